@@ -1,0 +1,29 @@
+# make demo | test | lint: each does its own set-up in .venv, with Python 3.11 and pip only.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: demo test lint clean
+
+demo: .venv/demo.stamp
+	$(BIN)/gradaudit demo --out demo
+
+test: .venv/dev.stamp
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.venv/demo.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/dev.stamp: .venv/demo.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv demo build dist

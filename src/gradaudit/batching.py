@@ -1,0 +1,162 @@
+"""Images through a classifier in batches that fit in memory, and the classifier left as it was found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from gradaudit.errors import InputError, require
+
+Work = TypeVar("Work")
+
+CPU_BUDGET = 512 * 2**20
+CPU_CAP = 256  # beyond this a CPU's caches overflow and an image costs more, not less
+CUDA_SHARE = 0.25
+CUDA_CAP = 1024
+
+
+@contextmanager
+def evaluating(classifier: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards every module has the mode that it had."""
+    modes = [(module, module.training) for module in classifier.modules()]
+    classifier.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
+def frozen(classifier: nn.Module) -> Iterator[None]:
+    """Gradients towards the images alone inside: evaluation mode, constant parameters, grad mode on whatever the caller's.
+
+    Constant parameters keep autograd from saving what only their gradients need. All flags are restored.
+    """
+    flags = [(parameter, parameter.requires_grad) for parameter in classifier.parameters()]
+    with evaluating(classifier), torch.inference_mode(False), torch.enable_grad():
+        try:
+            for parameter, _ in flags:
+                parameter.requires_grad_(False)
+            yield
+        finally:
+            for parameter, flag in flags:
+                parameter.requires_grad_(flag)
+
+
+def placed(classifier: nn.Module, images: Tensor) -> Tensor:
+    """A copy of the images on the classifier's device and in its floating-point dtype, detached from any graph."""
+    for weight in _weights(classifier):
+        if weight.is_floating_point():
+            return images.detach().to(weight.device, weight.dtype, copy=True)
+    return images.detach().clone()
+
+
+def check_logits(logits: object, images: Tensor) -> Tensor:
+    """The logits, after checking that a classifier returned (N, K) of them.
+
+    Args:
+        logits: what the classifier returned for `images`.
+        images: floats (N, C, H, W).
+
+    Raises:
+        InputError: not a floating-point tensor, another shape, or a single logit an image.
+    """
+    if not isinstance(logits, Tensor) or not logits.is_floating_point():
+        raise InputError("classifier", type(logits).__name__, "a module that returns logits as one floating-point tensor")
+    shape = tuple(logits.shape)
+    expected = f"a module that returns logits of shape ({len(images)}, K) for {len(images)} images"
+    require(logits.ndim == 2 and shape[0] == len(images), "classifier", f"returned {shape}", expected)
+    require(shape[1] >= 2, "classifier", f"returned {shape}", "a module that returns at least 2 logits an image")
+    return logits
+
+
+def batch_size_for(
+    classifier: nn.Module,
+    images: Tensor,
+    *,
+    device: torch.device | str,
+    budget: int | None = None,
+    factor: float = 2.0,
+) -> int:
+    """The number of images whose gradients fit in memory at once: a power of two, at most 256 on a CPU, 1024 on CUDA.
+
+    It rests on the classifier and the kind of machine alone, never on how busy that is, so it is the same each time.
+
+    Args:
+        classifier: any module; its flags are untouched.
+        images: one or two sample images, floats (n, C, H, W).
+        device: where the work will be done.
+        budget: bytes to use; 512 MB on a CPU, a quarter of the memory on CUDA.
+        factor: bytes that the work needs at its peak for each byte that autograd saves; the gradients of activations
+            live beside the saved activations, hence 2.
+    """
+    device = torch.device(device)
+    cuda = device.type == "cuda"
+    if budget is None:
+        budget = int(CUDA_SHARE * torch.cuda.get_device_properties(device).total_memory) if cuda else CPU_BUDGET
+    fits = int(budget / (factor * bytes_per_image(classifier, images)))
+    return 1 << int(math.log2(min(max(1, fits), CUDA_CAP if cuda else CPU_CAP)))
+
+
+def bytes_per_image(classifier: nn.Module, images: Tensor) -> float:
+    """Bytes that autograd saves for one image on the way to its input gradient, the image and its gradient included."""
+    weights = {weight.untyped_storage().data_ptr() for weight in _weights(classifier)}
+    saved: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with frozen(classifier), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        inputs = placed(classifier, images).requires_grad_()
+        kept = classifier(inputs)  # held so that no saved address is freed and counted twice
+    del kept
+    return (sum(saved.values()) + 2 * inputs.nbytes) / len(images)
+
+
+def halving(work: Callable[[slice], Work], total: int, size: int) -> Iterator[tuple[slice, Work]]:
+    """Each slice of `range(total)` with the work done on it; when memory runs out, the slice is tried again at half the size.
+
+    Args:
+        work: takes a slice of at most `size` images.
+        total: the number of images.
+        size: the number of images to begin with, 1 or more.
+
+    Raises:
+        RuntimeError: a single image does not fit; torch's own error.
+    """
+    start = 0
+    while start < total:
+        chunk = slice(start, min(start + size, total))
+        fits = True
+        try:
+            done = work(chunk)
+        except RuntimeError as error:
+            size = chunk.stop - chunk.start
+            if size == 1 or not out_of_memory(error):
+                raise
+            fits = False
+        if fits:
+            yield chunk, done
+            start = chunk.stop
+        else:  # out of the handler, which would keep the failed attempt's tensors alive
+            size //= 2
+            torch.cuda.empty_cache()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether torch ran out of memory, on any device."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _weights(classifier: nn.Module) -> Iterator[Tensor]:
+    yield from classifier.parameters()
+    yield from classifier.buffers()

@@ -1,0 +1,60 @@
+"""The errors that a user meets: each names the argument, its value and what was expected."""
+
+from __future__ import annotations
+
+import copyreg
+from typing import Any
+
+
+class InputError(ValueError):
+    """A bad argument.
+
+    Args:
+        argument: the name of the argument, as the user wrote it.
+        value: what it was.
+        expected: what it must be; completes the sentence "`argument` (=value) must be ...".
+    """
+
+    def __init__(self, argument: str, value: Any, expected: str) -> None:
+        super().__init__(f"`{argument}` (={_short(value)}) must be {expected}")
+        self.argument = argument
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _as_it_was(self)
+
+
+class MissingExtraError(ImportError):
+    """An optional package is not installed; the message says which extra installs it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs the package `{package}`: pip install 'gradaudit[{extra}]'")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _as_it_was(self)
+
+
+class TrainingError(RuntimeError):
+    """A training that can't go on, such as one whose loss is no longer finite."""
+
+
+class StoreError(OSError):
+    """The store of finished work can't be read or written."""
+
+
+def require(condition: bool, argument: str, value: Any, expected: str) -> None:
+    """Raise `InputError` unless `condition` holds."""
+    if not condition:
+        raise InputError(argument, value, expected)
+
+
+def _as_it_was(error: Exception) -> tuple[Any, ...]:
+    # An error comes back from a worker by its message; pickle would call __init__ with that as the only argument.
+    return copyreg.__newobj__, (type(error), *error.args), error.__dict__  # type: ignore[attr-defined]
+
+
+def _short(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    if shape is not None and len(shape) and hasattr(value, "dtype"):
+        return f"{type(value).__name__} of shape {tuple(shape)}, {value.dtype}"
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."

@@ -1,0 +1,184 @@
+"""Things found by name: every registered thing is one function in a file of the same name.
+
+A **spec** names a function and its options: `"mlp"`, `"mlp(width=256)"`, `{"name": "mlp", "width": 256}` or
+`"package.module:function"` for a user's own. Networks, objectives, attributions and data sets are all named this way.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import functools
+import importlib
+import inspect
+import keyword
+import os
+import pkgutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gradaudit.errors import InputError, require
+
+_WORDS = {"true": True, "false": False}  # as a command line writes them
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A name with its options; `str(spec)` is canonical and parses back to the same spec."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+    positional: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        words = [_literal(value) for value in self.positional]
+        words += [f"{key}={_literal(value)}" for key, value in sorted(self.options.items())]
+        return f"{self.name}({', '.join(words)})" if words else self.name
+
+
+def parse_spec(argument: str, spec: str | Mapping[str, Any] | Spec) -> Spec:
+    """Read a spec from its text, its mapping or itself.
+
+    In text, a value is a Python literal, a bare word (taken as text), or `true` or `false`.
+
+    Args:
+        argument: the name of the user's argument, for errors.
+        spec: as in `"mlp(width=256)"` or `{"name": "mlp", "width": 256}`.
+
+    Raises:
+        InputError: it is none of these; names `argument`.
+    """
+    if isinstance(spec, Spec):
+        return spec
+    if isinstance(spec, Mapping):
+        if not isinstance(spec.get("name"), str):
+            raise InputError(argument, dict(spec), 'a mapping with a "name"')
+        return Spec(spec["name"], {key: value for key, value in spec.items() if key != "name"})
+    if not isinstance(spec, str) or not spec.strip():
+        raise InputError(argument, spec, 'a name such as "mlp", "mlp(width=256)" or "package.module:function"')
+    name, bracket, rest = spec.strip().partition("(")
+    if not bracket:
+        return Spec(name)
+    try:
+        call = ast.parse(f"f({rest}", mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError
+        options = {word.arg: _value(word.value) for word in call.keywords if word.arg is not None}
+        if len(options) < len(call.keywords):  # a name given twice, or `**`
+            raise ValueError
+        return Spec(name.strip(), options, tuple(_value(node) for node in call.args))
+    except (SyntaxError, TypeError, ValueError) as error:
+        raise InputError(argument, spec, 'written like "name(option=value, ...)"') from error
+
+
+class Registry:
+    """The functions of one package, each in the module of its name.
+
+    Args:
+        package: the package to look in, such as `gradaudit.classifiers.networks`.
+        kind: the word for what is registered, used in errors.
+    """
+
+    def __init__(self, package: str, kind: str) -> None:
+        self.package = package
+        self.kind = kind
+
+    def names(self) -> tuple[str, ...]:
+        """All names, in alphabetical order."""
+        modules = pkgutil.iter_modules(importlib.import_module(self.package).__path__)
+        return tuple(sorted(module.name for module in modules if not module.name.startswith("_")))
+
+    def function(self, argument: str, name: str) -> Callable[..., Any]:
+        """The function of that name, or a user's own given as `package.module:function`.
+
+        Raises:
+            InputError: there is none; lists the names that exist.
+        """
+        if ":" in name:
+            own: Callable[..., Any] = imported(argument, name)
+            require(callable(own), argument, name, "a function")
+            return own
+        module = name.replace("-", "_")
+        if module not in self.names():
+            close = difflib.get_close_matches(module, self.names(), n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise InputError(argument, name, f"the name of a {self.kind}: {', '.join(self.names())}{hint}")
+        found: Callable[..., Any] = getattr(importlib.import_module(f"{self.package}.{module}"), module)
+        return found
+
+    def bind(self, argument: str, spec: str | Mapping[str, Any] | Spec, **defaults: Any) -> Callable[..., Any]:
+        """The function with the spec's options bound; `defaults` go to those options that it has and the spec lacks.
+
+        Raises:
+            InputError: an unknown name, an option that the function does not have, or one given twice.
+        """
+        spec = parse_spec(argument, spec)
+        function = self.function(argument, spec.name)
+        allowed = options_of(function)
+        options = {key: value for key, value in defaults.items() if key in allowed} | spec.options
+        positional = dict(zip(allowed, spec.positional, strict=False))
+        if len(spec.positional) > len(allowed):
+            raise InputError(argument, str(spec), f"given at most {len(allowed)} options")
+        twice = sorted(positional.keys() & spec.options.keys())
+        require(not twice, argument, str(spec), f"given each option once; twice here: {', '.join(twice)}")
+        unknown = [] if _takes_any(function) else [key for key in spec.options if key not in allowed]
+        if unknown:
+            listing = ", ".join(map(_written, allowed.items())) or "none"
+            raise InputError(argument, str(spec), f"given options that {spec.name} has: {listing}")
+        return functools.partial(function, **{**options, **positional})
+
+    def summary(self, name: str) -> str:
+        """The first line of the function's docstring."""
+        return (inspect.getdoc(self.function("name", name)) or "").partition("\n")[0]
+
+
+def imported(argument: str, path: str) -> Any:
+    """The object at `package.module:attribute`; the current folder is searched as well.
+
+    Raises:
+        InputError: there is no such module or attribute.
+    """
+    module, _, attribute = path.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        return functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise InputError(argument, path, f"importable as package.module:function ({error})") from error
+
+
+def options_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The keyword-only parameters of a function, with their defaults (`inspect.Parameter.empty` for none)."""
+    return {word.name: word.default for word in _parameters(function) if word.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def _takes_any(function: Callable[..., Any]) -> bool:
+    return any(word.kind is inspect.Parameter.VAR_KEYWORD for word in _parameters(function))
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
+    try:
+        return tuple(inspect.signature(function).parameters.values())
+    except ValueError:  # a function written in C may have no signature
+        return ()
+
+
+def _written(option: tuple[str, Any]) -> str:
+    name, default = option
+    return name if default is inspect.Parameter.empty else f"{name}={default!r}"
+
+
+def _value(node: ast.expr) -> Any:
+    return _WORDS.get(node.id, node.id) if isinstance(node, ast.Name) else ast.literal_eval(node)
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, np.generic):
+        value = value.item()
+    word = isinstance(value, str) and value.isascii() and value.isidentifier()
+    bare = word and not keyword.iskeyword(value) and value not in _WORDS
+    return str(value) if bare else repr(value)

@@ -1,0 +1,167 @@
+"""What an instrument returns: a tidy table, a verdict, a figure, and files that give all of it back."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import matplotlib
+import pandas as pd
+
+from gradaudit.errors import InputError, require
+from gradaudit.files import whole_file, writable_folder, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the numbers say.
+
+    Args:
+        label: one word; DiffROAR's is `holds`, `violated` or `inconclusive`.
+        sentence: the same in plain words, with the numbers that decide it.
+        caveats: what a reader must know before relying on it.
+    """
+
+    label: str
+    sentence: str
+    caveats: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.sentence}"
+
+
+@dataclass(frozen=True, eq=False)
+class Result(ABC):
+    """A frozen record of one instrument's run.
+
+    Args:
+        table: tidy, one row a measurement.
+        verdict: label and sentence.
+        settings: all that decided the numbers, as plain JSON values.
+        details: what else was measured, as plain JSON values.
+        versions: of Python, gradaudit and the libraries that compute.
+    """
+
+    kind: ClassVar[str]
+    kinds: ClassVar[dict[str, type[Result]]] = {}
+
+    table: pd.DataFrame
+    verdict: Verdict
+    settings: dict[str, Any]
+    details: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=lambda: versions())
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        Result.kinds[cls.kind] = cls
+
+    @abstractmethod
+    def plot(self) -> Figure:
+        """The instrument's figure."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole result as JSON values; `from_json` gives it back exactly."""
+        return {
+            "schema": SCHEMA,
+            "instrument": self.kind,
+            "verdict": asdict(self.verdict),
+            "table": _table_to_json(self.table),
+            "settings": self.settings,
+            "details": self.details,
+            "versions": self.versions,
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Result:
+        """The result that `to_json` described.
+
+        Raises:
+            InputError: an unknown instrument, another schema than this version reads, or a part is missing or damaged.
+        """
+        require(isinstance(data, Mapping), "data", type(data).__name__, "a mapping, as `to_json` gives it")
+        require(data.get("schema") == SCHEMA, "schema", data.get("schema"), f"{SCHEMA}, the one that this version reads")
+        kind = data.get("instrument")
+        require(kind in list(Result.kinds), "instrument", kind, f"one of {', '.join(sorted(Result.kinds))}")
+        try:
+            table, verdict = _table_from_json(data["table"]), data["verdict"]
+            said = Verdict(verdict["label"], verdict["sentence"], tuple(verdict["caveats"]))
+            return Result.kinds[data["instrument"]](table, said, data["settings"], data["details"], data["versions"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise InputError("data", f"a {kind} result", f"undamaged, as `to_json` gives it ({reason})") from error
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write `results.json` (lossless), `<instrument>.csv` and `<instrument>.svg` to `folder`; return the folder.
+
+        Raises:
+            InputError: the folder can't be written.
+            StoreError: a file can't be, for instance because the disk is full.
+            ValueError: settings or details hold a number that is not finite.
+        """
+        text = json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
+        target = writable_folder("folder", folder)
+        write_text(target / f"{self.kind}.csv", self.table.to_csv(index=False))
+        figure = self.plot()
+        # Names inside the figure are drawn at random unless salted; the same result gives the same file.
+        with whole_file(target / f"{self.kind}.svg") as file, matplotlib.rc_context({"svg.hashsalt": self.kind}):
+            figure.savefig(file, format="svg", metadata={"Date": None})
+        write_text(target / "results.json", text)
+        return target
+
+    @staticmethod
+    def load(folder: str | os.PathLike[str]) -> Result:
+        """The result saved in `folder`, or in a `results.json` given itself.
+
+        Raises:
+            InputError: there is no such file, or it is not a result.
+        """
+        path = Path(folder)
+        path = path / "results.json" if path.is_dir() else path
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError("folder", str(folder), f"a folder with a readable results.json ({error})") from error
+        return Result.from_json(data)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a number."""
+    from importlib.metadata import version
+
+    packages = ("gradaudit", "torch", "numpy", "scipy", "pandas")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def _table_to_json(table: pd.DataFrame) -> dict[str, Any]:
+    def plain(value: Any) -> Any:
+        value = value.item() if hasattr(value, "item") else value
+        if isinstance(value, float) and not math.isfinite(value):
+            return None if math.isnan(value) else str(value)  # JSON has no infinity; pandas reads "inf" back
+        return value
+
+    return {
+        str(name): {
+            "dtype": "string" if isinstance(column.dtype, pd.StringDtype) or column.dtype == object else str(column.dtype),
+            "values": [plain(value) for value in column],
+        }
+        for name, column in table.items()
+    }
+
+
+def _table_from_json(columns: Mapping[str, Any]) -> pd.DataFrame:
+    def series(column: Mapping[str, Any]) -> pd.Series:
+        return pd.Series(column["values"], dtype="str" if column["dtype"] == "string" else column["dtype"])
+
+    return pd.DataFrame({name: series(column) for name, column in columns.items()})
