@@ -1,0 +1,67 @@
+"""Arrays as other people store them -> uint8 (N, C, H, W) and integer labels (N,)."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+
+from gradaudit.errors import InputError, require
+
+Layout = Literal["NCHW", "NHWC"]
+
+_ROWS = 4096
+
+
+def as_images(file: Path, name: str, array: np.ndarray, layout: Layout | None) -> np.ndarray:
+    """The images as uint8 (N, C, H, W).
+
+    Args:
+        file, name: where the array comes from, for the errors.
+        array: uint8, or floats in [0, 1]; (N, H, W), (N, H, W, C) or (N, C, H, W) with C of 1 or 3.
+        layout: which of the latter two it is; `None` to tell by the shape.
+
+    Raises:
+        InputError: another dtype, range or shape, or a shape that both layouts explain.
+    """
+    if array.ndim == 3:
+        array = array[:, None]
+    elif (layout or _layout(file, name, array)) == "NHWC":
+        array = array.transpose(0, 3, 1, 2)
+    require(array.ndim == 4, name, array, f"(N, H, W), (N, H, W, C) or (N, C, H, W) in {file}")
+    return np.ascontiguousarray(array) if array.dtype == np.uint8 else _from_floats(file, name, array)
+
+
+def as_labels(array: np.ndarray) -> np.ndarray:
+    """The labels as (N,), integers as int64; Keras stores some of them as (N, 1)."""
+    array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    return array.astype(np.int64) if array.dtype.kind in "ui" else array
+
+
+def _layout(file: Path, name: str, array: np.ndarray) -> Layout:
+    found = [layout for layout, axis in (("NCHW", 1), ("NHWC", 3)) if array.ndim == 4 and array.shape[axis] in (1, 3)]
+    require(len(found) > 0, name, array, f"(N, H, W), (N, H, W, C) or (N, C, H, W) with C of 1 or 3, in {file}")
+    if len(found) == 2:
+        expected = f'unambiguous: both (N, C, H, W) and (N, H, W, C) fit; say layout="NCHW" or layout="NHWC" for {file}'
+        raise InputError(name, array, expected)
+    return cast(Layout, found[0])
+
+
+def _from_floats(file: Path, name: str, array: np.ndarray) -> np.ndarray:
+    expected = f"uint8, or floats in [0, 1], in {file}"
+    require(array.dtype.kind == "f", name, array, expected)
+    pixels = np.empty(array.shape, np.uint8)
+    rounded = False
+    for start in range(0, len(array), _ROWS):
+        # In float64, a multiple of 1/255 that was stored as float32 or float64 comes back to within 1e-4; float16 does not.
+        values = array[start : start + _ROWS].astype(np.float64) * 255
+        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 255):
+            raise InputError(name, array, f"{expected}; some value is not")
+        levels = np.rint(values)
+        rounded = rounded or bool(np.abs(values - levels).max() > 1e-3)
+        pixels[start : start + _ROWS] = levels
+    if rounded:
+        warnings.warn(f"{name} in {file}: not multiples of 1/255, so rounded to the nearest of 256 levels", stacklevel=2)
+    return pixels

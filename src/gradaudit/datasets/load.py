@@ -1,0 +1,103 @@
+"""`load_images`: the one door through which images enter."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gradaudit.errors import InputError, require
+from gradaudit.images import ImageSet
+from gradaudit.registry import Registry, Spec, parse_spec
+
+SOURCES = Registry("gradaudit.datasets.sources", "data set")
+LIBRARIES = Registry("gradaudit.datasets.libraries", "library")
+
+_ARGUMENT = "name_or_path"
+
+
+def load_images(
+    name_or_path: str | os.PathLike[str] | Mapping[str, Any] | Spec,
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> tuple[ImageSet, ImageSet]:
+    """The training and the test images of a data set.
+
+    Args:
+        name_or_path: a name (`"mnist5k"`, see `data_sets()`), a spec with options (`"folder(size=64)"`), a path to a folder of
+            class folders or to an `.npz`, `"torchvision:MNIST"`, `"huggingface:ylecun/mnist"`, or
+            `"package.module:function"` for a function of your own that returns (train, test). A registered name goes before
+            a folder of the same name; `"./mnist"` is the folder.
+        folder: where the data set's files are; by default the environment variable `GRADAUDIT_DATA`, else `data`.
+        seed: decides random splits; at least 0.
+        options: the data set's own.
+
+    Raises:
+        InputError: no such data set or option, absent or damaged files; names the file.
+        MissingExtraError: the library of `library:name` is not installed.
+    """
+    require(isinstance(seed, int) and seed >= 0, "seed", seed, "an integer, at least 0")
+    spec = _spec(name_or_path)
+    spec = Spec(spec.name, spec.options | options, spec.positional)
+    given = {"seed": seed} if folder is None else {"seed": seed, "folder": Path(folder)}
+    return _checked(spec, _function(spec, given)())
+
+
+def _spec(source: str | os.PathLike[str] | Mapping[str, Any] | Spec) -> Spec:
+    if isinstance(source, os.PathLike):
+        return _path_spec(Spec(os.fspath(source)))
+    if isinstance(source, str) and source not in _names() and _exists(source):  # before a bracket in it is taken for options
+        return _path_spec(Spec(source))
+    spec = parse_spec(_ARGUMENT, source)
+    return _path_spec(spec) if _is_path(spec.name) else spec
+
+
+def _names() -> set[str]:
+    return set(SOURCES.names()) | {name.replace("_", "-") for name in SOURCES.names()}
+
+
+def _is_path(name: str) -> bool:
+    if name in _names():
+        return False
+    return _exists(name) or name.endswith(".npz") or (os.sep in name and ":" not in name)
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(os.path.expanduser(path))
+
+
+def _path_spec(spec: Spec) -> Spec:
+    path = os.path.expanduser(spec.name)
+    require(os.path.exists(path), _ARGUMENT, path, "a path that exists, or the name of a data set")
+    require(not spec.positional, _ARGUMENT, str(spec), "a path with options by name, such as size=64")
+    if os.path.isdir(path):
+        return Spec("folder", {"folder": path} | spec.options)
+    require(path.endswith(".npz"), _ARGUMENT, path, "a folder of class folders or an .npz file")
+    return Spec("npz", {"path": path} | spec.options)
+
+
+def _function(spec: Spec, given: dict[str, Any]) -> Callable[[], Any]:
+    library, _, name = spec.name.partition(":")
+    if library in LIBRARIES.names() and name:
+        return functools.partial(LIBRARIES.function(_ARGUMENT, library), name, **(given | spec.options))
+    function = SOURCES.bind(_ARGUMENT, spec, **given)
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        raise InputError(_ARGUMENT, str(spec), f"given all that the function needs, as keyword-only options ({error})") from error
+    return function
+
+
+def _checked(spec: Spec, found: Any) -> tuple[ImageSet, ImageSet]:
+    pair = isinstance(found, tuple) and len(found) == 2 and all(isinstance(part, ImageSet) for part in found)
+    require(pair, _ARGUMENT, spec.name, f"a function that returns (train, test), two ImageSets; it returned {found!r:.200}")
+    train, test = found
+    for name, one, other in (("shape", train.shape, test.shape), ("classes", train.classes, test.classes)):
+        expected = f"a data set whose training and test images agree in {name}; these have {one} and {other}"
+        require(one == other, _ARGUMENT, spec.name, expected)
+    return train, test

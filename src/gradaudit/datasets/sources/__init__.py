@@ -1,0 +1,1 @@
+"""Data sets by name: one function `(*, folder, seed, ...options) -> (train, test)` a file."""

@@ -1,0 +1,78 @@
+"""Your own images: a folder of class folders, as ImageNet has them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from gradaudit.datasets.class_folders import Listing, class_names, list_images
+from gradaudit.datasets.picture_cache import cached_pictures
+from gradaudit.datasets.split import stratified_split
+from gradaudit.errors import require
+from gradaudit.images import ImageSet, stratified
+
+
+def folder(
+    *,
+    folder: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    size: int = 112,
+    channels: Literal[1, 3] = 3,
+    test_share: float = 0.2,
+    cache: str | os.PathLike[str] | None = None,
+) -> tuple[ImageSet, ImageSet]:
+    """Your own image files in class folders; resized and centre-cropped, memory-mapped from a cache.
+
+    Args:
+        folder: has `train/<class>/` and `test/<class>/` (or `val/<class>/`), or `<class>/` alone, which is then split. Classes are
+            in alphabetical order, images in an order shuffled once and for all.
+        seed: decides the split, where there is one.
+        size: side in pixels of the square; the short side is resized to it (bilinear), then the centre is cut out. 112 is the
+            ImageNet-10 of Shah et al. (2021).
+        channels: 3 for colour, 1 for grey.
+        test_share: share of the images that go to the test set, each class in its proportion, in (0, 1).
+        cache: folder for the decoded images; by default the user's cache folder. May be emptied at any time.
+
+    Raises:
+        InputError: an option out of range, no class folder, a class without images, an image that can't be decoded, a cache
+            folder that can't be written; names the file.
+        StoreError: the disk has too little room for the decoded images.
+    """
+    require(folder is not None, "folder", folder, "given: the folder of class folders")
+    root = Path(str(folder)).expanduser()
+    require(root.is_dir(), "folder", str(root), "a folder that exists")
+    require(type(size) is int and size >= 1, "size", size, "an integer, at least 1 pixel")
+    require(channels in (1, 3), "channels", channels, "1 (grey) or 3 (colour)")
+    require(0 < test_share < 1, "test_share", test_share, "between 0 and 1, both excluded")
+
+    def images(listing: Listing) -> ImageSet:
+        pixels = cached_pictures(listing.files, size, channels, cache)
+        return ImageSet(torch.from_numpy(pixels), listing.labels, classes)
+
+    classes, train, test = _halves(root, test_share, seed)
+    return images(train), images(test)
+
+
+def _halves(root: Path, test_share: float, seed: int) -> tuple[tuple[str, ...], Listing, Listing]:
+    held_out = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
+    if held_out is not None and (root / "train").is_dir():
+        classes = class_names(root / "train")
+        other = class_names(held_out)
+        require(other == classes, "folder", str(held_out), f"a folder with the class folders of train/, {classes}; it has {other}")
+        return classes, _shuffled(list_images(root / "train", classes)), _shuffled(list_images(held_out, classes))
+    classes = class_names(root)
+    everything = list_images(root, classes)
+    counts = torch.bincount(everything.labels)
+    expected = f"a folder with at least 2 images a class, to train and to test; {classes[int(counts.argmin())]} has 1"
+    require(int(counts.min()) >= 2, "folder", str(root), expected)
+    count = len(everything.files)
+    train, test = stratified_split(everything.labels, min(max(1, round(test_share * count)), count - 1), seed)
+    return classes, everything[train], everything[test]
+
+
+def _shuffled(listing: Listing) -> Listing:
+    # Not by the user's seed: every seed would leave its own copy in the cache.
+    return listing[stratified(listing.labels, len(listing.files), seed=0)]
