@@ -1,0 +1,26 @@
+"""What is audited: networks by name, checkpoints, and models of other libraries."""
+
+from gradaudit.classifiers.build import NETWORKS, NetworkDescription, build_network, describe_networks
+from gradaudit.classifiers.check import check_classifier
+from gradaudit.classifiers.fingerprint import classifier_fingerprint
+from gradaudit.classifiers.load import load_classifier
+from gradaudit.classifiers.normalisation import Normalisation, Normalise, normalised, read_normalisation
+from gradaudit.classifiers.saving import classifier_metadata, save_classifier
+from gradaudit.classifiers.two_logits import two_logits
+
+__all__ = [
+    "NETWORKS",
+    "NetworkDescription",
+    "Normalisation",
+    "Normalise",
+    "build_network",
+    "check_classifier",
+    "classifier_fingerprint",
+    "classifier_metadata",
+    "describe_networks",
+    "load_classifier",
+    "normalised",
+    "read_normalisation",
+    "save_classifier",
+    "two_logits",
+]

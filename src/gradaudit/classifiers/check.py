@@ -1,0 +1,87 @@
+"""Whether a module is a classifier that can be audited on these images: found out before any long work."""
+
+from __future__ import annotations
+
+import warnings
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradaudit.batching import frozen, placed
+from gradaudit.classifiers.checkpoints import require_finite
+from gradaudit.errors import InputError, require
+from gradaudit.images import ImageSet
+
+
+def check_classifier(classifier: Any, images: ImageSet, argument: str = "classifier") -> None:
+    """Run two of the images and raise unless the classifier can be audited on them; it is left as it was.
+
+    Args:
+        classifier: what should be an `nn.Module` from images in [0, 1], (N, C, H, W), to logits (N, K).
+        images: those that it will be audited on; they go to the device and dtype of its weights.
+        argument: the word for the classifier in errors.
+
+    Raises:
+        InputError: it is no module, has weights that are not finite, can't take images of this shape, returns something
+            other than finite logits (2, K) with K at least 2 and at least the number of classes, mixes the images of a
+            batch, or has no gradient with respect to its input.
+
+    Warns:
+        UserWarning: it returns probabilities, or its gradient is zero everywhere.
+    """
+    name = type(classifier).__name__
+    expected = "an nn.Module from images (N, C, H, W) in [0, 1] to logits (N, K)"
+    require(isinstance(classifier, nn.Module) and not isinstance(classifier, type), argument, name, expected)
+    require_finite(dict(chain(classifier.named_parameters(), classifier.named_buffers())), argument, name)
+    with frozen(classifier):
+        inputs = placed(classifier, images.floats([0, len(images) - 1])).requires_grad_()
+        logits = _logits(classifier, inputs, argument)
+        _check_logits(logits, len(images.classes), argument, name)
+        _check_gradients(logits, inputs, argument, name)
+
+
+def _logits(classifier: nn.Module, inputs: Tensor, argument: str) -> Any:
+    try:
+        return classifier(inputs)
+    except Exception as error:  # a user's module may raise anything
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        expected = f"able to take images of shape {tuple(inputs.shape)}; its forward raised {reason}"
+        raise InputError(argument, type(classifier).__name__, expected) from error
+
+
+def _check_logits(logits: Any, classes: int, argument: str, name: str) -> None:
+    returned = f"it returned a {type(logits).__name__}"
+    require(isinstance(logits, Tensor), argument, name, f"a module that returns a tensor of logits; {returned}")
+    returned = f"for 2 images it returned {tuple(logits.shape)}, {logits.dtype}"
+    one = "a module with two logits or more: one with a single logit goes into two_logits(classifier)"
+    require(tuple(logits.shape) not in ((2,), (2, 1)), argument, name, f"{one}; {returned}")
+    floating = logits.is_floating_point() and logits.ndim == 2 and len(logits) == 2
+    require(floating, argument, name, f"a module that returns floating-point logits (N, K); {returned}")
+    count = logits.shape[1]
+    require(count >= max(2, classes), argument, name, f"one of at least {classes} logits, one a class; it has {count}")
+    require(bool(logits.isfinite().all()), argument, name, "one with finite logits; it returned NaN or infinity")
+    if bool((logits >= 0).all()) and torch.allclose(logits.sum(1).float(), logits.new_ones(2).float(), atol=1e-3):
+        _warn(f"`{argument}` (={name}) seems to return probabilities; a classifier should return logits, without a softmax")
+
+
+def _check_gradients(logits: Tensor, inputs: Tensor, argument: str, name: str) -> None:
+    no_gradient = "differentiable with respect to its input; no gradient reaches it"
+    require(logits.requires_grad, argument, name, no_gradient)
+    try:
+        (gradient,) = torch.autograd.grad(logits[0].max(), inputs, allow_unused=True)
+    except RuntimeError as error:
+        raise InputError(argument, name, f"differentiable with respect to its input ({error})") from error
+    if gradient is None:
+        raise InputError(argument, name, no_gradient)
+    require(bool(gradient.isfinite().all()), argument, name, "one with finite gradients; one is NaN or infinite")
+    # Gradients of many images are taken at once, which is right only if no image's logits depend on another's pixels.
+    mixes = "one that treats every image by itself; here an image's logits depend on another image of the batch"
+    require(not bool(gradient[1].any()), argument, name, mixes)
+    if not bool(gradient[0].any()):
+        _warn(f"`{argument}` (={name}) has a gradient of zero everywhere at the first image")
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, UserWarning, stacklevel=4)

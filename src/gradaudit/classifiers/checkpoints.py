@@ -1,0 +1,197 @@
+"""Weights from files: read without running code, unwrapped, and fitted to a network by name and shape."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradaudit.classifiers.build import NETWORKS, build_shapes
+from gradaudit.errors import InputError, require
+
+SUFFIXES = (".pt", ".pth", ".th", ".model", ".bin", ".safetensors")
+WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "ema")
+PREFIXES = ("module.", "_orig_mod.", "model.")
+RESHAPED = "of another shape"
+
+
+def read_checkpoint(
+    path: str | os.PathLike[str], *, allow_pickle: bool = False, argument: str = "weights"
+) -> dict[str, Tensor] | nn.Module:
+    """The tensors by name in a checkpoint; a whole module where one was pickled and `allow_pickle` is True.
+
+    Args:
+        path: `.safetensors`, or what `torch.save` wrote. Under "state_dict", "model", "model_state_dict", "net" or "ema",
+            the tensors are found there.
+        allow_pickle: let a pickle run the code that it carries. Only for files whose author you trust.
+        argument: the word for the path in errors.
+
+    Raises:
+        InputError: there is no such file, it is damaged, holds no tensors, or is a pickle with code in it.
+    """
+    require(Path(path).is_file(), argument, str(path), "a file that exists")
+    safe = Path(path).suffix == ".safetensors"
+    content = _read_safetensors(path, argument) if safe else _read_torch(path, allow_pickle, argument)
+    found = _unwrapped(content)
+    if isinstance(found, nn.Module):
+        return found
+    tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)} if found else {}
+    require(bool(tensors), argument, str(path), f"a checkpoint with tensors, plain or under {', '.join(WRAPPERS)}")
+    return tensors
+
+
+def load_weights(
+    network: nn.Module,
+    weights: Mapping[str, Tensor],
+    source: str,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    argument: str = "weights",
+) -> None:
+    """Copy `weights` into `network`, with prefixes such as "module." taken off where that makes them fit.
+
+    Args:
+        network: gets the weights, in its own dtype.
+        weights: tensors by name.
+        source: where they came from, for errors.
+        input_shape: (C, H, W), for naming another network that would fit.
+        classes: likewise.
+        argument: the word for the weights in errors.
+
+    Raises:
+        InputError: a tensor is missing, unexpected, of another shape, or not finite.
+    """
+    expected = network.state_dict()
+    chosen = closest(weights, expected)
+    problem = mismatch(chosen, expected)
+    if problem:
+        hint = _hint(problem, fitting_networks(weights, input_shape, classes), input_shape, classes)
+        raise InputError(argument, source, f"a checkpoint of this network: {problem}{hint}")
+    require_finite(chosen, argument, source)
+    network.load_state_dict(chosen, strict=False)
+
+
+def closest(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights with as many prefixes taken off as makes most of them fit the expected names and shapes."""
+
+    def agreement(candidate: Mapping[str, Tensor]) -> int:
+        return sum(name in expected and expected[name].shape == value.shape for name, value in candidate.items())
+
+    return max(_without_prefixes(weights), key=agreement)
+
+
+def mismatch(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """What keeps the weights from fitting the expected names and shapes, in words; empty if nothing does."""
+    # Checkpoints from before torch 0.4.1 lack the batch counters, which nothing in evaluation reads.
+    missing = [name for name in expected if name not in weights and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in weights if name not in expected]
+    reshaped = [
+        f"{name} {tuple(value.shape)} instead of {tuple(expected[name].shape)}"
+        for name, value in weights.items()
+        if name in expected and value.shape != expected[name].shape
+    ]
+    parts = (("missing", missing), ("unexpected", unexpected), (RESHAPED, reshaped))
+    return "; ".join(f"{kind} {_first(names)}" for kind, names in parts if names)
+
+
+def fitting_networks(weights: Mapping[str, Tensor], input_shape: tuple[int, int, int], classes: int) -> list[str]:
+    """The names of the networks, with their default options, that these weights fit."""
+
+    def fits(name: str) -> bool:
+        try:
+            expected = build_shapes(name, input_shape, classes).state_dict()
+        except InputError:
+            return False
+        return not mismatch(closest(weights, expected), expected)
+
+    return [name for name in NETWORKS.names() if fits(name)]
+
+
+def require_finite(tensors: Mapping[str, Any], argument: str, value: Any) -> None:
+    """Raise `InputError` where a tensor holds NaN or infinity; names it."""
+    for name, tensor in tensors.items():
+        if isinstance(tensor, Tensor) and tensor.is_floating_point() and not tensor.isfinite().all():
+            count = int((~tensor.isfinite()).sum())
+            raise InputError(argument, value, f"finite: `{name}` holds {count:,} NaN or infinite values")
+
+
+def _hint(problem: str, fits: list[str], input_shape: tuple[int, int, int], classes: int) -> str:
+    if fits:
+        return f". For images of {input_shape} its tensors fit {' or '.join(repr(name) for name in fits)}"
+    only_shapes = problem.startswith(RESHAPED)
+    return f". Are `input_shape` (={input_shape}) and `classes` (={classes}) those of the checkpoint?" if only_shapes else ""
+
+
+def _read_safetensors(path: str | os.PathLike[str], argument: str) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+        return tensors
+    except (SafetensorError, OSError) as error:
+        raise InputError(argument, str(path), f"a readable .safetensors file ({error})") from error
+
+
+def _read_torch(path: str | os.PathLike[str], allow_pickle: bool, argument: str) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of pickle protocols before it refuses them
+            return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
+    except Exception as error:  # a damaged pickle can raise anything
+        if isinstance(error, pickle.UnpicklingError) and not allow_pickle and _is_pickle(path):
+            expected = (
+                f"a file of tensors only: this one is a pickle with {_refused(error)} in it, and loading it could run any "
+                "code. If you trust its author, opt in with allow_pickle=True"
+            )
+            raise InputError(argument, str(path), expected) from None
+        raise InputError(argument, str(path), f"a readable checkpoint ({_reason(error)})") from error
+
+
+def _is_pickle(path: str | os.PathLike[str]) -> bool:
+    # A pickle starts with its protocol; torch.save's newer files are zip archives with a pickle inside.
+    with open(path, "rb") as file:
+        return file.read(2)[:1] in (b"\x80", b"P")
+
+
+def _refused(error: Exception) -> str:
+    _, found, rest = str(error).partition("GLOBAL ")
+    return f"`{rest.split()[0]}`" if found else "Python objects"
+
+
+def _reason(error: Exception) -> str:
+    # Other errors of a damaged pickle are about the byte where the reader stumbled.
+    telling = isinstance(error, RuntimeError | OSError | ImportError | AttributeError)
+    return str(error).partition("\n")[0] if telling else "it is damaged, or not written by torch.save"
+
+
+def _unwrapped(content: Any) -> Mapping[str, Any] | nn.Module | None:
+    if isinstance(content, nn.Module) or not isinstance(content, Mapping):
+        return content if isinstance(content, nn.Module) else None
+    inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping | nn.Module)), None)
+    return content if inner is None else _unwrapped(inner)
+
+
+def _without_prefixes(weights: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    current = dict(weights)
+    yield current
+    averaged = {name: value for name, value in current.items() if name != "n_averaged"}  # torch's AveragedModel counts
+    while prefix := next((prefix for prefix in PREFIXES if _all_start(averaged, prefix)), None):
+        averaged = {name.removeprefix(prefix): value for name, value in averaged.items()}
+        yield averaged
+
+
+def _all_start(names: Iterable[str], prefix: str) -> bool:
+    names = list(names)
+    return bool(names) and all(name.startswith(prefix) for name in names)
+
+
+def _first(names: list[str], count: int = 4) -> str:
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more

@@ -1,0 +1,141 @@
+"""A classifier from a name, a file, a user's factory, another library, or a module."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gradaudit.classifiers.build import NETWORKS, build_network, read_input_shape
+from gradaudit.classifiers.checkpoints import SUFFIXES, fitting_networks, load_weights, read_checkpoint
+from gradaudit.classifiers.libraries import is_pretrained, library_normalisation, names_library
+from gradaudit.classifiers.normalisation import NormalisationLike, normalised, read_normalisation
+from gradaudit.classifiers.saving import find_metadata
+from gradaudit.devices import resolve_device
+from gradaudit.errors import InputError, require
+from gradaudit.registry import Spec, parse_spec
+
+ClassifierLike = str | os.PathLike[str] | Mapping[str, Any] | Spec | nn.Module
+
+
+def load_classifier(
+    classifier: ClassifierLike,
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    input_shape: tuple[int, int, int] = (1, 28, 28),
+    classes: int = 10,
+    normalisation: NormalisationLike = None,
+    allow_pickle: bool = False,
+    device: str | torch.device | None = None,
+) -> nn.Module:
+    """A classifier in evaluation mode: a module from images in [0, 1], (N, C, H, W), to logits (N, K).
+
+    Args:
+        classifier: one of
+
+            - the name of a network with its options, such as "lenet5" or "mlp(width=256)", with `weights`;
+            - a `.safetensors` file that `save_classifier` wrote, which needs nothing else;
+            - a user's own as "package.module:factory": an `nn.Module`, or a function or class that makes one, called with
+              (input_shape, classes) if it takes them, else with nothing; `weights` are optional;
+            - "timm:NAME" or "torchvision:NAME", with `weights` or as "timm:NAME(pretrained=true)";
+            - an `nn.Module`.
+        weights: a checkpoint: `.pt`, `.pth`, `.th`, `.model`, `.bin` or `.safetensors`.
+        input_shape: (C, H, W) of an image, for a network that is built by name.
+        classes: the number of classes, likewise.
+        normalisation: what goes before the network; a name, text or numbers, see `read_normalisation`. None takes what the
+            file or library says, and otherwise leaves the images as they are.
+        allow_pickle: let a checkpoint run the code that it carries. Only for files whose author you trust.
+        device: where to put it; None for the CPU, and a module that was given stays where it is.
+
+    Raises:
+        InputError: an unknown name, a checkpoint that can't be read or is another network's, weights that are not finite.
+        MissingExtraError: the library is not installed.
+    """
+    shape = read_input_shape(input_shape)
+    place = None if device is None else resolve_device(device)
+    if isinstance(classifier, nn.Module):
+        found = normalised(_loaded(classifier, weights, shape, classes, allow_pickle), normalisation)
+    elif _is_path(classifier):
+        require(weights is None, "weights", str(weights), "left out where the classifier is a file itself")
+        found = _from_file(Path(classifier), shape, classes, normalisation, allow_pickle)  # type: ignore[arg-type]
+    else:
+        spec = parse_spec("classifier", classifier)  # type: ignore[arg-type]
+        found = _from_spec(spec, weights, shape, classes, normalisation, allow_pickle)
+    return (found if place is None else found.to(place)).eval()
+
+
+def _from_spec(
+    spec: Spec,
+    weights: str | os.PathLike[str] | None,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    normalisation: NormalisationLike,
+    allow_pickle: bool,
+) -> nn.Module:
+    if ":" not in spec.name:
+        NETWORKS.function("classifier", spec.name)  # an unknown name matters more than missing weights
+    needed = ":" not in spec.name or (names_library(spec) and not is_pretrained(spec))
+    expected = f"a checkpoint with the weights of {spec.name}; build_network makes an untrained one"
+    require(weights is not None or not needed, "weights", weights, expected)
+    if normalisation is not None:
+        normalisation = read_normalisation(normalisation, input_shape[0]) or "none"
+    if weights is not None and names_library(spec):
+        spec = replace(spec, options={key: value for key, value in spec.options.items() if key != "pretrained"})
+    network = build_network(spec, input_shape, classes, argument="classifier")
+    network = _loaded(network, weights, input_shape, classes, allow_pickle)
+    if normalisation is None:
+        normalisation = _recorded_normalisation(weights)
+    if normalisation is None and names_library(spec):
+        normalisation = library_normalisation(spec, network, input_shape[0])
+    return normalised(network, normalisation)
+
+
+def _from_file(
+    path: Path, input_shape: tuple[int, int, int], classes: int, normalisation: NormalisationLike, allow_pickle: bool
+) -> nn.Module:
+    described = find_metadata(path, "classifier") if path.suffix == ".safetensors" else None
+    if described is not None:
+        spec, shape = parse_spec("network", described["network"]), read_input_shape(described["input_shape"])
+        # A file must not choose code to import: only its user may.
+        expected = f'one whose network gradaudit builds; if you trust it, load_classifier("{spec.name}", weights=...)'
+        require(":" not in spec.name or names_library(spec), "classifier", str(path), expected)
+        return _from_spec(spec, path, shape, described["classes"], normalisation, allow_pickle)
+    content = read_checkpoint(path, allow_pickle=allow_pickle, argument="classifier")
+    if isinstance(content, nn.Module):
+        return normalised(content.float(), normalisation)
+    fits = fitting_networks(content, input_shape, classes) or ["NETWORK"]
+    expected = f'given with its network, since it holds weights only: load_classifier("{fits[0]}", weights=...)'
+    raise InputError("classifier", str(path), expected)
+
+
+def _loaded(
+    network: nn.Module,
+    weights: str | os.PathLike[str] | None,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    allow_pickle: bool,
+) -> nn.Module:
+    if weights is not None:
+        content = read_checkpoint(weights, allow_pickle=allow_pickle)
+        tensors = content.state_dict() if isinstance(content, nn.Module) else content
+        load_weights(network, tensors, str(weights), input_shape, classes)
+    return network
+
+
+def _recorded_normalisation(weights: str | os.PathLike[str] | None) -> NormalisationLike:
+    if weights is None or Path(weights).suffix != ".safetensors":
+        return None
+    described = find_metadata(weights, "weights")
+    return None if described is None else described["normalisation"] or "none"
+
+
+def _is_path(classifier: Any) -> bool:
+    if isinstance(classifier, str):
+        plain = ":" not in classifier and "(" not in classifier
+        return plain and (Path(classifier).suffix in SUFFIXES or os.sep in classifier)
+    return isinstance(classifier, os.PathLike)

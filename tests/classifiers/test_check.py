@@ -1,0 +1,131 @@
+import warnings
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gradaudit.classifiers import check_classifier, load_classifier, normalised, two_logits
+from gradaudit.errors import InputError
+from gradaudit.images import ImageSet
+
+IMAGES = ImageSet(
+    torch.randint(0, 256, (5, 1, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)),
+    torch.arange(5) % 3,
+    ("a", "b", "c"),
+)
+
+
+class Function(nn.Module):
+    """A module of one function of the flattened images and a weight (36, 4)."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor], object]) -> None:
+        super().__init__()
+        self.function = function
+        self.weight = nn.Parameter(torch.randn(36, 4, generator=torch.Generator().manual_seed(1)))
+
+    def forward(self, images: Tensor) -> object:
+        return self.function(images.flatten(1), self.weight)
+
+
+class BatchStatistics(nn.Sequential):
+    """Normalises by the batch that it sees, in evaluation mode too."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.BatchNorm1d(36, track_running_stats=False), nn.Linear(36, 4))
+
+
+GOOD = [
+    nn.Sequential(nn.Flatten(), nn.Linear(36, 3)),
+    nn.Sequential(nn.Flatten(), nn.BatchNorm1d(36), nn.Dropout(), nn.Linear(36, 5)),
+    nn.Sequential(nn.Flatten(), nn.Linear(36, 3)).double(),
+    normalised(nn.Sequential(nn.Flatten(), nn.Linear(36, 3)), "mnist"),
+    Function(lambda x, w: (x @ w).log_softmax(1)),
+]
+
+
+@pytest.mark.parametrize("classifier", GOOD)
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_good_classifier_passes_and_is_left_as_it_was(classifier: nn.Module, count: int) -> None:
+    classifier.train()
+    state = {name: value.clone() for name, value in classifier.state_dict().items()}
+    with torch.no_grad():
+        check_classifier(classifier, IMAGES[:count])
+    assert all(module.training for module in classifier.modules())
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in classifier.parameters())
+    assert all(torch.equal(classifier.state_dict()[name], value) for name, value in state.items())
+
+
+def test_mixed_modes_are_restored() -> None:
+    classifier = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(36).eval(), nn.Linear(36, 3))
+    check_classifier(classifier, IMAGES)
+    assert [module.training for module in classifier.modules()] == [True, True, False, True]
+
+
+BAD = {
+    "no module": (lambda x: x, "an nn.Module from images"),
+    "a class": (nn.Linear, "an nn.Module from images"),
+    "another input": (nn.Linear(5, 3), r"able to take images of shape \(2, 1, 6, 6\).*forward raised RuntimeError"),
+    "another normalisation": (normalised(nn.Flatten(), "cifar10"), "its forward raised InputError"),
+    "a tuple": (Function(lambda x, w: (x @ w, x)), "returned a tuple"),
+    "integers": (Function(lambda x, w: (x @ w).argmax(1, keepdim=True).expand(2, 3)), "floating-point logits"),
+    "one logit": (Function(lambda x, w: (x @ w)[:, :1]), r"two_logits\(classifier\); for 2 images it returned \(2, 1\)"),
+    "one number": (Function(lambda x, w: (x @ w)[:, 0]), r"two_logits\(classifier\)"),
+    "a map": (Function(lambda x, w: (x @ w)[:, :, None]), r"logits \(N, K\); for 2 images it returned \(2, 4, 1\)"),
+    "a mean over the batch": (Function(lambda x, w: (x @ w).mean(0, keepdim=True)), r"it returned \(1, 4\)"),
+    "too few logits": (Function(lambda x, w: (x @ w)[:, :2]), "at least 3 logits, one a class; it has 2"),
+    "NaN": (Function(lambda x, w: (x @ w) * float("nan")), "finite logits"),
+    "detached": (Function(lambda x, w: (x @ w).detach()), "no gradient reaches it"),
+    "numpy inside": (Function(lambda x, w: torch.from_numpy(x.detach().numpy()) @ w), "no gradient reaches it"),
+    "constant": (Function(lambda x, w: w.detach().clone().requires_grad_()[:2]), "no gradient reaches it"),
+    "NaN gradient": (Function(lambda x, w: (x * 0).sqrt() @ w), "finite gradients"),
+    "batch statistics": (BatchStatistics(), "treats every image by itself"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_classifier_is_named_with_what_is_wrong(name: str) -> None:
+    classifier, expected = BAD[name]
+    with pytest.raises(InputError, match=rf"`audited` .*{expected}"):
+        check_classifier(classifier, IMAGES, "audited")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named(value: float) -> None:
+    classifier = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(36), nn.Linear(36, 3))
+    classifier[1].running_var[3] = value
+    with pytest.raises(InputError, match=r"`1\.running_var` holds 1 NaN or infinite"):
+        check_classifier(classifier, IMAGES)
+
+
+def test_probabilities_are_warned_of() -> None:
+    with pytest.warns(UserWarning, match="seems to return probabilities"):
+        check_classifier(Function(lambda x, w: (x @ w).softmax(1)), IMAGES)
+
+
+def test_a_gradient_of_zero_is_warned_of() -> None:
+    with pytest.warns(UserWarning, match="gradient of zero everywhere"):
+        check_classifier(Function(lambda x, w: x.round() @ w), IMAGES)
+
+
+def test_a_warning_points_at_the_caller() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_classifier(Function(lambda x, w: (x @ w).softmax(1)), IMAGES)
+    assert caught[0].filename == __file__
+
+
+def test_two_logits_makes_a_single_logit_pass() -> None:
+    two_classes = ImageSet(IMAGES.images, IMAGES.labels % 2, ("a", "b"))
+    for function in (lambda x, w: (x @ w)[:, :1], lambda x, w: (x @ w)[:, 0]):
+        check_classifier(two_logits(Function(function)), two_classes)
+
+
+def test_two_logits_have_the_probability_of_the_sigmoid() -> None:
+    single = Function(lambda x, w: (x @ w)[:, 0])
+    images = torch.rand(3, 1, 6, 6)
+    torch.testing.assert_close(two_logits(single)(images).softmax(1)[:, 1], single(images).sigmoid())
+
+
+def test_a_loaded_module_passes() -> None:
+    check_classifier(load_classifier(nn.Sequential(nn.Flatten(), nn.Linear(36, 3))), IMAGES)
