@@ -1,0 +1,164 @@
+"""Every image attributed, batch by batch: all scores of a large set are never in memory at once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradaudit.attributions._gradients import check_targets
+from gradaudit.attributions._resolve import Attribution, AttributionLike, resolve_attribution
+from gradaudit.attributions._scores import check_precomputed, checked, read_precomputed
+from gradaudit.batching import CPU_CAP, batch_size_for, check_logits, evaluating, halving, placed
+from gradaudit.devices import resolve_device
+from gradaudit.errors import InputError, require
+from gradaudit.images import ImageSet
+from gradaudit.progress import Advance
+
+Scores = Iterator[tuple[slice, Tensor]]
+
+
+def attribute(
+    classifier: nn.Module | None,
+    images: ImageSet,
+    attribution: AttributionLike,
+    *,
+    target: str | Tensor = "label",
+    seed: int = 0,
+    batch_size: int | str = "auto",
+    device: str | torch.device = "auto",
+    progress: Advance | None = None,
+) -> Scores:
+    """A stream of (slice of the set, its scores), in order; scores are finite float32 (n, C, H, W) on the device.
+
+    All arguments are checked, and the attribution is tried on the first images, before this returns.
+
+    Args:
+        classifier: images in [0, 1] to logits (N, K), in evaluation mode meanwhile; None will do for what needs none.
+        images: to attribute.
+        attribution: whatever `resolve_attribution` takes.
+        target: whose logit, loss or softmax: the `"label"`, the class `"predicted"`, or int64 (N,) from 0 to K - 1.
+        seed: of attributions that draw at random; an image's draws do not depend on the batch.
+        batch_size: images at once; `"auto"` measures what fits. Halved when memory runs out.
+        device: where to compute; a classifier that is elsewhere is copied there.
+        progress: told the number of images done after each batch.
+
+    Raises:
+        InputError: an argument is not as above; a score, now or later in the stream, has the wrong shape or dtype, or is
+            NaN or infinite.
+    """
+    found = resolve_attribution(attribution, seed=seed)
+    place = torch.empty(0, device=resolve_device(device)).device
+    automatic = batch_size == "auto"
+    integer = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size >= 1
+    require(automatic or integer, "batch_size", batch_size, '"auto" or an integer, 1 or more')
+    if found.scores is not None:
+        check_precomputed(found.scores, images)
+    model = _on_device(classifier, place, found.name) if found.needs_classifier else None
+    targets = _targets(target, images, model, place)
+    size = batch_size if isinstance(batch_size, int) else _size(model, images, place)
+    work = partial(_scores, found, model, images, targets, place)
+    work(slice(0, min(2, size, len(images))))
+    return _stream(work, len(images), size, progress)
+
+
+def attribute_all(
+    classifier: nn.Module | None,
+    images: ImageSet,
+    attribution: AttributionLike,
+    *,
+    target: str | Tensor = "label",
+    seed: int = 0,
+    batch_size: int | str = "auto",
+    device: str | torch.device = "auto",
+    progress: Advance | None = None,
+) -> Tensor:
+    """The scores of all images at once, float32 (N, C, H, W) in main memory; arguments and errors as for `attribute`."""
+    stream = attribute(
+        classifier,
+        images,
+        attribution,
+        target=target,
+        seed=seed,
+        batch_size=batch_size,
+        device=device,
+        progress=progress,
+    )
+    scores = torch.empty(len(images), *images.shape)
+    for which, part in stream:
+        scores[which] = part.cpu()
+    return scores
+
+
+def _stream(work: Callable[[slice], Tensor], total: int, size: int, progress: Advance | None) -> Scores:
+    for which, scores in halving(work, total, size):
+        yield which, scores
+        if progress is not None:
+            progress(which.stop - which.start)
+
+
+def _scores(
+    found: Attribution,
+    model: nn.Module | None,
+    images: ImageSet,
+    targets: Tensor | None,
+    device: torch.device,
+    which: slice,
+) -> Tensor:
+    if found.scores is not None:
+        return read_precomputed(found.scores, which, images).to(device)
+    batch = images.floats(which, device)
+    wanted = _predicted(model, batch) if targets is None else targets[which].to(device)
+    return checked(_run(found, model, batch, wanted), found.name, batch, which.start)
+
+
+def _run(found: Attribution, model: nn.Module | None, batch: Tensor, targets: Tensor) -> object:
+    function: Any = found.function
+    if model is None:
+        return function(None, batch, targets)
+    with evaluating(model), torch.inference_mode(False), torch.enable_grad():
+        return function(model, batch.clone(), targets)
+
+
+def _predicted(model: nn.Module | None, batch: Tensor) -> Tensor:
+    assert model is not None  # `_targets` sees to it
+    with evaluating(model), torch.no_grad():
+        return check_logits(model(placed(model, batch)), batch).argmax(1).to(batch.device)
+
+
+def _targets(target: str | Tensor, images: ImageSet, model: nn.Module | None, device: torch.device) -> Tensor | None:
+    """One target for each image, or None for the class predicted, which is found batch by batch."""
+    if not isinstance(target, Tensor):
+        require(target in ("label", "predicted"), "target", target, '"label", "predicted" or int64 (N,)')
+    classes = None if model is None else _classes(model, images.floats(slice(0, 2), device))
+    if isinstance(target, Tensor):
+        check_targets("target", target, len(images), classes)
+        return target.cpu()
+    if target == "predicted" and model is not None:
+        return None
+    check_targets("labels", images.labels, len(images), classes)
+    return images.labels
+
+
+def _classes(model: nn.Module, sample: Tensor) -> int:
+    with evaluating(model), torch.no_grad():
+        logits = check_logits(model(placed(model, sample)), sample)
+    expected = "a module with finite logits: those of the first image are NaN or infinite; are its weights?"
+    require(bool(torch.isfinite(logits).all()), "classifier", type(model).__name__, expected)
+    return logits.shape[1]
+
+
+def _size(model: nn.Module | None, images: ImageSet, device: torch.device) -> int:
+    return CPU_CAP if model is None else batch_size_for(model, images.floats(slice(0, 2), device), device=device)
+
+
+def _on_device(classifier: nn.Module | None, device: torch.device, name: str) -> nn.Module:
+    if not isinstance(classifier, nn.Module):
+        raise InputError("classifier", classifier, f"an nn.Module: the attribution {name} needs one")
+    elsewhere = any(weight.device != device for weight in chain(classifier.parameters(), classifier.buffers()))
+    return copy.deepcopy(classifier).to(device) if elsewhere else classifier

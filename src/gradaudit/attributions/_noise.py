@@ -1,0 +1,35 @@
+"""Noise that belongs to an image: the same whatever else is in its batch, and wherever it stands there."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradaudit.errors import require
+
+
+def image_keys(images: Tensor, seed: int) -> list[int]:
+    """A 128-bit key for each image, from the seed and the image's pixels; equal images get equal keys.
+
+    Raises:
+        InputError: `seed` is not an integer.
+    """
+    require(isinstance(seed, int) and not isinstance(seed, bool), "seed", seed, "an integer")
+    pixels = images.detach().to("cpu", torch.float32).contiguous().numpy()
+    digests = (hashlib.blake2b(image.tobytes(), digest_size=16, key=str(seed).encode()).digest() for image in pixels)
+    return [int.from_bytes(digest, "little") for digest in digests]
+
+
+def generators(images: Tensor, seed: int) -> list[np.random.Generator]:
+    """A generator for each image, keyed by the seed and the image's pixels."""
+    return [np.random.Generator(np.random.Philox(key=key)) for key in image_keys(images, seed)]
+
+
+def normal(sources: list[np.random.Generator], images: Tensor) -> Tensor:
+    """Standard normal noise in the images' shape and on their device, float32, each image's from its own generator."""
+    shape = images.shape[1:]
+    draws = [source.standard_normal(shape, dtype=np.float32) for source in sources]
+    return torch.from_numpy(np.stack(draws) if draws else np.empty((0, *shape), np.float32)).to(images.device)

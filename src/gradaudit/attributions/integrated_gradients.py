@@ -1,0 +1,46 @@
+"""Integrated gradients: the gradient averaged on the way from a baseline to the image."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gradaudit.attributions._gradients import input_gradient
+from gradaudit.errors import require
+
+
+def integrated_gradients(
+    classifier: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    *,
+    steps: int = 50,
+    baseline: float = 0.0,
+    of: str = "logit",
+) -> Tensor:
+    """(image - baseline) times the mean gradient on the line between them: float32 (N, C, H, W).
+
+    Complete: the scores of an image add up to the quantity at the image less the quantity at the baseline.
+
+    Args:
+        classifier: images in [0, 1] to logits (N, K).
+        images: floats (N, C, H, W) in [0, 1].
+        targets: int64 (N,), from 0 to K - 1.
+        steps: points of the Gauss-Legendre quadrature along the line.
+        baseline: the grey level of the baseline image, 0 for black.
+        of: the quantity, `"logit"`, `"loss"` or `"softmax"`.
+
+    Raises:
+        InputError: an option, a shape, a dtype or a target is not as above; the classifier blocks gradients.
+
+    Source: Sundararajan, Taly, Yan (2017), equation 1.
+    """
+    require(isinstance(steps, int) and steps >= 1, "steps", steps, "an integer, 1 or more")
+    require(np.isfinite(baseline), "baseline", baseline, "a finite number")
+    difference = images - baseline
+    total = torch.zeros_like(images, dtype=torch.float32)
+    for place, weight in zip(*np.polynomial.legendre.leggauss(steps), strict=True):
+        point = baseline + (1 + float(place)) / 2 * difference  # from [-1, 1] to [0, 1]
+        total += float(weight) / 2 * input_gradient(classifier, point, targets, of)
+    return total * difference.float()

@@ -1,0 +1,25 @@
+"""Gradient of the target's logit."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from gradaudit.attributions._gradients import input_gradient
+
+
+def logit_gradient(classifier: nn.Module, images: Tensor, targets: Tensor, *, times_input: bool = False) -> Tensor:
+    """The gradient of the target's logit towards each image: float32 (N, C, H, W).
+
+    Args:
+        classifier: images in [0, 1] to logits (N, K).
+        images: floats (N, C, H, W) in [0, 1].
+        targets: int64 (N,), from 0 to K - 1.
+        times_input: multiply by the image.
+
+    Raises:
+        InputError: a shape, a dtype or a target is not as above; the classifier blocks gradients.
+
+    Source: Simonyan, Vedaldi, Zisserman (2013), section 3; the input gradient of Shah, Jain, Netrapalli (2021).
+    """
+    gradient = input_gradient(classifier, images, targets, "logit")
+    return gradient * images.float() if times_input else gradient
