@@ -1,0 +1,1 @@
+"""The page's sections: one function in one file for each instrument, of the instrument's name."""

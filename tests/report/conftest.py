@@ -1,0 +1,120 @@
+"""DiffROAR results with the accuracies of methods.md, section 1, and a page made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from gradaudit.instruments.diffroar import DiffROARResult
+from gradaudit.instruments.diffroar.result import COLUMNS, judge
+from gradaudit.report import Pictures, write_page
+
+LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4)
+CONTROLS = {
+    "random": ((0.602, 0.745, 0.842, 0.905, 0.943), (0.597, 0.749, 0.839, 0.907, 0.946)),
+    "blurred_random": ((0.571, 0.716, 0.812, 0.893, 0.938), (0.566, 0.714, 0.818, 0.889, 0.936)),
+    "edges": ((0.688, 0.861, 0.927, 0.951, 0.962), (0.113, 0.113, 0.113, 0.113, 0.131)),
+}
+AUDITED = {
+    "standard": ((0.927, 0.964, 0.971, 0.961, 0.951), (0.113, 0.145, 0.184, 0.366, 0.698)),
+    "robust": ((0.705, 0.837, 0.913, 0.946, 0.949), (0.113, 0.113, 0.113, 0.113, 0.121)),
+    "violating": ((0.412, 0.470, 0.524, 0.560, 0.601), (0.452, 0.502, 0.556, 0.575, 0.602)),
+}
+MASKS = {
+    "standard": ((0.950, 0.977, 0.989, 0.981, 0.960), (0.949, 0.988, 1.000, 0.999, 0.997)),
+    "robust": ((0.730, 0.840, 0.907, 0.931, 0.940), (0.865, 0.951, 0.995, 0.996, 0.994)),
+}
+MASK_OF_CONTROLS = ((0.104, 0.11, 0.108, 0.112, 0.115), (0.106, 0.109, 0.111, 0.107, 0.113))
+
+MakeResult = Callable[..., DiffROARResult]
+WritePage = Callable[..., str]
+
+
+def synthetic(
+    kind: str = "standard",
+    *,
+    seeds: int = 5,
+    masks: bool = True,
+    controls: tuple[str, ...] = tuple(CONTROLS),
+    attributions: tuple[str, ...] = ("logit_gradient",),
+    classes: tuple[str, ...] = tuple("0123456789"),
+) -> DiffROARResult:
+    """A result whose table scatters around the measured accuracies."""
+    rng = np.random.default_rng(0)
+    sources = {name: CONTROLS[name] for name in controls}  # drawn first: the controls are the same for every classifier
+    sources |= dict.fromkeys(attributions, AUDITED[kind])
+    rows = []
+    for name, (tops, bottoms) in sources.items():
+        mask_tops, mask_bottoms = MASK_OF_CONTROLS if name in controls else MASKS.get(kind, MASK_OF_CONTROLS)
+        for place, level in enumerate(LEVELS):
+            for seed in range(seeds):
+                means = (tops[place], bottoms[place], mask_tops[place], mask_bottoms[place])
+                top, bottom, mask_top, mask_bottom = (np.clip(mean + rng.normal(0, 0.006), 0, 1).round(4) for mean in means)
+                mask = (mask_top, mask_bottom) if masks else (np.nan, np.nan)
+                rows.append((name, level, seed, top, bottom, top - bottom, *mask))
+    rows.sort(key=lambda row: row[0] in controls)  # as `diffroar` orders them
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    chance = 0.1135
+    settings = {
+        "attributions": list(attributions),
+        "controls": list(controls),
+        "learner": {"network": "mlp", "objective": "standard", "epochs": 4, "batch_size": 128, "learning_rate": 0.1},
+        "levels": list(LEVELS),
+        "seeds": list(range(seeds)),
+        "features": "coordinates",
+        "target": "label",
+        "fill": "zero",
+        "seed": 0,
+        "device": "cpu",
+        "classifier": {"standard": "5f", "robust": "a1", "violating": "c7"}[kind] * 32,
+        "classes": list(classes),
+        "shape": [1, 28, 28],
+        "train_images": 20000,
+        "test_images": 10000,
+        "train_fingerprint": "1b" * 32,
+        "test_fingerprint": "9e" * 32,
+    }
+    details = {"whole": [0.9743 + 0.0005 * seed for seed in range(seeds)], "chance": chance}
+    verdicts = judge(table, attributions, controls, 10000, chance)
+    versions = {"python": "3.11.9", "gradaudit": "0.1.0", "torch": "2.13.0"}
+    return DiffROARResult(table, verdicts[attributions[0]], settings, details, versions)
+
+
+def synthetic_pictures(names: tuple[str, ...] = ("standard", "robust"), *, channels: int = 1, count: int = 3) -> Pictures:
+    """Blobs with scores that have both signs."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(count, channels, 8, 8, generator=generator)
+    scores = {name: torch.randn(count, channels, 8, 8, generator=generator) for name in names}
+    return Pictures(images, ["7", "2", "1"][:count], scores, {"random": torch.randn(count, channels, 8, 8, generator=generator)})
+
+
+def write_synthetic(path: Path, results: Mapping[str, DiffROARResult], **options: object) -> str:
+    """The text of a page with sensible defaults for whatever is not given."""
+    arguments: dict[str, object] = {
+        "title": "Can these gradients be trusted?",
+        "pictures": None,
+        "facts": {name: {"recipe": "lenet5, 5 epochs", "accuracy": "0.987"} for name in results},
+        "command": "gradaudit demo --seed 0",
+        "seconds": 104.0,
+    }
+    return write_page(path, results=results, **(arguments | options)).read_text(encoding="utf-8")  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def make_result() -> MakeResult:
+    return synthetic
+
+
+@pytest.fixture(scope="session")
+def make_pictures() -> Callable[..., Pictures]:
+    return synthetic_pictures
+
+
+@pytest.fixture
+def page_of(tmp_path: Path) -> WritePage:
+    return lambda results, **options: write_synthetic(tmp_path / "page.html", results, **options)
