@@ -1,0 +1,121 @@
+"""The arguments of `diffroar`: brought to one form, and refused before any work where they are wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from gradaudit.attributions import Attribution, resolve_attribution
+from gradaudit.errors import InputError, require
+from gradaudit.images import ImageSet
+
+SPLITS = ("train", "test")
+
+Attributed = str | Mapping[str, Any] | Callable[..., Tensor] | tuple[Any, Any]
+
+
+def named_attributions(attribution: Any, seed: int) -> dict[str, dict[str, Attribution]]:
+    """The audited attributions by name, each resolved for training and test images.
+
+    Raises:
+        InputError: there is none, one of them is not an attribution, or two have one name.
+    """
+    several = isinstance(attribution, (list, tuple)) and not _is_pair(attribution)
+    named: dict[str, dict[str, Attribution]] = {}
+    for one in attribution if several else [attribution]:
+        names = {"": one} if not isinstance(one, Mapping) or isinstance(one.get("name"), str) else one
+        for name, value in names.items():
+            resolved = _for_each_split(value, seed)
+            label = str(name) or resolved["train"].name
+            require(label not in named, "attribution", label, "named differently from the other attributions")
+            named[label] = resolved
+    require(len(named) > 0, "attribution", attribution, "at least one attribution")
+    return named
+
+
+def named_controls(controls: Sequence[str], seed: int) -> dict[str, dict[str, Attribution]]:
+    """The controls by name, each for training and test images.
+
+    Raises:
+        InputError: not a list of the names of model-free attributions.
+    """
+    expected = 'a list of the names of model-free attributions, such as ("random", "edges")'
+    listed = isinstance(controls, Iterable) and not isinstance(controls, (str, Mapping))
+    require(listed and all(isinstance(name, str) for name in controls), "controls", controls, expected)
+    named = {}
+    for name in controls:
+        try:
+            resolved = resolve_attribution(name, seed=seed)
+        except InputError as error:
+            raise InputError("controls", name, f"{expected} ({error})") from None
+        require(not resolved.needs_classifier, "controls", name, "the name of a model-free attribution")
+        named[name] = dict.fromkeys(SPLITS, resolved)
+    return named
+
+
+def check_sets(train: ImageSet, test: ImageSet) -> None:
+    """Raise `InputError` unless learners can be fitted on the one set and measured on the other."""
+    for argument, images in (("train", train), ("test", test)):
+        require(isinstance(images, ImageSet), argument, type(images).__name__, "an ImageSet; load_images makes one")
+    require(train.shape == test.shape, "test", test, f"of images like the training ones, {train.shape}")
+    require(train.classes == test.classes, "test", test.classes, f"of the training images' classes, {train.classes}")
+    require(int((train.labels.bincount() > 0).sum()) > 1, "train", train, "of at least two classes that occur")
+    require(train.shape[1] * train.shape[2] > 1, "train", train, "of images of at least two pixels")
+
+
+def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
+    """The levels in ascending order.
+
+    Raises:
+        InputError: not a list of different numbers between 0 and 1.
+    """
+    expected = "a list of different shares of the features, each a number above 0 and below 1"
+    listed = isinstance(levels, Iterable) and not isinstance(levels, (str, Mapping))
+    found = tuple(levels) if listed else ()
+    numbers = all(isinstance(level, (int, float, np.integer, np.floating)) for level in found)
+    require(len(found) > 0 and numbers and all(0 < level < 1 for level in found), "levels", levels, expected)
+    require(len(set(found)) == len(found), "levels", levels, expected)
+    return tuple(sorted(float(level) for level in found))
+
+
+def check_seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
+    """The learners' seeds: those given, or as many as given from `first` on.
+
+    Raises:
+        InputError: neither a number above 0 nor a list of different whole numbers.
+    """
+    if is_whole(seeds):
+        require(seeds >= 1, "seeds", seeds, "at least 1; an interval needs at least 2")  # type: ignore[operator]
+        return tuple(range(first, first + seeds))  # type: ignore[operator]
+    expected = "a number of seeds above 0, or a list of different whole numbers, 0 or more"
+    found = tuple(seeds) if isinstance(seeds, Iterable) else ()
+    whole = all(is_whole(one) and one < 2**63 for one in found)
+    require(len(found) > 0 and whole and len(set(found)) == len(found), "seeds", seeds, expected)
+    return tuple(int(one) for one in found)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether it is a whole number, 0 or more; True and False are none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 0)
+
+
+def _for_each_split(value: Any, seed: int) -> dict[str, Attribution]:
+    pair = value if isinstance(value, tuple) else (value, value)
+    expected = "a pair where scores are given: those of the training and those of the test images"
+    require(_is_pair(pair) if any(map(_is_scores, pair)) else not isinstance(value, tuple), "attribution", value, expected)
+    require(isinstance(value, tuple) or not _is_scores(value), "attribution", value, expected)
+    return {part: resolve_attribution(half, seed=seed) for part, half in zip(SPLITS, pair, strict=True)}
+
+
+def _is_pair(value: Sequence[Any]) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_scores, value))
+
+
+def _is_scores(value: Any) -> bool:
+    if isinstance(value, Attribution):
+        return value.scores is not None
+    return isinstance(value, (Tensor, np.ndarray, os.PathLike)) or (isinstance(value, str) and value.endswith(".npy"))
