@@ -10,17 +10,32 @@ print(result.verdict)
 ```
 """
 
-from gradaudit.attributions import attribute, attribute_all
-from gradaudit.classifiers import load_classifier, normalised, save_classifier, two_logits
-from gradaudit.datasets import load_images, save_images
-from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError
-from gradaudit.images import ImageSet
-from gradaudit.instruments.diffroar import DiffROARResult, diffroar
-from gradaudit.instruments.diffroar import prepare as prepare_diffroar
-from gradaudit.results import Result, Verdict
-from gradaudit.training import Recipe, Store, measure_accuracy, pgd, save_trained, train
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-load_result = Result.load
+if TYPE_CHECKING:
+    from gradaudit.attributions import attribute, attribute_all
+    from gradaudit.classifiers import load_classifier, normalised, save_classifier, two_logits
+    from gradaudit.datasets import load_images, save_images
+    from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError
+    from gradaudit.images import ImageSet
+    from gradaudit.instruments import load_result
+    from gradaudit.instruments.diffroar import DiffROARResult, diffroar, prepare_diffroar
+    from gradaudit.results import Result, Verdict
+    from gradaudit.training import Recipe, Store, measure_accuracy, pgd, save_trained, train
+
+# Where each public name lives. It is imported when it is first used, so that `gradaudit --help` need not wait for torch.
+_HOMES = {
+    "gradaudit.attributions": ("attribute", "attribute_all"),
+    "gradaudit.classifiers": ("load_classifier", "normalised", "save_classifier", "two_logits"),
+    "gradaudit.datasets": ("load_images", "save_images"),
+    "gradaudit.errors": ("InputError", "MissingExtraError", "StoreError", "TrainingError"),
+    "gradaudit.images": ("ImageSet",),
+    "gradaudit.instruments": ("load_result",),
+    "gradaudit.instruments.diffroar": ("DiffROARResult", "diffroar", "prepare_diffroar"),
+    "gradaudit.results": ("Result", "Verdict"),
+    "gradaudit.training": ("Recipe", "Store", "measure_accuracy", "pgd", "save_trained", "train"),
+}
 
 __all__ = [
     "DiffROARResult",
@@ -49,3 +64,14 @@ __all__ = [
     "train",
     "two_logits",
 ]
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module 'gradaudit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

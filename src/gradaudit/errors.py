@@ -56,5 +56,5 @@ def _short(value: Any) -> str:
     shape = getattr(value, "shape", None)
     if shape is not None and len(shape) and hasattr(value, "dtype"):
         return f"{type(value).__name__} of shape {tuple(shape)}, {value.dtype}"
-    text = repr(value)
+    text = " ".join(repr(value).split())  # arrays in lists print on many lines
     return text if len(text) <= 120 else text[:117] + "..."

@@ -104,6 +104,16 @@ def writable_folder(argument: str, folder: str | os.PathLike[str]) -> Path:
     return Path(folder)
 
 
+def check_writable(argument: str, folder: str | os.PathLike[str]) -> None:
+    """Prove, without making the folder, that a file could be written there.
+
+    Raises:
+        InputError: it can't; names the argument.
+    """
+    path = Path(folder).absolute()
+    writable_folder(argument, next(place for place in (path, *path.parents) if place.exists()))
+
+
 def fingerprint(*parts: Any) -> str:
     """A SHA-256 in hexadecimal over tensors, arrays, bytes and text (`str` of anything else); order, shapes and dtypes count.
 

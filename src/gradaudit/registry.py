@@ -105,8 +105,9 @@ class Registry:
         module = name.replace("-", "_")
         if module not in self.names():
             close = difflib.get_close_matches(module, self.names(), n=1)
+            article = "an" if self.kind[0] in "aeiou" else "a"
             hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise InputError(argument, name, f"the name of a {self.kind}: {', '.join(self.names())}{hint}")
+            raise InputError(argument, name, f"the name of {article} {self.kind}: {', '.join(self.names())}{hint}")
         found: Callable[..., Any] = getattr(importlib.import_module(f"{self.package}.{module}"), module)
         return found
 

@@ -97,7 +97,8 @@ class Result(ABC):
         try:
             table, verdict = _table_from_json(data["table"]), data["verdict"]
             said = Verdict(verdict["label"], verdict["sentence"], tuple(verdict["caveats"]))
-            return Result.kinds[data["instrument"]](table, said, data["settings"], data["details"], data["versions"])
+            rest = (dict(data[part]) for part in ("settings", "details", "versions"))
+            return Result.kinds[data["instrument"]](table, said, *rest)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise InputError("data", f"a {kind} result", f"undamaged, as `to_json` gives it ({reason})") from error

@@ -12,6 +12,7 @@ import torch
 
 from gradaudit.instruments.diffroar import DiffROARResult
 from gradaudit.instruments.diffroar.result import COLUMNS, judge
+from gradaudit.instruments.diffroar.statistics import summarise
 from gradaudit.report import Pictures, write_page
 
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4)
@@ -80,7 +81,8 @@ def synthetic(
         "test_fingerprint": "9e" * 32,
     }
     details = {"whole": [0.9743 + 0.0005 * seed for seed in range(seeds)], "chance": chance}
-    verdicts = judge(table, attributions, controls, 10000, chance)
+    details["image_variance"] = {name: [2e-6] * len(LEVELS) for name in (*attributions, *controls)}
+    verdicts = judge(summarise(table, 10000, details["image_variance"]), attributions, controls, chance)
     versions = {"python": "3.11.9", "gradaudit": "0.1.0", "torch": "2.13.0"}
     return DiffROARResult(table, verdicts[attributions[0]], settings, details, versions)
 

@@ -1,0 +1,55 @@
+"""Errors say which argument, what it was and what was expected, and survive the way back from a worker."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError, require
+
+
+def test_the_message_has_argument_value_and_expectation():
+    error = InputError("levels", 1.5, "between 0 and 1")
+    assert str(error) == "`levels` (=1.5) must be between 0 and 1"
+    assert error.argument == "levels"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (torch.zeros(2, 3), "Tensor of shape (2, 3), torch.float32"),
+        (np.zeros((4, 1), dtype=np.uint8), "ndarray of shape (4, 1), uint8"),
+        (torch.tensor(3), "tensor(3)"),
+        ("x" * 500, "'" + "x" * 116 + "..."),
+    ],
+)
+def test_a_large_value_is_shown_short(value, shown):
+    assert str(InputError("x", value, "small")) == f"`x` (={shown}) must be small"
+
+
+def test_require_raises_only_where_the_condition_fails():
+    require(True, "x", 1, "anything")
+    with pytest.raises(InputError, match=r"`x` \(=1\) must be 2"):
+        require(False, "x", 1, "2")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("eps", torch.zeros(1000), "a number"),
+        MissingExtraError("timm", "timm", "a timm network"),
+        TrainingError("diverged"),
+        StoreError(28, "cannot write x: No space left on device"),
+    ],
+)
+def test_an_error_comes_back_from_a_worker_as_it_was(error):
+    back = pickle.loads(pickle.dumps(error))
+    assert type(back) is type(error)
+    assert str(back) == str(error)
+    assert back.__dict__ == error.__dict__
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it():
+    message = str(MissingExtraError("timm", "vision", "the name timm:resnet18"))
+    assert message == "the name timm:resnet18 needs the package `timm`: pip install 'gradaudit[vision]'"
