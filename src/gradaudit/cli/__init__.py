@@ -1,0 +1,60 @@
+"""The command line: one command an instrument; parse, call, print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import typer
+
+from gradaudit.cli import _options, demo, diffroar, listings, train
+from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError
+
+UsageError: Any = typer.BadParameter.__mro__[1]  # Click's, wherever Typer keeps its Click
+INTERRUPTED = 130  # what Typer makes of a keyboard interrupt
+
+app = typer.Typer(
+    name="gradaudit",
+    help="Can this image classifier's gradients be trusted?\n\n"
+    "Start with `gradaudit demo`. Then audit your own model: "
+    "`gradaudit diffroar my_package.my_module:my_model cifar10 --out report/`.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+for command in (
+    demo.demo,
+    train.train,
+    diffroar.diffroar,
+    listings.data,
+    listings.networks,
+    listings.attributions,
+    listings.objectives,
+):
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def _without_a_command(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a user's mistake is one line and exit status 2, an interruption 130."""
+    _options.command_line[:] = sys.argv[1:] if arguments is None else arguments
+    try:
+        status = app(args=list(_options.command_line), prog_name="gradaudit", standalone_mode=False)
+    except UsageError as error:
+        _end(f"error: {' '.join(error.format_message().split())}", 2)
+    except (InputError, MissingExtraError, StoreError, TrainingError) as error:
+        _end(f"error: {error}", 2)
+    if status == INTERRUPTED:
+        _end("stopped; finished work is kept, the same command continues", status)
+    raise SystemExit(status or 0)
+
+
+def _end(message: str, status: int) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise SystemExit(status) from None

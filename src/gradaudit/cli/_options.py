@@ -1,0 +1,61 @@
+"""Options that several commands share, and how their text is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gradaudit.errors import InputError
+
+if TYPE_CHECKING:
+    from gradaudit.images import ImageSet
+
+Data = Annotated[
+    str, typer.Argument(help="A data set's name (see `gradaudit data`), a folder of class folders, or an `.npz` file.")
+]
+Folder = Annotated[Path | None, typer.Option("--data-dir", help="Where the data sets' files lie; `$GRADAUDIT_DATA` unless given.")]
+TrainImages = Annotated[int | None, typer.Option(help="Use that many training images, drawn stratified by `--seed`.")]
+TestImages = Annotated[int | None, typer.Option(help="Use that many test images, drawn stratified by `--seed`.")]
+Device = Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`, `cuda:1`, ...")]
+Workers = Annotated[str, typer.Option(help="Fits at once, one thread each; `auto` for one a core.")]
+Seed = Annotated[int, typer.Option(help="Every random draw comes from it.")]
+StoreFolder = Annotated[Path | None, typer.Option("--store", help="Where finished work is kept; `$GRADAUDIT_STORE` or the cache.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output, and nothing else there.")]
+Epochs = Annotated[int, typer.Option(help="Passes over the training images.")]
+BatchSize = Annotated[int, typer.Option(help="Images a step.")]
+LearningRate = Annotated[float, typer.Option(help="Peak of the one-cycle schedule.")]
+Normalisation = Annotated[
+    str | None,
+    typer.Option(help="What the network expects: `none`, `mnist`, `cifar10`, `imagenet`, or `mean,.../std,...`; it is put inside."),
+]
+
+
+command_line: list[str] = []
+"""The arguments of the running command, for the page that says how it was made."""
+
+
+def images(
+    name: str, folder: Path | None, seed: int, train_images: int | None, test_images: int | None
+) -> tuple[ImageSet, ImageSet]:
+    from gradaudit.datasets import load_images
+
+    training, testing = load_images(name, folder=folder, seed=seed)
+    training = training if train_images is None else training.sample(train_images, seed)
+    return training, testing if test_images is None else testing.sample(test_images, seed)
+
+
+def numbers(argument: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(argument, text, "numbers separated by commas, such as 0.05,0.1,0.2") from None
+
+
+def workers_of(text: str) -> Any:
+    """The number of workers, or the text itself where it is no number: the instrument knows what else may be said."""
+    try:
+        return int(text)
+    except ValueError:
+        return text

@@ -1,0 +1,37 @@
+"""`gradaudit demo`."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gradaudit.cli._options import AsJson, Seed, StoreFolder, Workers, workers_of
+from gradaudit.cli._output import say
+from gradaudit.cli.diffroar import print_diffroar
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the page, tables and classifiers.")] = Path("demo"),
+    seed: Seed = 0,
+    workers: Workers = "auto",
+    store: StoreFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a standard and an adversarial classifier on embedded MNIST images, audit both, write a page. About two minutes.
+
+    Everything it needs comes with the package. Open `demo/index.html` when it is done.
+    """
+    from gradaudit.demo import run_demo
+
+    start = time.perf_counter()
+    results, page = run_demo(out, seed=seed, workers=workers_of(workers), store=store, show_progress=True)
+    if as_json:
+        print(json.dumps({name: result.to_json() for name, result in results.items()}))
+        return
+    for name, result in results.items():
+        print_diffroar(result, f"{name} classifier")
+    say(f"The page: {page} ({time.perf_counter() - start:.0f} s in all)")

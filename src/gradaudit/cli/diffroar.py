@@ -1,0 +1,202 @@
+"""`gradaudit diffroar`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from gradaudit.cli._options import (
+    AsJson,
+    BatchSize,
+    Data,
+    Device,
+    Epochs,
+    Folder,
+    LearningRate,
+    Normalisation,
+    Seed,
+    StoreFolder,
+    TestImages,
+    TrainImages,
+    Workers,
+    command_line,
+    images,
+    numbers,
+    workers_of,
+)
+from gradaudit.cli._output import console, say
+
+if TYPE_CHECKING:
+    from gradaudit.images import ImageSet
+    from gradaudit.instruments.diffroar import DiffROARResult
+
+
+class Features(StrEnum):
+    """What is ranked."""
+
+    coordinates = "coordinates"
+    pixels = "pixels"
+
+
+class Target(StrEnum):
+    """The class that is attributed."""
+
+    label = "label"
+    predicted = "predicted"
+
+
+class Fill(StrEnum):
+    """What replaces removed features."""
+
+    zero = "zero"
+    mean = "mean"
+
+
+def diffroar(
+    classifier: Annotated[
+        str,
+        typer.Argument(
+            help="A file of `gradaudit train`, a network's name with `--weights`, or `package.module:model` of your own."
+        ),
+    ],
+    data: Data,
+    weights: Annotated[
+        Path | None, typer.Option(help="Checkpoint for a named network or your own: .pt, .pth, .th, .safetensors.")
+    ] = None,
+    normalisation: Normalisation = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Unpickle a checkpoint that needs it. It may run code!")
+    ] = False,
+    attribution: Annotated[
+        list[str] | None,
+        typer.Option(help="An attribution's spec; may be repeated. See `gradaudit attributions`.", show_default="logit_gradient"),
+    ] = None,
+    scores: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Two `.npy` files with scores computed elsewhere: of training and test images.")
+    ] = None,
+    learner: Annotated[str, typer.Option(help="Network that is retrained; see `gradaudit networks`.")] = "mlp",
+    epochs: Epochs = 5,
+    batch_size: BatchSize = 128,
+    learning_rate: LearningRate = 0.1,
+    levels: Annotated[str, typer.Option(help="Shares of the features that are kept.")] = "0.05,0.1,0.2,0.4",
+    seeds: Annotated[int, typer.Option(help="Independent seeds; intervals need at least 2.")] = 5,
+    controls: Annotated[str, typer.Option(help="Model-free attributions beside, or `none`.")] = "random,blurred_random,edges",
+    features: Annotated[Features, typer.Option(help="Rank coordinates, or pixels over channels.")] = Features.coordinates,
+    target: Annotated[Target, typer.Option(help="Attribute the label or the predicted class.")] = Target.label,
+    fill: Annotated[Fill, typer.Option(help="What replaces removed features.")] = Fill.zero,
+    mask_only: Annotated[bool, typer.Option(help="Also fit learners that see only which features were kept.")] = True,
+    train_images: TrainImages = None,
+    test_images: TestImages = None,
+    data_dir: Folder = None,
+    out: Annotated[Path, typer.Option(help="Folder for results.json, table, figure and page.")] = Path("out"),
+    store: StoreFolder = None,
+    workers: Workers = "auto",
+    device: Device = "auto",
+    seed: Seed = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how many networks would be trained, and how long it takes.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Retrain on the top- and bottom-ranked features: do high-ranked ones carry more label information?
+
+    A run that is stopped continues where it was when the same command is given again.
+
+    Example: `gradaudit diffroar robust.safetensors mnist5k --attribution logit_gradient --attribution "smoothgrad(samples=50)"`
+    """
+    from gradaudit.classifiers import load_classifier
+    from gradaudit.files import check_writable
+    from gradaudit.instruments.diffroar import prepare_diffroar
+    from gradaudit.training import Recipe
+
+    check_writable("--out", out)
+    recipe = Recipe(network=learner, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+    shares = numbers("--levels", levels)
+    training, testing = images(data, data_dir, seed, train_images, test_images)
+    audited = load_classifier(
+        classifier,
+        weights,
+        input_shape=training.shape,
+        classes=len(training.classes),
+        normalisation=normalisation,
+        allow_pickle=allow_pickle,
+    )
+    attributions: list[Any] = list(attribution or ([] if scores else ["logit_gradient"]))
+    grid = prepare_diffroar(
+        audited,
+        training,
+        testing,
+        attributions + ([{"scores": scores}] if scores else []),
+        learner=recipe,
+        levels=shares,
+        seeds=seeds,
+        controls=() if controls == "none" else tuple(name.strip() for name in controls.split(",")),
+        features=features.value,
+        target=target.value,
+        fill=fill.value,
+        mask_only=mask_only,
+        seed=seed,
+        store=store,
+        workers=workers_of(workers),
+        device=device,
+        show_progress=True,
+    )
+    if dry_run:
+        print(grid.plan())
+        return
+    start = time.perf_counter()
+    result = grid.run()
+    seconds = time.perf_counter() - start
+    result.save(out)
+    shown = attributions[0] if attributions else scores[1] if scores else "logit_gradient"
+    page = _write_page(out, classifier, audited, testing, shown, result, seconds)
+    if as_json:
+        print(json.dumps(result.to_json()))
+        return
+    print_diffroar(result, classifier)
+    say(f"{seconds:.0f} s; page, table and figure: {page}")
+
+
+def _write_page(
+    out: Path, name: str, classifier: Any, testing: ImageSet, shown: Any, result: DiffROARResult, seconds: float
+) -> Path:
+    from gradaudit.report import gallery, write_page
+
+    options = {"target": result.settings["target"], "controls": result.controls, "seed": result.settings["seed"]}
+    return write_page(
+        out / "index.html",
+        title=f"Can the gradients of {name} be trusted?",
+        results={name: result},
+        pictures=gallery({name: classifier}, testing, shown, **options),
+        facts={},
+        command=shlex.join(["gradaudit", *command_line]),
+        seconds=seconds,
+    )
+
+
+def print_diffroar(result: DiffROARResult, title: str) -> None:
+    """Print the summary table, and the verdict of each audited attribution."""
+    table = Table(title=f"DiffROAR, {escape(title)}")
+    for column in ("attribution", "level", "top", "bottom", "DiffROAR", "95 % interval", "detectable", "mask top", "mask bottom"):
+        table.add_column(column, justify="left" if column == "attribution" else "right")
+    for row in result.summary.to_dict("records"):
+        values = {name: f"{value:.3f}" if value == value else "-" for name, value in row.items() if isinstance(value, float)}
+        interval = f"[{row['low']:+.3f}, {row['high']:+.3f}]" if row["seeds"] > 1 else "one seed"
+        accuracies = (values["top"], values["bottom"], f"{row['mean']:+.3f}", interval, values["detectable"])
+        table.add_row(
+            escape(row["attribution"]), f"{100 * row['level']:.4g}%", *accuracies, values["mask_top"], values["mask_bottom"]
+        )
+    out = console()
+    out.print(table)
+    for name, verdict in result.verdicts.items():
+        out.print(f"{escape(name)} [bold]{verdict.label}[/bold]: {escape(verdict.sentence)}", highlight=False)
+        for caveat in verdict.caveats:
+            out.print(f"  - but {escape(caveat)}", highlight=False)
