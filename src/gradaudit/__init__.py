@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from gradaudit.images import ImageSet
     from gradaudit.instruments import load_result
     from gradaudit.instruments.diffroar import DiffROARResult, diffroar, prepare_diffroar
+    from gradaudit.instruments.robustness import RobustnessResult, robustness
     from gradaudit.results import Result, Verdict
-    from gradaudit.training import Recipe, Store, measure_accuracy, pgd, save_trained, train
+    from gradaudit.training import Recipe, Store, measure_accuracy, named_recipe, pgd, save_trained, train
 
 # Where each public name lives. It is imported when it is first used, so that `gradaudit --help` need not wait for torch.
 _HOMES = {
@@ -33,8 +34,9 @@ _HOMES = {
     "gradaudit.images": ("ImageSet",),
     "gradaudit.instruments": ("load_result",),
     "gradaudit.instruments.diffroar": ("DiffROARResult", "diffroar", "prepare_diffroar"),
+    "gradaudit.instruments.robustness": ("RobustnessResult", "robustness"),
     "gradaudit.results": ("Result", "Verdict"),
-    "gradaudit.training": ("Recipe", "Store", "measure_accuracy", "pgd", "save_trained", "train"),
+    "gradaudit.training": ("Recipe", "Store", "measure_accuracy", "named_recipe", "pgd", "save_trained", "train"),
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "MissingExtraError",
     "Recipe",
     "Result",
+    "RobustnessResult",
     "Store",
     "StoreError",
     "TrainingError",
@@ -55,9 +58,11 @@ __all__ = [
     "load_images",
     "load_result",
     "measure_accuracy",
+    "named_recipe",
     "normalised",
     "pgd",
     "prepare_diffroar",
+    "robustness",
     "save_classifier",
     "save_images",
     "save_trained",

@@ -8,7 +8,11 @@ from typing import TypeVar
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def control(function: Function) -> Function:
-    """The function, marked as one that ignores its classifier and targets."""
-    function.__dict__["needs_classifier"] = False
-    return function
+def control(*, knows_images: bool) -> Callable[[Function], Function]:
+    """Mark a function as one that ignores its classifier and targets, and, if so, the images but for their shape."""
+
+    def mark(function: Function) -> Function:
+        function.__dict__.update(needs_classifier=False, knows_images=knows_images)
+        return function
+
+    return mark

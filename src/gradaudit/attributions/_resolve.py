@@ -34,6 +34,7 @@ class Attribution:
         function: `(classifier, images, targets) -> scores`; None for precomputed scores.
         scores: precomputed, real (N, C, H, W) or (N, H, W), memory-mapped where they were a file; else None.
         needs_classifier: False for controls and precomputed scores.
+        knows_images: False for controls whose scores are mere noise, whatever the image.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Attribution:
     function: Function | None = None
     scores: np.ndarray | None = None
     needs_classifier: bool = True
+    knows_images: bool = True
 
 
 AttributionLike: TypeAlias = str | Mapping[str, Any] | Spec | os.PathLike[str] | Function | Tensor | np.ndarray | Attribution
@@ -86,6 +88,7 @@ def _named(spec: Spec, seed: int) -> Attribution:
         fingerprint(*who, *parts),
         bound,
         needs_classifier=getattr(function, "needs_classifier", True),
+        knows_images=getattr(function, "knows_images", True),
     )
 
 

@@ -7,11 +7,11 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from gradaudit.attributions._control import control
-from gradaudit.attributions._noise import generators, normal
 from gradaudit.errors import require
+from gradaudit.noise import generators, normal
 
 
-@control
+@control(knows_images=False)
 def blurred_random(
     classifier: nn.Module | None, images: Tensor, targets: Tensor | None, *, sigma: float = 2.0, seed: int = 0
 ) -> Tensor:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from gradaudit.attributions import _captum_methods as offered
 from gradaudit.attributions._gradients import check_images, check_targets
-from gradaudit.attributions._noise import image_keys
 from gradaudit.batching import check_logits, out_of_memory, placed
 from gradaudit.devices import seeded
 from gradaudit.errors import InputError, require
+from gradaudit.noise import image_keys
 
 
 def captum(classifier: nn.Module, images: Tensor, targets: Tensor, *, method: str, seed: int = 0, **options: Any) -> Tensor:

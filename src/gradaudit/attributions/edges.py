@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gradaudit.attributions._control import control
 
 
-@control
+@control(knows_images=True)
 def edges(classifier: nn.Module | None, images: Tensor, targets: Tensor | None) -> Tensor:
     """The Sobel gradient magnitude of each channel: float32 (N, C, H, W), 0 or more.
 

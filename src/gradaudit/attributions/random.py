@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from gradaudit.attributions._control import control
-from gradaudit.attributions._noise import generators, normal
+from gradaudit.noise import generators, normal
 
 
-@control
+@control(knows_images=False)
 def random(classifier: nn.Module | None, images: Tensor, targets: Tensor | None, *, seed: int = 0) -> Tensor:
     """Standard normal noise: float32 (N, C, H, W).
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.attributions._gradients import input_gradient
-from gradaudit.attributions._noise import generators, normal
 from gradaudit.errors import require
+from gradaudit.noise import generators, normal
 
 
 def smoothgrad(

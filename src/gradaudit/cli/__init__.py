@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from gradaudit.cli import _options, demo, diffroar, listings, train
+from gradaudit.cli import _options, demo, diffroar, listings, robustness, train
 from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # Click's, wherever Typer keeps its Click
@@ -27,10 +27,12 @@ for command in (
     demo.demo,
     train.train,
     diffroar.diffroar,
+    robustness.robustness,
     listings.data,
     listings.networks,
     listings.attributions,
     listings.objectives,
+    listings.recipes,
 ):
     app.command()(command)
 

@@ -1,4 +1,4 @@
-"""`gradaudit data`, `networks`, `attributions` and `objectives`: what there is by name."""
+"""`gradaudit data`, `networks`, `attributions`, `objectives` and `recipes`: what there is by name."""
 
 from __future__ import annotations
 
@@ -75,6 +75,26 @@ def objectives(as_json: AsJson = False) -> None:
     from gradaudit.training import OBJECTIVES
 
     _print_names("objective", {name: OBJECTIVES.summary(name) for name in OBJECTIVES.names()}, as_json)
+
+
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Show all of this recipe; list all recipes unless given.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the recipes for `gradaudit train`, or show one in full."""
+    from gradaudit.training import named_recipe, recipe_summaries
+
+    if name is None:
+        _print_names("recipe", recipe_summaries(), as_json)
+        return
+    fields = named_recipe(name).model_dump()
+    if as_json:
+        print(json.dumps(fields))
+        return
+    table = Table("field", "value", title=name)
+    for field, value in fields.items():
+        table.add_row(field, str(value))
+    console().print(table)
 
 
 def _print_names(kind: str, summaries: Mapping[str, str], as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -30,6 +31,17 @@ def generators(images: Tensor, seed: int) -> list[np.random.Generator]:
 
 def normal(sources: list[np.random.Generator], images: Tensor) -> Tensor:
     """Standard normal noise in the images' shape and on their device, float32, each image's from its own generator."""
-    shape = images.shape[1:]
-    draws = [source.standard_normal(shape, dtype=np.float32) for source in sources]
+    return _drawn(sources, images, lambda source, shape: source.standard_normal(shape, dtype=np.float32))
+
+
+def uniform(sources: list[np.random.Generator], images: Tensor) -> Tensor:
+    """Noise uniform on [0, 1) in the images' shape and on their device, float32, each image's from its own generator."""
+    return _drawn(sources, images, lambda source, shape: source.random(shape, dtype=np.float32))
+
+
+def _drawn(
+    sources: list[np.random.Generator], images: Tensor, draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+) -> Tensor:
+    shape = tuple(images.shape[1:])
+    draws = [draw(source, shape) for source in sources]
     return torch.from_numpy(np.stack(draws) if draws else np.empty((0, *shape), np.float32)).to(images.device)

@@ -1,0 +1,167 @@
+"""`gradaudit robustness`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from gradaudit.cli._options import (
+    AsJson,
+    Data,
+    Device,
+    Folder,
+    Normalisation,
+    Seed,
+    StoreFolder,
+    TestImages,
+    command_line,
+    images,
+)
+from gradaudit.cli._output import console, say
+from gradaudit.errors import InputError, require
+
+if TYPE_CHECKING:
+    from gradaudit.instruments.robustness import RobustnessResult
+
+
+class Norm(StrEnum):
+    """What the radius is."""
+
+    linf = "linf"
+    l2 = "l2"
+
+
+def robustness(
+    classifier: Annotated[
+        str,
+        typer.Argument(
+            help="A file of `gradaudit train`, a network's name with `--weights`, or `package.module:model` of your own."
+        ),
+    ],
+    data: Data,
+    weights: Annotated[
+        Path | None, typer.Option(help="Checkpoint for a named network or your own: .pt, .pth, .th, .safetensors.")
+    ] = None,
+    normalisation: Normalisation = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Unpickle a checkpoint that needs it. It may run code!")
+    ] = False,
+    norm: Annotated[Norm, typer.Option(help="What the attacks' radius is.")] = Norm.linf,
+    eps: Annotated[
+        str, typer.Option(help="Radii, ascending; pixel values are in [0, 1], and fractions will do: 2/255.")
+    ] = "0,0.1,0.3",
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="`pgd`, `autoattack`, `smoothing(sigma=0.25)`, `gaussian`, `package.module:function`; may be repeated.",
+            show_default="pgd",
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Gradient steps of PGD.")] = 20,
+    step_size: Annotated[float | None, typer.Option(help="Length of a step.", show_default="2.5 * eps / steps")] = None,
+    restarts: Annotated[int, typer.Option(help="Independent starts of PGD; the worst is kept for each image.")] = 1,
+    eot: Annotated[int, typer.Option(help="Passes that gradients are averaged over, for a randomised classifier.")] = 1,
+    test_images: TestImages = None,
+    first: Annotated[
+        bool, typer.Option("--first", help="Take the first of the test images in their order rather than a stratified draw.")
+    ] = False,
+    data_dir: Folder = None,
+    out: Annotated[Path, typer.Option(help="Folder for results.json, table, figure and page.")] = Path("out"),
+    store: StoreFolder = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """How large a perturbation does the classifier withstand? By attacks, by certificates and on average, with intervals.
+
+    A run that is stopped continues where it was when the same command is given again.
+
+    Example: `gradaudit robustness robust.safetensors mnist5k --eps 0,0.1,0.3 --attack pgd --attack autoattack --restarts 5`
+    """
+    from gradaudit.classifiers import load_classifier
+    from gradaudit.files import check_writable
+    from gradaudit.instruments import robustness as instrument
+
+    check_writable("--out", out)
+    radii = _radii(eps)
+    _, testing = images(data, data_dir, seed, None, None if first else test_images)
+    if first and test_images is not None:
+        require(1 <= test_images <= len(testing), "--test-images", test_images, f"from 1 to {len(testing)}, the number of images")
+        testing = testing[:test_images]
+    audited = load_classifier(
+        classifier,
+        weights,
+        input_shape=testing.shape,
+        classes=len(testing.classes),
+        normalisation=normalisation,
+        allow_pickle=allow_pickle,
+    )
+    start = time.perf_counter()
+    result = instrument.robustness(
+        audited,
+        testing,
+        norm=norm.value,
+        eps=radii,
+        attack=list(attack or ["pgd"]),
+        steps=steps,
+        step_size=step_size,
+        restarts=restarts,
+        eot=eot,
+        seed=seed,
+        device=device,
+        store=store,
+        show_progress=True,
+    )
+    seconds = time.perf_counter() - start
+    result.save(out)
+    page = _write_page(out, classifier, result, seconds)
+    if as_json:
+        print(json.dumps(result.to_json()))
+        return
+    print_robustness(result, classifier)
+    say(f"{seconds:.0f} s; page, table and figure: {page}")
+
+
+def print_robustness(result: RobustnessResult, title: str) -> None:
+    """Print the table and the verdict."""
+    table = Table(title=f"Robustness, {escape(title)}")
+    for column in ("attack", "norm", "eps", "accuracy", "95 % interval"):
+        table.add_column(column, justify="left" if column in ("attack", "norm") else "right")
+    for row in result.table.to_dict("records"):
+        interval = f"[{row['low']:.3f}, {row['high']:.3f}]"
+        table.add_row(escape(row["attack"]), row["norm"], f"{row['eps']:.4g}", f"{row['accuracy']:.3f}", interval)
+    out = console()
+    out.print(table)
+    out.print(f"[bold]{result.verdict.label}[/bold]: {escape(result.verdict.sentence)}", highlight=False)
+    for caveat in result.verdict.caveats:
+        out.print(f"  - but {escape(caveat)}", highlight=False)
+
+
+def _write_page(out: Path, name: str, result: RobustnessResult, seconds: float) -> Path:
+    from gradaudit.report import write_page
+
+    return write_page(
+        out / "index.html",
+        title=f"How large a perturbation does {name} withstand?",
+        results={name: result},
+        pictures=None,
+        facts={},
+        command=shlex.join(["gradaudit", *command_line]),
+        seconds=seconds,
+    )
+
+
+def _radii(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(Fraction(part.strip())) for part in text.split(","))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise InputError("--eps", text, "numbers or fractions separated by commas, such as 0,0.1,0.3 or 2/255,8/255") from None
