@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=3, help="of the learners")
     parser.add_argument("--train-images", type=int)
+    parser.add_argument("--mask-only", action="store_true", help="also fit mask-only learners: twice the time")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "fashion_mnist")
     arguments = parser.parse_args()
     train, test = ga.load_images("fashion-mnist", folder=arguments.data_dir)
@@ -45,6 +46,7 @@ def main() -> None:
             levels=LEVELS,
             seeds=arguments.seeds,
             controls=("random", "blurred_random"),
+            mask_only=arguments.mask_only,
             show_progress=True,
         )
         result.save(arguments.out / name)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gradaudit.attributions._identity import identity
+from gradaudit.identity import identity
 from gradaudit.errors import InputError, require
 from gradaudit.files import fingerprint, map_array
 from gradaudit.registry import Registry, Spec, options_of, parse_spec

@@ -10,12 +10,20 @@ import typer
 from gradaudit.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from gradaudit.images import ImageSet
 
 Data = Annotated[
     str, typer.Argument(help="A data set's name (see `gradaudit data`), a folder of class folders, or an `.npz` file.")
 ]
 Folder = Annotated[Path | None, typer.Option("--data-dir", help="Where the data sets' files lie; `$GRADAUDIT_DATA` unless given.")]
+Audited = Annotated[
+    str,
+    typer.Argument(help="A file of `gradaudit train`, a network's name with `--weights`, or `package.module:model` of your own."),
+]
+Weights = Annotated[Path | None, typer.Option(help="Checkpoint for a named network or your own: .pt, .pth, .th, .safetensors.")]
+AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Unpickle a checkpoint that needs it. It may run code!")]
 TrainImages = Annotated[int | None, typer.Option(help="Use that many training images, drawn stratified by `--seed`.")]
 TestImages = Annotated[int | None, typer.Option(help="Use that many test images, drawn stratified by `--seed`.")]
 Device = Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`, `cuda:1`, ...")]
@@ -44,6 +52,20 @@ def images(
     training, testing = load_images(name, folder=folder, seed=seed)
     training = training if train_images is None else training.sample(train_images, seed)
     return training, testing if test_images is None else testing.sample(test_images, seed)
+
+
+def load_audited(name: str, weights: Path | None, like: ImageSet, normalisation: str | None, allow_pickle: bool) -> nn.Module:
+    """The classifier to audit on images like these."""
+    from gradaudit.classifiers import load_classifier
+
+    return load_classifier(
+        name,
+        weights,
+        input_shape=like.shape,
+        classes=len(like.classes),
+        normalisation=normalisation,
+        allow_pickle=allow_pickle,
+    )
 
 
 def numbers(argument: str, text: str) -> tuple[float, ...]:

@@ -14,7 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from gradaudit.cli._options import (
+    AllowPickle,
     AsJson,
+    Audited,
     BatchSize,
     Data,
     Device,
@@ -26,9 +28,11 @@ from gradaudit.cli._options import (
     StoreFolder,
     TestImages,
     TrainImages,
+    Weights,
     Workers,
     command_line,
     images,
+    load_audited,
     numbers,
     workers_of,
 )
@@ -61,20 +65,11 @@ class Fill(StrEnum):
 
 
 def diffroar(
-    classifier: Annotated[
-        str,
-        typer.Argument(
-            help="A file of `gradaudit train`, a network's name with `--weights`, or `package.module:model` of your own."
-        ),
-    ],
+    classifier: Audited,
     data: Data,
-    weights: Annotated[
-        Path | None, typer.Option(help="Checkpoint for a named network or your own: .pt, .pth, .th, .safetensors.")
-    ] = None,
+    weights: Weights = None,
     normalisation: Normalisation = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Unpickle a checkpoint that needs it. It may run code!")
-    ] = False,
+    allow_pickle: AllowPickle = False,
     attribution: Annotated[
         list[str] | None,
         typer.Option(help="An attribution's spec; may be repeated. See `gradaudit attributions`.", show_default="logit_gradient"),
@@ -112,7 +107,6 @@ def diffroar(
 
     Example: `gradaudit diffroar robust.safetensors mnist5k --attribution logit_gradient --attribution "smoothgrad(samples=50)"`
     """
-    from gradaudit.classifiers import load_classifier
     from gradaudit.files import check_writable
     from gradaudit.instruments.diffroar import prepare_diffroar
     from gradaudit.training import Recipe
@@ -121,14 +115,7 @@ def diffroar(
     recipe = Recipe(network=learner, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
     shares = numbers("--levels", levels)
     training, testing = images(data, data_dir, seed, train_images, test_images)
-    audited = load_classifier(
-        classifier,
-        weights,
-        input_shape=training.shape,
-        classes=len(training.classes),
-        normalisation=normalisation,
-        allow_pickle=allow_pickle,
-    )
+    audited = load_audited(classifier, weights, training, normalisation, allow_pickle)
     attributions: list[Any] = list(attribution or ([] if scores else ["logit_gradient"]))
     grid = prepare_diffroar(
         audited,

@@ -15,7 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from gradaudit.cli._options import (
+    AllowPickle,
     AsJson,
+    Audited,
     Data,
     Device,
     Folder,
@@ -23,8 +25,10 @@ from gradaudit.cli._options import (
     Seed,
     StoreFolder,
     TestImages,
+    Weights,
     command_line,
     images,
+    load_audited,
 )
 from gradaudit.cli._output import console, say
 from gradaudit.errors import InputError, require
@@ -41,20 +45,11 @@ class Norm(StrEnum):
 
 
 def robustness(
-    classifier: Annotated[
-        str,
-        typer.Argument(
-            help="A file of `gradaudit train`, a network's name with `--weights`, or `package.module:model` of your own."
-        ),
-    ],
+    classifier: Audited,
     data: Data,
-    weights: Annotated[
-        Path | None, typer.Option(help="Checkpoint for a named network or your own: .pt, .pth, .th, .safetensors.")
-    ] = None,
+    weights: Weights = None,
     normalisation: Normalisation = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Unpickle a checkpoint that needs it. It may run code!")
-    ] = False,
+    allow_pickle: AllowPickle = False,
     norm: Annotated[Norm, typer.Option(help="What the attacks' radius is.")] = Norm.linf,
     eps: Annotated[
         str, typer.Option(help="Radii, ascending; pixel values are in [0, 1], and fractions will do: 2/255.")
@@ -87,7 +82,6 @@ def robustness(
 
     Example: `gradaudit robustness robust.safetensors mnist5k --eps 0,0.1,0.3 --attack pgd --attack autoattack --restarts 5`
     """
-    from gradaudit.classifiers import load_classifier
     from gradaudit.files import check_writable
     from gradaudit.instruments import robustness as instrument
 
@@ -97,14 +91,7 @@ def robustness(
     if first and test_images is not None:
         require(1 <= test_images <= len(testing), "--test-images", test_images, f"from 1 to {len(testing)}, the number of images")
         testing = testing[:test_images]
-    audited = load_classifier(
-        classifier,
-        weights,
-        input_shape=testing.shape,
-        classes=len(testing.classes),
-        normalisation=normalisation,
-        allow_pickle=allow_pickle,
-    )
+    audited = load_audited(classifier, weights, testing, normalisation, allow_pickle)
     start = time.perf_counter()
     result = instrument.robustness(
         audited,

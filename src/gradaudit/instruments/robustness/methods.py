@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from gradaudit.attributions._identity import identity
+from gradaudit.identity import identity
 from gradaudit.errors import InputError, require
 from gradaudit.files import fingerprint
 from gradaudit.registry import Registry, Spec, options_of, parse_spec
