@@ -1,7 +1,7 @@
 """Claim: DiffROAR of two LeNet-5s that others trained gives the accuracies measured before, within 0.03.
 
-20,000 MNIST training images, an MLP learner (784-512-512-10, 4 epochs, peak learning rate 0.05), the label's logit gradient, 5 seeds,
-the full test set. Run: `python benchmarks/mnist_lenet5.py --data-dir DATA --weights-dir WEIGHTS`.
+20,000 MNIST training images, an MLP learner (784-512-512-10, 4 epochs, peak learning rate 0.05), the label's logit gradient,
+5 seeds, the full test set. Run: `python benchmarks/mnist_lenet5.py --data-dir DATA --weights-dir WEIGHTS`.
 About 10 minutes on 2 cores; a stopped run continues.
 """
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gradaudit.identity import identity
 from gradaudit.errors import InputError, require
 from gradaudit.files import fingerprint, map_array
+from gradaudit.identity import identity
 from gradaudit.registry import Registry, Spec, options_of, parse_spec
 
 Function: TypeAlias = Callable[[nn.Module, Tensor, Tensor], Tensor]

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from gradaudit.identity import identity
 from gradaudit.errors import InputError, require
 from gradaudit.files import fingerprint
+from gradaudit.identity import identity
 from gradaudit.registry import Registry, Spec, options_of, parse_spec
 
 ATTACKS = Registry("gradaudit.instruments.robustness.attacks", "attack")

@@ -1,0 +1,148 @@
+"""Accuracy and robustness along sweeps over the strength of four families of training on MNIST, as one figure.
+
+Gradient penalty, noise stability, Gaussian noise and adversarial training, nine strengths each, beside no regularisation: clean
+accuracy, accuracy under PGD (L2, 20 steps), and the share of Gaussian neighbours that keep the class, against the strength. Every
+classifier and every measurement is kept in a store under all that decided it: a stopped run continues, and what else wants the
+classifiers finds them there.
+Run: `python benchmarks/sweeps.py --data-dir DATA`. About 25 minutes on 2 cores; `--train-images 2000 --epochs 1` for a look.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from joblib import Parallel, delayed
+from matplotlib.figure import Figure
+
+import gradaudit as ga
+from gradaudit.devices import one_thread
+from gradaudit.files import whole_file, write_text
+from gradaudit.results import versions
+
+FAMILIES = {
+    "gradient_penalty": (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0),
+    "noise_stability": (0.003, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0),
+    "noise": (0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 5.0),
+    "adversarial": (0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0),
+}
+LABELS = {
+    "gradient_penalty": "gradient penalty, strength",
+    "noise_stability": "noise stability (std 0.1), strength",
+    "noise": "Gaussian noise, std",
+    "adversarial": "adversarial training (L2), eps",
+}
+RADII = (0.25, 0.5, 1.0, 1.5, 2.0)
+# AdamW, since its steps do not grow with the penalty; SiLU, since the gradient penalty needs a smooth activation.
+BASE = ga.Recipe(network="cnn_a(activation=silu)", optimizer="adamw", learning_rate=0.002, weight_decay=1e-4, epochs=4)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/")
+    parser.add_argument("--train-images", type=int)
+    parser.add_argument("--test-images", type=int, default=1000)
+    parser.add_argument("--epochs", type=int, default=BASE.epochs)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--store", help="folder for finished work; the user's own unless given")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "sweeps")
+    arguments = parser.parse_args()
+    train, test = ga.load_images("mnist", folder=arguments.data_dir)
+    train = train.sample(arguments.train_images) if arguments.train_images else train
+    test = test.sample(arguments.test_images)
+    store = ga.Store(arguments.store)
+    base = BASE.with_(epochs=arguments.epochs, seed=arguments.seed)
+    jobs = [("none", 0.0, base)] + [(name, value, regularised(base, name, value)) for name in FAMILIES for value in FAMILIES[name]]
+    jobs.sort(key=lambda job: job[0] != "adversarial")  # the longest first
+    start = time.perf_counter()
+    parts = Parallel(n_jobs=arguments.workers, return_as="generator_unordered")(
+        delayed(measured)(*job, train, test, store) for job in jobs
+    )
+    rows = []
+    for number, part in enumerate(parts, 1):
+        rows += part
+        note = ", ".join(f"{row['measure']} {row['eps']:g}: {row['accuracy']:.3f}" for row in part)
+        print(f"{number}/{len(jobs)}, {time.perf_counter() - start:.0f} s: {part[0]['family']} {part[0]['strength']:g}: {note}")
+    table = pd.DataFrame(rows).sort_values(["family", "strength", "measure", "eps"], ignore_index=True)
+    write_text(arguments.out / "sweeps.csv", table.to_csv(index=False))
+    figure = drawn(table)
+    for suffix in ("svg", "png"):
+        with whole_file(arguments.out / f"sweeps.{suffix}") as file:
+            figure.savefig(file, format=suffix, dpi=150)
+    print(f"{arguments.out}: sweeps.csv, sweeps.svg, sweeps.png; {time.perf_counter() - start:.0f} s, {versions()}")
+
+
+def regularised(base: ga.Recipe, family: str, strength: float) -> ga.Recipe:
+    """The base recipe with a family's objective at a strength, approached over the first third of the training."""
+    options: dict[str, dict[str, Any]] = {
+        "gradient_penalty": {"strength": strength},
+        "noise_stability": {"strength": strength, "std": 0.1},
+        "noise": {"std": strength},
+        "adversarial": {"norm": "l2", "eps": strength, "steps": 7},
+    }
+    return base.with_(objective={"name": family, **options[family]}, ramp=0.3)
+
+
+def kept(recipe: ga.Recipe, train: ga.ImageSet, store: ga.Store) -> Any:
+    """The classifier of the recipe, from the store or by training it."""
+    description = {
+        "what": "classifiers",
+        "recipe": recipe.model_dump(),
+        "images": train.fingerprint,
+        "device": "cpu",
+        "versions": versions(),
+    }
+    file = store.path(description, ".safetensors")
+    if not file.exists():
+        classifier = ga.train(recipe, train, device="cpu", checkpoint=file.with_suffix(".checkpoint"))
+        ga.save_trained(file, classifier, recipe, train)
+        file.with_suffix(".checkpoint").unlink()
+    return ga.load_classifier(file)
+
+
+def measured(
+    family: str, strength: float, recipe: ga.Recipe, train: ga.ImageSet, test: ga.ImageSet, store: ga.Store
+) -> list[dict[str, Any]]:
+    """A row for each radius and measure."""
+    with one_thread():
+        classifier = kept(recipe, train, store)
+        options = {"norm": "l2", "eps": (0.0, *RADII), "attack": ["pgd", "gaussian"], "steps": 20, "device": "cpu"}
+        table = ga.robustness(classifier, test, store=store, **options).table
+    rows = table[table["attack"].str.startswith(("pgd", "gaussian"))]
+    own = {"family": family, "strength": strength, "objective": recipe.objective}
+    return [
+        {**own, "measure": row["attack"], "eps": row["eps"], "accuracy": row["accuracy"], "low": row["low"], "high": row["high"]}
+        for row in rows.to_dict("records")
+    ]
+
+
+def drawn(table: pd.DataFrame) -> Figure:
+    """A panel a family: each measure against the strength; what no regularisation gives is at its left edge."""
+    figure = Figure(figsize=(4 * len(FAMILIES), 4.3), layout="constrained")
+    panels = figure.subplots(1, len(FAMILIES), sharey=True)
+    lines = [("pgd", 0.0, "accuracy", "-", "black")]
+    lines += [("pgd", eps, f"accuracy under PGD, L2 {eps:g}", "-", f"C{place}") for place, eps in enumerate((0.5, 1.0, 2.0))]
+    lines += [
+        ("gaussian", eps, f"Gaussian neighbours kept, std {eps:g}", ":", f"C{place + 3}") for place, eps in enumerate((0.5, 1.0))
+    ]
+    for panel, family in zip(panels, FAMILIES, strict=True):
+        for measure, eps, label, style, colour in lines:
+            chosen = table[table["measure"].str.startswith(measure) & (table["eps"] == eps)]
+            rows = chosen[chosen["family"] == family]
+            panel.plot(rows["strength"], rows["accuracy"], style, color=colour, marker="o", markersize=3, label=label)
+            panel.fill_between(rows["strength"], rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
+            without = chosen[chosen["family"] == "none"]["accuracy"]
+            panel.axhline(float(without.iloc[0]), color=colour, linewidth=0.5, alpha=0.6, xmax=0.04)
+        panel.set(xscale="log", xlabel=LABELS[family], ylim=(0, 1.01))
+    panels[0].set_ylabel("share of test images")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(lines), fontsize="small")
+    return figure
+
+
+if __name__ == "__main__":
+    main()

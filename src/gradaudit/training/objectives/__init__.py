@@ -1,0 +1,1 @@
+"""Objectives by name: one function `(classifier, images, labels) -> loss` a file."""

@@ -1,0 +1,137 @@
+"""Recipes: checked, canonical, frozen, and the same after a round trip."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from gradaudit.devices import seeded
+from gradaudit.errors import InputError
+from gradaudit.training.recipe import OBJECTIVES, Recipe
+
+recipes = st.builds(
+    Recipe,
+    network=st.sampled_from(["mlp", "mlp(width=64)", "linear", "lenet5", {"name": "mlp", "depth": 3, "activation": "silu"}]),
+    objective=st.sampled_from(["standard", "adversarial(norm=linf, eps=0.1)", {"name": "adversarial", "step_size": None}]),
+    normalisation=st.sampled_from(["none", "mnist", "0.5/0.25"]),
+    epochs=st.integers(1, 99),
+    batch_size=st.integers(1, 4096),
+    optimizer=st.sampled_from(["sgd", "adamw"]),
+    learning_rate=st.floats(1e-9, 1e9),
+    weight_decay=st.floats(0, 1),
+    warmup=st.floats(0, 1, exclude_max=True),
+    precision=st.sampled_from(["auto", "fp32", "bf16"]),
+    seed=st.integers(0, 2**63 - 1),
+)
+
+
+@given(recipes)
+def test_a_recipe_comes_back_from_what_it_says(recipe):
+    assert Recipe(**recipe.model_dump()) == recipe
+    assert Recipe(**json.loads(json.dumps(recipe.model_dump()))) == recipe
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+    assert pickle.loads(pickle.dumps(recipe)) == recipe
+    assert hash(recipe.with_()) == hash(recipe)
+    assert recipe.with_() == recipe
+
+
+@pytest.mark.parametrize(
+    ("field", "written", "canonical"),
+    [
+        ("network", {"name": "mlp", "width": 64}, "mlp(width=64)"),
+        ("network", {"width": np.int64(64), "name": "mlp"}, "mlp(width=64)"),
+        ("network", "mlp( depth=3,width = 64 )", "mlp(depth=3, width=64)"),
+        ("network", "my.networks:build(width=3)", "my.networks:build(width=3)"),
+        ("objective", {"name": "adversarial", "norm": "l2", "eps": 2.0}, "adversarial(eps=2.0, norm=l2)"),
+        ("objective", 'adversarial(norm="l2", eps=2.0)', "adversarial(eps=2.0, norm=l2)"),
+        ("normalisation", None, "none"),
+        ("normalisation", "none", "none"),
+    ],
+)
+def test_a_spec_is_kept_in_its_canonical_form(field, written, canonical):
+    recipe = Recipe(**{field: written})
+    assert getattr(recipe, field) == canonical
+    assert recipe == Recipe(**{field: canonical})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("network", "mlpp", r"the name of a network: .*did you mean 'mlp'"),
+        ("network", "mlp(breadth=3)", r"given options that mlp has: .*width=512"),
+        ("network", "mlp(", r'written like "name\(option=value'),
+        ("network", 3, "a name such as"),
+        ("network", {"name": "mlp", "activation": torch.nn.ReLU}, "given options that can be written down"),
+        ("network", {"name": "mlp", "width": float("inf")}, "given options that can be written down"),
+        ("objective", "adversial", r"the name of an objective: .*did you mean 'adversarial'"),
+        ("objective", "adversarial(epsilon=1)", r"given options that adversarial has: norm='l2', eps=1.0"),
+        ("objective", None, "a name such as"),
+        ("normalisation", "cifar", "one of none, mnist"),
+        ("epochs", 0, "greater than or equal to 1$"),
+        ("epochs", 1.5, "integer"),
+        ("epochs", "many", "integer"),
+        ("batch_size", 0, "greater than or equal to 1$"),
+        ("optimizer", "adam", "'sgd' or 'adamw'$"),
+        ("learning_rate", 0, "greater than 0$"),
+        ("learning_rate", float("nan"), "finite"),
+        ("learning_rate", float("inf"), "finite"),
+        ("weight_decay", -1e-4, "greater than or equal to 0$"),
+        ("warmup", 1, "less than 1$"),
+        ("warmup", -0.1, "greater than or equal to 0$"),
+        ("precision", "fp16", "'auto', 'fp32' or 'bf16'$"),
+        ("seed", -1, "greater than or equal to 0$"),
+        ("seed", 2**63, "less than"),
+        ("lr", 0.1, r"left out: a recipe has only network, objective, .*seed$"),
+    ],
+)
+def test_a_bad_field_is_named(field, value, words):
+    with pytest.raises(InputError, match=rf"^`{field}` \(=.*\) must be .*({words})") as caught:
+        Recipe(**{field: value})
+    assert caught.value.argument == field
+
+
+def test_with_checks_too_and_leaves_the_original():
+    recipe = Recipe()
+    assert recipe.with_(epochs=7, network={"name": "mlp", "width": 8}).network == "mlp(width=8)"
+    assert recipe == Recipe()
+    with pytest.raises(InputError, match="`epochs`"):
+        recipe.with_(epochs=0)
+
+
+def test_a_recipe_cannot_be_changed():
+    recipe = Recipe()
+    with pytest.raises(ValidationError, match="frozen"):
+        recipe.epochs = 3
+    assert recipe.epochs == 5
+
+
+def test_a_recipe_builds_its_network_behind_its_normalisation():
+    images = torch.rand(4, 1, 8, 8)
+    recipe = Recipe(network="linear", normalisation="0.5/0.25")
+    with seeded(3):
+        built = recipe.build((1, 8, 8), 5)
+    with seeded(3):
+        plain = recipe.with_(normalisation="none").build((1, 8, 8), 5)
+    assert torch.allclose(built(images), plain((images - 0.5) / 0.25), atol=1e-6)
+    with seeded(4):
+        other = recipe.build((1, 8, 8), 5)
+    assert not torch.equal(other(images), built(images))
+
+
+def test_a_network_that_cannot_take_the_images_is_an_error():
+    with pytest.raises(InputError):
+        Recipe(network="lenet5").build((1, 2, 2), 10)
+    with pytest.raises(InputError, match="normalisation"):
+        Recipe(normalisation="cifar10").build((1, 28, 28), 10)
+    with pytest.raises(InputError, match="width"):
+        Recipe(network="mlp(width=0)").build((1, 28, 28), 10)
+
+
+def test_the_objectives_are_found_by_name():
+    assert {"standard", "adversarial"} <= set(OBJECTIVES.names())
+    assert OBJECTIVES.summary("standard") == "Mean cross-entropy of the labels."
