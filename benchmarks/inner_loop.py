@@ -58,9 +58,10 @@ def ranked(images: ga.ImageSet, seed: int) -> Split:
 
 
 def compare(network: str, needed: float, cell: Cell, splits: list[Split], classes: int, rounds: int) -> None:
-    """Time the three in turn and print seconds a network, accuracy and ratios."""
+    """Time them in turn and print seconds a network, accuracy and ratios."""
     ways: dict[str, Callable[[int], list[float]]] = {
         "plain loop, all threads": lambda seed: [plain(with_seed(cell, seed), splits, classes)],
+        "plain loop, one thread": lambda seed: [on_one_thread(with_seed(cell, seed), splits, classes)],
         "inner loop, one thread": lambda seed: [fit_cell(with_seed(cell, seed), *splits, classes, CPU)["accuracy"]],
         "grid, a worker a core": lambda seed: grid([with_seed(cell, seed + 100 * n) for n in range(4)], splits, classes),
     }
@@ -94,7 +95,16 @@ def grid(cells: list[Cell], splits: list[Split], classes: int) -> list[float]:
         jobs = {n: Job(cell, *splits, cell.describe([str(n)], CPU)) for n, cell in enumerate(cells)}
         workers = os.cpu_count() or 1
         found = run_jobs(jobs, classes, ga.Store(folder), device=CPU, workers=workers, show_progress=False)
-    return list(found.values())
+    return [outcome["accuracy"] for outcome in found.values()]
+
+
+def on_one_thread(cell: Cell, splits: list[Split], classes: int) -> float:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return plain(cell, splits, classes)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def plain(cell: Cell, splits: list[Split], classes: int) -> float:

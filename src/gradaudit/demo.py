@@ -22,9 +22,9 @@ RECIPES = {
     "standard": Recipe(network="mlp", epochs=8),
     "adversarial": Recipe(network="mlp", objective="adversarial(norm=l2, eps=2.0, steps=7)", epochs=12),
 }
-LEARNER = Recipe(network="mlp", epochs=5)
-LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4)
-SEEDS = 5
+LEARNER = Recipe(network="mlp", epochs=4)
+LEVELS = (0.02, 0.1, 0.2, 0.4)
+SEEDS = 3
 CONTROLS = ("random", "blurred_random", "edges")
 EPS = 2.0
 
