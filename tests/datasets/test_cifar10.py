@@ -119,7 +119,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, protocol: int
     assert not trace.exists()
 
 
-@pytest.mark.parametrize("what", [eval, np.fromfile, np.ndarray.tofile, np.load, os.system], ids=str)
+@pytest.mark.parametrize("what", [eval, np.fromfile, np.ndarray.tofile, np.load, os.system], ids=lambda what: what.__name__)
 def test_no_other_global_is_admitted(tmp_path: Path, what: Any) -> None:
     write_batches(tmp_path / BATCHES)
     (tmp_path / BATCHES / "test_batch").write_bytes(pickle.dumps(what, 4))
