@@ -104,8 +104,8 @@ def table_of(means, seeds=5, spread=0.002, name="ours", masks=(np.nan, np.nan), 
     return pd.DataFrame(rows, columns=["attribution", "level", "seed", "top", "bottom", "diffroar", "mask_top", "mask_bottom"])
 
 
-def judged(*tables, controls=(), test_images=1000):
-    return verdict(summary_of(pd.concat(tables), test_images), "ours", controls, chance=0.1)
+def judged(*tables, controls=(), test_images=1000, whole=1.0):
+    return verdict(summary_of(pd.concat(tables), test_images), "ours", controls, chance=0.1, whole=whole)
 
 
 def summary_of(table, test_images=1000):
@@ -202,6 +202,14 @@ def test_a_random_control_near_zero_is_no_caveat_of_a_violation():
 def test_a_mask_that_speaks_is_named(masks, sides):
     found = judged(table_of((0.1, 0.1, 0.1), masks=masks))
     assert [caveat.split()[4] for caveat in found.caveats] == sides
+
+
+def test_a_part_that_says_more_than_the_whole_is_named():
+    found = judged(table_of((0.1, 0.1, 0.1)), whole=0.55)
+    assert len(found.caveats) == 1
+    assert found.caveats[0].startswith("learners reach 0.600 from the top")
+    assert "0.550 from whole images" in found.caveats[0]
+    assert judged(table_of((0.1, 0.1, 0.1)), whole=0.59).caveats == ()
 
 
 def test_a_faint_mask_beside_pixels_that_say_nothing_is_no_caveat():

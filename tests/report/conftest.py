@@ -82,7 +82,7 @@ def synthetic(
     }
     details = {"whole": [0.9743 + 0.0005 * seed for seed in range(seeds)], "chance": chance}
     details["image_variance"] = {name: [2e-6] * len(LEVELS) for name in (*attributions, *controls)}
-    verdicts = judge(summarise(table, 10000, details["image_variance"]), attributions, controls, chance)
+    verdicts = judge(summarise(table, 10000, details["image_variance"]), attributions, controls, details)
     versions = {"python": "3.11.9", "gradaudit": "0.1.0", "torch": "2.13.0"}
     return DiffROARResult(table, verdicts[attributions[0]], settings, details, versions)
 

@@ -201,7 +201,7 @@ class Grid:
         chance = int(labels.bincount().max()) / len(labels)
         variance = self._image_variance(outcomes)
         details = {"whole": [accuracies["whole", seed] for seed in self.seeds], "chance": chance, "image_variance": variance}
-        verdicts = judge(summarise(table, len(labels), variance), tuple(self.attributions), tuple(self.controls), chance)
+        verdicts = judge(summarise(table, len(labels), variance), tuple(self.attributions), tuple(self.controls), details)
         return DiffROARResult(table, verdicts[next(iter(self.attributions))], self._settings(), details)
 
     def _where(self) -> dict[str, Any]:

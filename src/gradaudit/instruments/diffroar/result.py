@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ class DiffROARResult(Result):
     @cached_property
     def verdicts(self) -> dict[str, Verdict]:
         """The verdict of each audited attribution."""
-        return judge(self.summary, self.audited, self.controls, self.details["chance"])
+        return judge(self.summary, self.audited, self.controls, self.details)
 
     def plot(self) -> Figure:
         """DiffROAR against level with 95 % intervals, beside the controls; and for each audited attribution the accuracies."""
@@ -89,6 +90,8 @@ class DiffROARResult(Result):
         axes.legend(fontsize="small")
 
 
-def judge(summary: pd.DataFrame, audited: tuple[str, ...], controls: tuple[str, ...], chance: float) -> dict[str, Verdict]:
+def judge(
+    summary: pd.DataFrame, audited: tuple[str, ...], controls: tuple[str, ...], details: Mapping[str, Any]
+) -> dict[str, Verdict]:
     """The verdict of each audited attribution, from the summary."""
-    return {name: verdict(summary, name, controls, chance) for name in audited}
+    return {name: verdict(summary, name, controls, details["chance"], float(np.mean(details["whole"]))) for name in audited}

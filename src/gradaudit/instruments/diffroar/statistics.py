@@ -15,6 +15,7 @@ from gradaudit.results import Verdict
 
 CONFIDENCE = 0.95
 POWER = 0.8
+MORE = 0.02  # by how much a part of the image must beat the whole to count
 
 
 @dataclass(frozen=True)
@@ -108,15 +109,22 @@ def summarise(table: pd.DataFrame, test_count: int, image_parts: Mapping[str, Se
     return pd.DataFrame(rows)
 
 
-def verdict(summary: pd.DataFrame, name: str, controls: Sequence[str], chance: float) -> Verdict:
+def verdict(summary: pd.DataFrame, name: str, controls: Sequence[str], chance: float, whole: float) -> Verdict:
     """What DiffROAR says of one attribution: does it rank discriminative features high?
 
     `violated` if DiffROAR is below 0 at some level; `holds` if it is above 0 at half of the levels or more, and below 0 at
     none; otherwise `inconclusive`. Above and below mean that the interval which holds at all levels at once excludes 0.
+
+    Args:
+        summary: from `summarise`.
+        name: the attribution.
+        controls: names of the controls in the summary.
+        chance: accuracy of a constant answer.
+        whole: mean accuracy of learners that see whole images.
     """
     rows = summary[summary["attribution"] == name]
     above, below = rows[rows["low_all"] > 0], rows[rows["high_all"] < 0]
-    caveats = (*_against_controls(summary, rows, controls), *_mask_speaks(rows, chance))
+    caveats = (*_against_controls(summary, rows, controls), *_mask_speaks(rows, chance), *_more_than_whole(rows, whole))
     if rows["seeds"].min() < 2:
         sentence = "one seed gives no interval; use at least 2 seeds, better 5"
         return Verdict("inconclusive", sentence, caveats)
@@ -164,6 +172,20 @@ def _mask_speaks(rows: pd.DataFrame, chance: float) -> list[str]:
             caveats.append(
                 f"the shape of the {side} mask alone, without the image, lets a learner reach"
                 f" {most[f'mask_{side}']:.3f} at {_percent(most['level'])} (kept pixels: {most[side]:.3f})"
+            )
+    return caveats
+
+
+def _more_than_whole(rows: pd.DataFrame, whole: float) -> list[str]:
+    """A caveat where a part of the image seems to say more than all of it: only the mask can have told the label."""
+    caveats = []
+    for side in ("top", "bottom"):
+        more = rows[rows[side] > whole + MORE]
+        if len(more):
+            most = more.sort_values(side).iloc[-1]
+            caveats.append(
+                f"learners reach {most[side]:.3f} from the {side} {_percent(most['level'])}, more than the {whole:.3f} from whole"
+                " images: no choice of pixels can do that, so the shape of the mask tells the label"
             )
     return caveats
 
