@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def run_demo(
         results=results,
         pictures=gallery(classifiers, testing, controls=CONTROLS, seed=seed),
         facts=facts,
-        command=f"gradaudit demo --out {out} --seed {seed}",
+        command=shlex.join(["gradaudit", "demo", "--out", str(out), "--seed", str(seed)]),
         seconds=time.perf_counter() - start,
     )
     return results, page

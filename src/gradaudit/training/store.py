@@ -5,6 +5,7 @@ An entry is written whole or not at all, so a killed run continues where it was 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import platformdirs
 
 from gradaudit.errors import InputError
@@ -93,3 +95,13 @@ def as_store(store: Store | str | os.PathLike[str] | None) -> Store:
     if store is not None and not isinstance(store, (str, os.PathLike)):
         raise InputError("store", store, "a folder or a Store")
     return Store(store)
+
+
+def packed(bits: np.ndarray) -> str:
+    """Booleans as text, for an outcome; `unpacked` gives them back."""
+    return base64.b64encode(np.packbits(bits).tobytes()).decode()
+
+
+def unpacked(text: str, count: int) -> np.ndarray:
+    """Boolean (count,) from the text that `packed` made."""
+    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=count).astype(bool)

@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, ParamSpec
 
@@ -33,14 +34,14 @@ from gradaudit.instruments.diffroar.arguments import (
     named_attributions,
     named_controls,
 )
-from gradaudit.instruments.diffroar.cells import VERSIONS, Cell, Split, correct_of
+from gradaudit.instruments.diffroar.cells import VERSIONS, Cell, Split
 from gradaudit.instruments.diffroar.grid import Job, Plan, check_recipe, predict, resolve_workers, run_jobs
 from gradaudit.instruments.diffroar.ranking import Features, kept_count, rank, rank_dtype
 from gradaudit.instruments.diffroar.result import COLUMNS, DiffROARResult, judge
 from gradaudit.instruments.diffroar.statistics import image_variance, summarise
 from gradaudit.progress import Advance, progress
 from gradaudit.training.recipe import Recipe
-from gradaudit.training.store import Store, as_store
+from gradaudit.training.store import Store, as_store, unpacked
 
 CONTROLS = ("random", "blurred_random", "edges")
 P = ParamSpec("P")
@@ -204,6 +205,10 @@ class Grid:
         verdicts = judge(summarise(table, len(labels), variance), tuple(self.attributions), tuple(self.controls), details)
         return DiffROARResult(table, verdicts[next(iter(self.attributions))], self._settings(), details)
 
+    @cached_property
+    def _owner(self) -> str:
+        return classifier_fingerprint(self.classifier)
+
     def _where(self) -> dict[str, Any]:
         classes = len(self.sets["train"].classes)
         return {"classes": classes, "store": self.store, "device": self.device, "workers": self.workers}
@@ -255,7 +260,7 @@ class Grid:
 
         def differences(name: str, level: float) -> np.ndarray:
             hits = {
-                side: np.stack([correct_of(outcomes[name, level, seed, side], count) for seed in self.seeds]).astype(int)
+                side: np.stack([unpacked(outcomes[name, level, seed, side]["correct"], count) for seed in self.seeds]).astype(int)
                 for side in ("top", "bottom")
             }
             paired: np.ndarray = hits["top"] - hits["bottom"]
@@ -288,7 +293,7 @@ class Grid:
             "fill": self.fill,
             "seed": self.seed,
             "device": self.device.type,
-            "classifier": classifier_fingerprint(self.classifier),
+            "classifier": self._owner,
             "classes": list(self.sets["train"].classes),
             "shape": list(self.sets["train"].shape),
             "train_images": len(self.sets["train"]),
@@ -303,9 +308,8 @@ class Grid:
 
     def _rankings(self, make: bool) -> dict[str, dict[str, _Ranking]]:
         every = self.attributions | self.controls
-        owner = classifier_fingerprint(self.classifier)
         paths = {
-            (name, part): self.store.path(self._describe_ranking(every[name][part], self.sets[part], owner), ".npy")
+            (name, part): self.store.path(self._describe_ranking(every[name][part], self.sets[part]), ".npy")
             for name in every
             for part in SPLITS
         }
@@ -332,7 +336,7 @@ class Grid:
                 advance(len(scores))
         write_text(_beside(path), json.dumps({"fingerprint": fingerprint(map_array(path))}) + "\n")
 
-    def _describe_ranking(self, attribution: Attribution, images: ImageSet, owner: str) -> dict[str, Any]:
+    def _describe_ranking(self, attribution: Attribution, images: ImageSet) -> dict[str, Any]:
         described = {
             "what": "rankings",
             "attribution": attribution.fingerprint,
@@ -342,7 +346,7 @@ class Grid:
             "device": self.device.type,
             **VERSIONS,
         }
-        return described | ({"classifier": owner, "target": self.target} if attribution.needs_classifier else {})
+        return described | ({"classifier": self._owner, "target": self.target} if attribution.needs_classifier else {})
 
     def _stand_in(self, name: str, part: str) -> _Ranking:
         shape = (len(self.sets[part]), self._feature_count())

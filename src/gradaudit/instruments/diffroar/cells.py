@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any, Literal
@@ -17,7 +16,7 @@ from gradaudit.devices import one_thread, resolve_precision, seeded
 from gradaudit.instruments.diffroar.ranking import kept
 from gradaudit.training.fitting import Draw, correct, fit
 from gradaudit.training.recipe import Recipe
-from gradaudit.training.store import Store
+from gradaudit.training.store import Store, packed
 
 Side = Literal["top", "bottom"]
 Content = Literal["image", "mask", "whole"]
@@ -83,20 +82,14 @@ def fit_cell(cell: Cell, train: Split, test: Split, classes: int, device: torch.
     """What a fresh learner gets right on the test images (PredPower; methods, section 1, step 4), and the seconds that it took.
 
     Returns:
-        `accuracy`; `correct`, a bit for each test image (see `correct_of`); and `seconds`.
+        `accuracy`; `correct`, a bit for each test image (see `unpacked`); and `seconds`.
     """
     start = time.perf_counter()
     with one_thread(), seeded(cell.recipe.seed, device):
         learner = cell.recipe.build(tuple(train.images.shape[1:]), classes).to(device)
         fit(learner, unmasking(cell, train, device), len(train.labels), cell.recipe, device=device)
         hits = correct(learner, unmasking(cell, test, device), len(test.labels), cell.recipe, device=device).numpy()
-    packed = base64.b64encode(np.packbits(hits).tobytes()).decode()
-    return {"accuracy": int(hits.sum()) / len(hits), "correct": packed, "seconds": round(time.perf_counter() - start, 3)}
-
-
-def correct_of(outcome: Mapping[str, Any], count: int) -> np.ndarray:
-    """Boolean (count,): which test images the learner of this outcome gave their label."""
-    return np.unpackbits(np.frombuffer(base64.b64decode(outcome["correct"]), np.uint8), count=count).astype(bool)
+    return {"accuracy": int(hits.sum()) / len(hits), "correct": packed(hits), "seconds": round(time.perf_counter() - start, 3)}
 
 
 def unmasking(cell: Cell, split: Split, device: torch.device) -> Draw:

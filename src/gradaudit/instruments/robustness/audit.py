@@ -16,12 +16,12 @@ from gradaudit.devices import resolve_device
 from gradaudit.images import ImageSet
 from gradaudit.instruments.robustness.arguments import check_images, check_radii, check_settings, resolve_batch_size
 from gradaudit.instruments.robustness.methods import AttackLike, Method, rehearse, resolve_methods
-from gradaudit.instruments.robustness.outcomes import Bench, packed
+from gradaudit.instruments.robustness.outcomes import Bench
 from gradaudit.instruments.robustness.result import RobustnessResult, tabulate
 from gradaudit.instruments.robustness.trust import checks
 from gradaudit.instruments.robustness.verdict import judge
 from gradaudit.training.perturbations import Norm
-from gradaudit.training.store import Store, as_store
+from gradaudit.training.store import Store, as_store, packed
 
 
 def robustness(

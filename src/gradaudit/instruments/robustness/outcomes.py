@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ from gradaudit.images import ImageSet
 from gradaudit.instruments.robustness.methods import Method, call
 from gradaudit.instruments.robustness.subject import Averaged, check_moved, is_label
 from gradaudit.progress import progress
-from gradaudit.training.store import Store
+from gradaudit.training.store import Store, packed, unpacked
 
 GROUP = 128  # images whose outcome is kept at once; fixed, since AutoAttack draws for a group and not for an image
 
@@ -165,16 +164,6 @@ class Bench:
             **_versions(),
             **description,
         }
-
-
-def packed(bits: np.ndarray) -> str:
-    """Booleans as text; `unpacked` gives them back."""
-    return base64.b64encode(np.packbits(bits).tobytes()).decode()
-
-
-def unpacked(text: str, count: int) -> np.ndarray:
-    """Boolean (count,) from the text that `packed` made."""
-    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=count).astype(bool)
 
 
 def _versions() -> dict[str, str]:

@@ -11,9 +11,9 @@ import pandas as pd
 
 from gradaudit.errors import require
 from gradaudit.instruments.robustness.methods import WORST
-from gradaudit.instruments.robustness.outcomes import unpacked
 from gradaudit.instruments.robustness.statistics import clopper_pearson
 from gradaudit.results import Result
+from gradaudit.training.store import unpacked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
