@@ -21,7 +21,6 @@ import gradaudit as ga
 from gradaudit.devices import one_thread
 from gradaudit.files import write_text
 from gradaudit.results import versions
-from sweeps import kept  # beside this file
 
 ACTIVATIONS = ("relu", "silu", "gelu", "softplus(beta=10)", "softplus(beta=10, learnable=true)")
 STRENGTHS = (0.0, 0.1, 0.3, 1.0, 3.0)
@@ -76,7 +75,7 @@ def measured(
     own = {"activation": activation, "strength": strength, "seed": seed}
     rows = []
     with one_thread():
-        classifier = kept(recipe, train, store)
+        classifier = ga.train_once(recipe, train, store=store, device="cpu")
         for norm, radii in RADII.items():
             options = {"norm": norm, "eps": (0.0, *radii), "attack": "pgd", "steps": 20, "restarts": 2, "device": "cpu"}
             table = ga.robustness(classifier, test, store=store, **options).table

@@ -88,29 +88,12 @@ def regularised(base: ga.Recipe, family: str, strength: float) -> ga.Recipe:
     return base.with_(objective={"name": family, **options[family]}, ramp=0.3)
 
 
-def kept(recipe: ga.Recipe, train: ga.ImageSet, store: ga.Store) -> Any:
-    """The classifier of the recipe, from the store or by training it."""
-    description = {
-        "what": "classifiers",
-        "recipe": recipe.model_dump(),
-        "images": train.fingerprint,
-        "device": "cpu",
-        "versions": versions(),
-    }
-    file = store.path(description, ".safetensors")
-    if not file.exists():
-        classifier = ga.train(recipe, train, device="cpu", checkpoint=file.with_suffix(".checkpoint"))
-        ga.save_trained(file, classifier, recipe, train)
-        file.with_suffix(".checkpoint").unlink()
-    return ga.load_classifier(file)
-
-
 def measured(
     family: str, strength: float, recipe: ga.Recipe, train: ga.ImageSet, test: ga.ImageSet, store: ga.Store
 ) -> list[dict[str, Any]]:
     """A row for each radius and measure."""
     with one_thread():
-        classifier = kept(recipe, train, store)
+        classifier = ga.train_once(recipe, train, store=store, device="cpu")
         options = {"norm": "l2", "eps": (0.0, *RADII), "attack": ["pgd", "gaussian"], "steps": 20, "device": "cpu"}
         table = ga.robustness(classifier, test, store=store, **options).table
     rows = table[table["attack"].str.startswith(("pgd", "gaussian"))]

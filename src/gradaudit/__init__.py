@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gradaudit.instruments.diffroar import DiffROARResult, diffroar, prepare_diffroar
     from gradaudit.instruments.robustness import RobustnessResult, robustness
     from gradaudit.results import Result, Verdict
-    from gradaudit.training import Recipe, Store, measure_accuracy, named_recipe, pgd, save_trained, train
+    from gradaudit.training import Recipe, Store, measure_accuracy, named_recipe, pgd, save_trained, train, train_once
 
 # Where each public name lives. It is imported when it is first used, so that `gradaudit --help` need not wait for torch.
 _HOMES = {
@@ -36,7 +36,7 @@ _HOMES = {
     "gradaudit.instruments.diffroar": ("DiffROARResult", "diffroar", "prepare_diffroar"),
     "gradaudit.instruments.robustness": ("RobustnessResult", "robustness"),
     "gradaudit.results": ("Result", "Verdict"),
-    "gradaudit.training": ("Recipe", "Store", "measure_accuracy", "named_recipe", "pgd", "save_trained", "train"),
+    "gradaudit.training": ("Recipe", "Store", "measure_accuracy", "named_recipe", "pgd", "save_trained", "train", "train_once"),
 }
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "save_images",
     "save_trained",
     "train",
+    "train_once",
     "two_logits",
 ]
 

@@ -2,6 +2,7 @@
 
 from gradaudit.training.curves import Epoch, draw_curves
 from gradaudit.training.named import named_recipe, recipe_summaries
+from gradaudit.training.once import train_once
 from gradaudit.training.perturbations import pgd
 from gradaudit.training.recipe import OBJECTIVES, Recipe
 from gradaudit.training.store import Store
@@ -19,4 +20,5 @@ __all__ = [
     "recipe_summaries",
     "save_trained",
     "train",
+    "train_once",
 ]
