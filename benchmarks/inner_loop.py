@@ -21,9 +21,9 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 import gradaudit as ga
+from gradaudit.attributions import kept_count, rank
 from gradaudit.instruments.diffroar.cells import Cell, Split, fit_cell, unmasking
 from gradaudit.instruments.diffroar.grid import Job, run_jobs
-from gradaudit.instruments.diffroar.ranking import kept_count, rank
 
 LEVEL = 0.1
 CPU = torch.device("cpu")

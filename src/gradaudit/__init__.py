@@ -16,11 +16,32 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gradaudit.attributions import attribute, attribute_all
     from gradaudit.classifiers import load_classifier, normalised, save_classifier, two_logits
-    from gradaudit.datasets import load_images, save_images
+    from gradaudit.datasets import block_vectors, blocks, coordinate_images, load_images, save_images
+    from gradaudit.diffusion import (
+        Autoencoder,
+        Denoiser,
+        DenoiserRecipe,
+        GaussianMixture,
+        denoiser_recipe,
+        denoising_error,
+        gaussian_mixture,
+        load_autoencoder,
+        load_denoiser,
+        sample,
+        save_autoencoder,
+        save_denoiser,
+        score,
+        tangent_spaces,
+        train_autoencoder,
+        train_denoiser,
+    )
     from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError
     from gradaudit.images import ImageSet
     from gradaudit.instruments import load_result
+    from gradaudit.instruments.alignment import AlignmentResult, alignment
     from gradaudit.instruments.diffroar import DiffROARResult, diffroar, prepare_diffroar
+    from gradaudit.instruments.leakage import LeakageResult, SensitivityResult, leakage, mask_from_boxes, sensitivity
+    from gradaudit.instruments.manifold_robustness import ManifoldRobustnessResult, manifold_robustness
     from gradaudit.instruments.robustness import RobustnessResult, robustness
     from gradaudit.results import Result, Verdict
     from gradaudit.training import Recipe, Store, measure_accuracy, named_recipe, pgd, save_trained, train, train_once
@@ -29,44 +50,93 @@ if TYPE_CHECKING:
 _HOMES = {
     "gradaudit.attributions": ("attribute", "attribute_all"),
     "gradaudit.classifiers": ("load_classifier", "normalised", "save_classifier", "two_logits"),
-    "gradaudit.datasets": ("load_images", "save_images"),
+    "gradaudit.datasets": ("block_vectors", "blocks", "coordinate_images", "load_images", "save_images"),
+    "gradaudit.diffusion": (
+        "Autoencoder",
+        "Denoiser",
+        "DenoiserRecipe",
+        "GaussianMixture",
+        "denoiser_recipe",
+        "denoising_error",
+        "gaussian_mixture",
+        "load_autoencoder",
+        "load_denoiser",
+        "sample",
+        "save_autoencoder",
+        "save_denoiser",
+        "score",
+        "tangent_spaces",
+        "train_autoencoder",
+        "train_denoiser",
+    ),
     "gradaudit.errors": ("InputError", "MissingExtraError", "StoreError", "TrainingError"),
     "gradaudit.images": ("ImageSet",),
     "gradaudit.instruments": ("load_result",),
+    "gradaudit.instruments.alignment": ("AlignmentResult", "alignment"),
     "gradaudit.instruments.diffroar": ("DiffROARResult", "diffroar", "prepare_diffroar"),
+    "gradaudit.instruments.leakage": ("LeakageResult", "SensitivityResult", "leakage", "mask_from_boxes", "sensitivity"),
+    "gradaudit.instruments.manifold_robustness": ("ManifoldRobustnessResult", "manifold_robustness"),
     "gradaudit.instruments.robustness": ("RobustnessResult", "robustness"),
     "gradaudit.results": ("Result", "Verdict"),
     "gradaudit.training": ("Recipe", "Store", "measure_accuracy", "named_recipe", "pgd", "save_trained", "train", "train_once"),
 }
 
 __all__ = [
+    "AlignmentResult",
+    "Autoencoder",
+    "Denoiser",
+    "DenoiserRecipe",
     "DiffROARResult",
+    "GaussianMixture",
     "ImageSet",
     "InputError",
+    "LeakageResult",
+    "ManifoldRobustnessResult",
     "MissingExtraError",
     "Recipe",
     "Result",
     "RobustnessResult",
+    "SensitivityResult",
     "Store",
     "StoreError",
     "TrainingError",
     "Verdict",
+    "alignment",
     "attribute",
     "attribute_all",
+    "block_vectors",
+    "blocks",
+    "coordinate_images",
+    "denoiser_recipe",
+    "denoising_error",
     "diffroar",
+    "gaussian_mixture",
+    "leakage",
+    "load_autoencoder",
     "load_classifier",
+    "load_denoiser",
     "load_images",
     "load_result",
+    "manifold_robustness",
+    "mask_from_boxes",
     "measure_accuracy",
     "named_recipe",
     "normalised",
     "pgd",
     "prepare_diffroar",
     "robustness",
+    "sample",
+    "save_autoencoder",
     "save_classifier",
+    "save_denoiser",
     "save_images",
     "save_trained",
+    "score",
+    "sensitivity",
+    "tangent_spaces",
     "train",
+    "train_autoencoder",
+    "train_denoiser",
     "train_once",
     "two_logits",
 ]

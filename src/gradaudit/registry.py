@@ -174,7 +174,18 @@ def _written(option: tuple[str, Any]) -> str:
 
 
 def _value(node: ast.expr) -> Any:
-    return _WORDS.get(node.id, node.id) if isinstance(node, ast.Name) else ast.literal_eval(node)
+    word = _word(node)
+    return ast.literal_eval(node) if word is None else _WORDS.get(word, word)
+
+
+def _word(node: ast.expr) -> str | None:
+    """A bare word, which may have hyphens, as in fashion-mnist; None where it is none."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub):
+        left, right = _word(node.left), _word(node.right)
+        return f"{left}-{right}" if left and right else None
+    return None
 
 
 def _literal(value: Any) -> str:

@@ -191,3 +191,11 @@ def test_what_cannot_be_imported_names_the_argument(path):
 def test_a_function_without_a_signature_has_no_options():
     assert options_of(dict) == {}
     assert Registry("gradaudit.training.objectives", "objective").bind("objective", "builtins:dict")() == {}
+
+
+def test_words_may_have_hyphens():
+    spec = parse_spec("null", "other(fashion-mnist, half=a-b-c)")
+    assert spec == Spec("other", {"half": "a-b-c"}, ("fashion-mnist",))
+    assert parse_spec("null", str(spec)) == spec
+    with pytest.raises(InputError, match="null"):
+        parse_spec("null", "other(a-1)")

@@ -109,7 +109,8 @@ def test_a_path_may_have_brackets(tmp_path: Path) -> None:
 
 def test_every_data_set_is_listed_with_a_line() -> None:
     listing = data_sets()
-    assert set(listing) == {"cifar10", "fashion-mnist", "folder", "mnist", "mnist5k", "npz", "svhn"}
+    real = {"cifar10", "fashion-mnist", "folder", "mnist", "mnist5k", "npz", "svhn"}
+    assert set(listing) == real | {"blocks", "block-vectors", "coordinate"}
     assert all(len(line) > 20 and line.endswith(".") for line in listing.values())
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from gradaudit.attributions import rank
 from gradaudit.instruments.diffroar.cells import Cell, Split, unmasking
-from gradaudit.instruments.diffroar.ranking import rank
 from gradaudit.training import Recipe
 
 CPU = torch.device("cpu")

@@ -8,7 +8,18 @@ from typing import Any, NoReturn
 
 import typer
 
-from gradaudit.cli import _options, demo, diffroar, listings, robustness, train
+from gradaudit.cli import (
+    _options,
+    alignment,
+    demo,
+    diffroar,
+    leakage,
+    listings,
+    manifold_robustness,
+    robustness,
+    train,
+    train_denoiser,
+)
 from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # Click's, wherever Typer keeps its Click
@@ -27,7 +38,11 @@ for command in (
     demo.demo,
     train.train,
     diffroar.diffroar,
+    leakage.leakage,
     robustness.robustness,
+    alignment.alignment,
+    manifold_robustness.manifold_robustness,
+    train_denoiser.train_denoiser,
     listings.data,
     listings.networks,
     listings.attributions,

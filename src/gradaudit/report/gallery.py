@@ -26,7 +26,7 @@ def gallery(
 
     Args:
         classifiers: by the names that the page gives them.
-        images: from which some are drawn.
+        images: from which some are drawn; a signal mask of theirs is outlined.
         attribution: what is shown; precomputed scores are those of all `images`.
         target: the class that is attributed: the `"label"` or the `"predicted"` one.
         controls: names of model-free attributions to show beside.
@@ -46,6 +46,7 @@ def gallery(
         [chosen.classes[label] for label in chosen.labels],
         {name: scores(classifier, wanted) for name, classifier in classifiers.items()},
         {name: scores(None, name) for name in controls},
+        chosen.signal_mask,
     )
 
 

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gradaudit.errors import require
 from gradaudit.files import write_text
 from gradaudit.progress import duration
 from gradaudit.registry import Registry
 from gradaudit.report import sections
-from gradaudit.report.pictures import PERCENTILE, Pictures, picture_rows
+from gradaudit.report.pictures import PERCENTILE, Pictures, outlines, picture_rows
 from gradaudit.report.rendering import render, script_hash
 from gradaudit.report.section import Section
-from gradaudit.report.tables import compared
+from gradaudit.report.tables import Table, compared
 from gradaudit.results import Result
 
 SECTIONS = Registry(sections.__name__, "section")
+
+Results = Mapping[str, tuple[Result, ...]]
 
 
 def write_page(
     path: str | os.PathLike[str],
     *,
     title: str,
-    results: Mapping[str, Result],
+    results: Mapping[str, Result | Sequence[Result]],
     pictures: Pictures | None,
     facts: Mapping[str, Mapping[str, str]],
     command: str,
@@ -36,29 +39,32 @@ def write_page(
     Args:
         path: the HTML file; written whole or not at all.
         title: the page's heading.
-        results: for each classifier's name, its result.
+        results: for each classifier's name, its result, or its results by several instruments.
         pictures: images beside the scores of each classifier and control; None leaves that section out.
         facts: for each classifier's name, what else is known of it (recipe, accuracy, ...), as words; may lack classifiers.
         command: what a reader types to get the same numbers.
         seconds: wall time of the audit; None if unknown.
 
     Raises:
-        InputError: there is no result, or `pictures` or `facts` name a classifier that has none; names the argument.
+        InputError: there is no result, a classifier has two of one instrument, or `pictures` or `facts` name a classifier that has
+            none; names the argument.
         StoreError: the file can't be written.
     """
     _check(title, results, pictures, facts, seconds)
-    parts = _sections(results)
+    every = {name: (one,) if isinstance(one, Result) else tuple(one) for name, one in results.items()}
+    parts = _sections(every)
     page = render(
         "page.html",
         title=title,
-        sections=parts,
+        sections=[*parts.values()],
         facts=compared("The audited classifiers", "Fact", {name: facts.get(name, {}) for name in results}) if facts else None,
         pictures=pictures,
         picture_rows=[] if pictures is None else picture_rows(pictures),
-        pictured=_first_subjects(parts),
+        outlines=[] if pictures is None else outlines(pictures),
+        pictured=_first_attributions(every),
         percentile=PERCENTILE,
-        settings=compared("Settings that decided the numbers", "Setting", {name: one.settings for name, one in results.items()}),
-        versions=compared("Versions of the software that computed them", "Package", _versions(results)),
+        settings=_settings(every, parts),
+        versions=compared("Versions of the software that computed them", "Package", _versions(every)),
         command=command,
         time=None if seconds is None else duration(seconds),
         script_hash=script_hash(),
@@ -66,38 +72,59 @@ def write_page(
     return write_text(path, page)
 
 
-def _sections(results: Mapping[str, Result]) -> list[Section]:
+def _sections(results: Results) -> dict[str, Section]:
     """One section for each instrument that occurs, made by the function of the instrument's name."""
-    kinds = dict.fromkeys(result.kind for result in results.values())
+    return {kind: SECTIONS.function("results", kind)(_of_kind(results, kind)) for kind in _kinds(results)}
+
+
+def _kinds(results: Results) -> list[str]:
+    return list(dict.fromkeys(result.kind for found in results.values() for result in found))
+
+
+def _of_kind(results: Results, kind: str) -> dict[str, Result]:
+    return {name: result for name, found in results.items() for result in found if result.kind == kind}
+
+
+def _first_attributions(results: Results) -> dict[str, str]:
+    """The attribution of each classifier that was judged first, which the pictures show; empty where none was."""
+    found = {
+        name: [one.settings["attributions"] for one in every if "attributions" in one.settings] for name, every in results.items()
+    }
+    return {name: lists[0][0] if lists else "" for name, lists in found.items()}
+
+
+def _settings(results: Results, parts: Mapping[str, Section]) -> list[Table]:
+    """What decided the numbers, a table for each instrument."""
+    caption = "Settings that decided the numbers"
     return [
-        SECTIONS.function("results", kind)({name: result for name, result in results.items() if result.kind == kind})
-        for kind in kinds
+        compared(
+            f"{caption} of {part.title}" if len(parts) > 1 else caption,
+            "Setting",
+            {name: result.settings for name, result in _of_kind(results, kind).items()},
+        )
+        for kind, part in parts.items()
     ]
 
 
-def _first_subjects(parts: list[Section]) -> dict[str, str]:
-    """What was judged first of each classifier: the attribution that the pictures show."""
-    found: dict[str, str] = {}
-    for finding in (finding for part in parts for finding in part.findings):
-        found.setdefault(finding.classifier, finding.subject)
-    return found
-
-
-def _versions(results: Mapping[str, Result]) -> dict[str, dict[str, str]]:
-    return {name: result.versions for name, result in results.items()}
+def _versions(results: Results) -> dict[str, dict[str, str]]:
+    return {name: found[0].versions for name, found in results.items()}
 
 
 def _check(
     title: str,
-    results: Mapping[str, Result],
+    results: Mapping[str, Result | Sequence[Result]],
     pictures: Pictures | None,
     facts: Mapping[str, Mapping[str, str]],
     seconds: float | None,
 ) -> None:
     require(isinstance(title, str) and bool(title.strip()), "title", title, "a heading")
     require(isinstance(results, Mapping) and len(results) > 0, "results", results, "the result of at least one classifier")
-    for name, result in results.items():
-        require(isinstance(result, Result), f"results[{name!r}]", result, "a result, as an instrument returns it")
+    for name, given in results.items():
+        found: list[Any] = [*given] if isinstance(given, (list, tuple)) else [given]
+        valid = len(found) > 0 and all(isinstance(one, Result) for one in found)
+        require(valid, f"results[{name!r}]", given, "a result, as an instrument returns it, or a list of them")
+        kinds = [one.kind for one in found]
+        require(len(set(kinds)) == len(kinds), f"results[{name!r}]", kinds, "results of different instruments")
     known = f"among the classifiers that have results: {', '.join(map(str, results))}"
     shown = {} if pictures is None else pictures.scores
     for argument, names in (("pictures", shown), ("facts", facts)):

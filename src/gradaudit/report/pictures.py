@@ -26,6 +26,7 @@ class Pictures:
         labels: the n class names.
         scores: for each classifier's name, its scores, floats (n, C, H, W), signed.
         controls: the same for controls, by the control's name.
+        signal_mask: optional boolean (n, H, W), True where the image carries its label; outlined in every picture.
 
     Raises:
         InputError: a shape or range is not as above, or a value is not finite.
@@ -35,6 +36,7 @@ class Pictures:
     labels: Sequence[str]
     scores: Mapping[str, Tensor]
     controls: Mapping[str, Tensor] = field(default_factory=dict)
+    signal_mask: Tensor | None = None
 
     def __post_init__(self) -> None:
         images = self.images
@@ -49,6 +51,9 @@ class Pictures:
                 _check_floats(f"{argument}[{name!r}]", scores)
                 expected = f"of the images' shape {tuple(images.shape)}"
                 require(scores.shape == images.shape, f"{argument}[{name!r}]", scores, expected)
+        mask, shape = self.signal_mask, (len(images), *images.shape[2:])
+        fits = mask is None or (mask.dtype == torch.bool and tuple(mask.shape) == shape)
+        require(fits, "signal_mask", mask, f"boolean, of shape {shape}, or None")
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,28 @@ def picture_rows(pictures: Pictures) -> list[tuple[str, list[Picture]]]:
             break
         rows.append((str(label), row))
     return rows
+
+
+def outlines(pictures: Pictures) -> list[str]:
+    """For each image the outline of its signal mask, as an SVG path in units of pixels; empty where there is none."""
+    if pictures.signal_mask is None:
+        return [""] * len(pictures.images)
+    return [outline(mask.cpu().numpy()) for mask in pictures.signal_mask]
+
+
+def outline(mask: np.ndarray) -> str:
+    """The edges between True and False pixels, and around the image's border, of a boolean mask (H, W), as an SVG path."""
+    padded = np.pad(mask.astype(np.int8), 1)
+    across = "".join(f"M{start} {row}H{end}" for row, start, end in _runs(np.diff(padded, axis=0)[:, 1:-1]))
+    down = "".join(f"M{column} {start}V{end}" for column, start, end in _runs(np.diff(padded, axis=1)[1:-1].T))
+    return across + down
+
+
+def _runs(edges: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """Row, start and end of each run of non-zero values."""
+    ends = np.diff((edges != 0).astype(np.int8), axis=1, prepend=0, append=0)
+    starts, stops = np.argwhere(ends == 1), np.argwhere(ends == -1)
+    yield from ((int(row), int(start), int(stop)) for (row, start), (_, stop) in zip(starts, stops, strict=True))
 
 
 def image_pixels(image: Tensor) -> np.ndarray:

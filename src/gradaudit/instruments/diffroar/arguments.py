@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from gradaudit.attributions import Attribution, resolve_attribution
-from gradaudit.errors import InputError, require
+from gradaudit.attributions import Attribution, each_named, resolve_attribution
+from gradaudit.errors import require
 from gradaudit.images import ImageSet
 
 SPLITS = ("train", "test")
@@ -26,34 +26,12 @@ def named_attributions(attribution: Any, seed: int) -> dict[str, dict[str, Attri
     """
     several = isinstance(attribution, (list, tuple)) and not _is_pair(attribution)
     named: dict[str, dict[str, Attribution]] = {}
-    for one in attribution if several else [attribution]:
-        names = {"": one} if not isinstance(one, Mapping) or isinstance(one.get("name"), str) else one
-        for name, value in names.items():
-            resolved = _for_each_split(value, seed)
-            label = str(name) or resolved["train"].name
-            require(label not in named, "attribution", label, "named differently from the other attributions")
-            named[label] = resolved
+    for name, value in each_named(attribution if several else [attribution]):
+        resolved = _for_each_split(value, seed)
+        label = name or resolved["train"].name
+        require(label not in named, "attribution", label, "named differently from the other attributions")
+        named[label] = resolved
     require(len(named) > 0, "attribution", attribution, "at least one attribution")
-    return named
-
-
-def named_controls(controls: Sequence[str], seed: int) -> dict[str, dict[str, Attribution]]:
-    """The controls by name, each for training and test images.
-
-    Raises:
-        InputError: not a list of the names of model-free attributions.
-    """
-    expected = 'a list of the names of model-free attributions, such as ("random", "edges")'
-    listed = isinstance(controls, Iterable) and not isinstance(controls, (str, Mapping))
-    require(listed and all(isinstance(name, str) for name in controls), "controls", controls, expected)
-    named = {}
-    for name in controls:
-        try:
-            resolved = resolve_attribution(name, seed=seed)
-        except InputError as error:
-            raise InputError("controls", name, f"{expected} ({error})") from None
-        require(not resolved.needs_classifier, "controls", name, "the name of a model-free attribution")
-        named[name] = dict.fromkeys(SPLITS, resolved)
     return named
 
 
@@ -65,21 +43,6 @@ def check_sets(train: ImageSet, test: ImageSet) -> None:
     require(train.classes == test.classes, "test", test.classes, f"of the training images' classes, {train.classes}")
     require(int((train.labels.bincount() > 0).sum()) > 1, "train", train, "of at least two classes that occur")
     require(train.shape[1] * train.shape[2] > 1, "train", train, "of images of at least two pixels")
-
-
-def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
-    """The levels in ascending order.
-
-    Raises:
-        InputError: not a list of different numbers between 0 and 1.
-    """
-    expected = "a list of different shares of the features, each a number above 0 and below 1"
-    listed = isinstance(levels, Iterable) and not isinstance(levels, (str, Mapping))
-    found = tuple(levels) if listed else ()
-    numbers = all(isinstance(level, (int, float, np.integer, np.floating)) for level in found)
-    require(len(found) > 0 and numbers and all(0 < level < 1 for level in found), "levels", levels, expected)
-    require(len(set(found)) == len(found), "levels", levels, expected)
-    return tuple(sorted(float(level) for level in found))
 
 
 def check_seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:

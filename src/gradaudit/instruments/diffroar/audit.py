@@ -18,7 +18,17 @@ import torch
 from numpy.lib.stride_tricks import as_strided
 from torch import Tensor, nn
 
-from gradaudit.attributions import Attribution, attribute
+from gradaudit.attributions import (
+    CONTROLS,
+    Attribution,
+    Features,
+    attribute,
+    check_levels,
+    kept_count,
+    named_controls,
+    rank,
+    rank_dtype,
+)
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.devices import resolve_device
 from gradaudit.errors import require
@@ -27,23 +37,19 @@ from gradaudit.images import ImageSet
 from gradaudit.instruments.diffroar.arguments import (
     SPLITS,
     Attributed,
-    check_levels,
     check_seeds,
     check_sets,
     is_whole,
     named_attributions,
-    named_controls,
 )
 from gradaudit.instruments.diffroar.cells import VERSIONS, Cell, Split
 from gradaudit.instruments.diffroar.grid import Job, Plan, check_recipe, predict, resolve_workers, run_jobs
-from gradaudit.instruments.diffroar.ranking import Features, kept_count, rank, rank_dtype
 from gradaudit.instruments.diffroar.result import COLUMNS, DiffROARResult, judge
 from gradaudit.instruments.diffroar.statistics import image_variance, summarise
 from gradaudit.progress import Advance, progress
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import Store, as_store, unpacked
 
-CONTROLS = ("random", "blurred_random", "edges")
 P = ParamSpec("P")
 
 
@@ -100,7 +106,8 @@ def prepare(
     ):
         require(value in choices, argument, value, " or ".join(f'"{choice}"' for choice in choices))
     place = resolve_device(device)
-    audited, beside = named_attributions(attribution, seed), named_controls(controls, seed)
+    audited = named_attributions(attribution, seed)
+    beside = {name: dict.fromkeys(SPLITS, control) for name, control in named_controls(controls, seed).items()}
     require(not set(audited) & set(beside), "controls", list(controls), "other attributions than the audited ones")
     check_classifier(classifier, train)
     recipe, network = check_recipe(learner, train)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gradaudit.attributions import kept
 from gradaudit.devices import one_thread, resolve_precision, seeded
-from gradaudit.instruments.diffroar.ranking import kept
 from gradaudit.training.fitting import Draw, correct, fit
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import Store, packed

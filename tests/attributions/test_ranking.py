@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gradaudit.instruments.diffroar.ranking import AT_ONCE, kept, kept_count, rank, rank_dtype
+from gradaudit.attributions._ranking import AT_ONCE, kept, kept_count, rank, rank_dtype
 
 
 def scores_of(count=6, shape=(3, 4, 5), seed=0, ties=False):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
+
+from gradaudit.errors import require
 
 Features = Literal["coordinates", "pixels"]
 
@@ -27,12 +30,17 @@ def rank(scores: Tensor, first: int, seed: int, features: Features = "coordinate
     Returns:
         ranks (n, F) in `rank_dtype(F)`, less F // 2.
     """
-    magnitude = (scores.abs().sum(dim=1) if features == "pixels" else scores.abs()).flatten(1)
+    magnitude = magnitudes(scores, features)
     ranks = np.empty(magnitude.shape, dtype=rank_dtype(magnitude.shape[1]))
     step = max(1, AT_ONCE // magnitude.shape[1])
     for start in range(0, len(ranks), step):
         ranks[start : start + step] = _rank_few(magnitude[start : start + step], first + start, seed)
     return ranks
+
+
+def magnitudes(scores: Tensor, features: Features = "coordinates") -> Tensor:
+    """The magnitude of each feature, (n, F), from scores (n, C, H, W): of coordinates, or of pixels summed over channels."""
+    return (scores.abs().sum(dim=1) if features == "pixels" else scores.abs()).flatten(1)
 
 
 def _rank_few(magnitude: Tensor, first: int, seed: int) -> np.ndarray:
@@ -55,6 +63,21 @@ def rank_dtype(count: int) -> np.dtype[Any]:
         if count <= size:
             return np.dtype(name)
     return np.dtype("int32")
+
+
+def check_levels(levels: Sequence[float], argument: str = "levels") -> tuple[float, ...]:
+    """The levels, shares of the features, in ascending order.
+
+    Raises:
+        InputError: not a list of different numbers between 0 and 1; names `argument`.
+    """
+    expected = "a list of different shares of the features, each a number above 0 and below 1"
+    listed = isinstance(levels, Iterable) and not isinstance(levels, (str, Mapping))
+    found = tuple(levels) if listed else ()
+    numbers = all(isinstance(level, (int, float, np.integer, np.floating)) for level in found)
+    require(len(found) > 0 and numbers and all(0 < level < 1 for level in found), argument, levels, expected)
+    require(len(set(found)) == len(found), argument, levels, expected)
+    return tuple(sorted(float(level) for level in found))
 
 
 def kept_count(level: float, count: int) -> int:

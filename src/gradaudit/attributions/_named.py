@@ -1,0 +1,38 @@
+"""Several attributions in one argument, as the instruments take them: each with its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from gradaudit.attributions._resolve import Attribution, resolve_attribution
+from gradaudit.errors import InputError, require
+
+CONTROLS = ("random", "blurred_random", "edges")
+
+
+def each_named(attributions: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    """Each attribution with the name that its user gave it in `{"my name": attribution}`, or `""`."""
+    for one in attributions:
+        # A mapping with a "name" is a spec.
+        names = {"": one} if not isinstance(one, Mapping) or isinstance(one.get("name"), str) else one
+        yield from ((str(name), value) for name, value in names.items())
+
+
+def named_controls(controls: Sequence[str], seed: int) -> dict[str, Attribution]:
+    """The controls by name.
+
+    Raises:
+        InputError: not a list of the names of model-free attributions.
+    """
+    expected = 'a list of the names of model-free attributions, such as ("random", "edges")'
+    listed = isinstance(controls, Iterable) and not isinstance(controls, (str, Mapping))
+    require(listed and all(isinstance(name, str) for name in controls), "controls", controls, expected)
+    named = {}
+    for name in controls:
+        try:
+            named[name] = resolve_attribution(name, seed=seed)
+        except InputError as error:
+            raise InputError("controls", name, f"{expected} ({error})") from None
+        require(not named[name].needs_classifier, "controls", name, "the name of a model-free attribution")
+    return named

@@ -1,0 +1,170 @@
+"""`gradaudit manifold-robustness`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from gradaudit.cli._options import (
+    AllowPickle,
+    AsJson,
+    Audited,
+    Data,
+    Device,
+    Folder,
+    Normalisation,
+    Seed,
+    TestImages,
+    TrainImages,
+    Weights,
+    command_line,
+    images,
+    load_audited,
+    numbers,
+)
+from gradaudit.cli._output import console, say
+from gradaudit.errors import require
+from gradaudit.registry import Spec, parse_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
+
+    from gradaudit.images import ImageSet
+    from gradaudit.instruments.manifold_robustness import ManifoldRobustnessResult
+
+EXPECTED = 'an autoencoder\'s `.safetensors` file, `neighbours`, or `denoiser("FILE OR zoo:NAME", sigma=0.25)`'
+
+
+def manifold_robustness(
+    classifier: Audited,
+    data: Data,
+    tangents: Annotated[
+        str,
+        typer.Option(
+            help="Where tangent spaces come from: an autoencoder's `.safetensors` file; `neighbours` among the training images, "
+            'as in `neighbours(neighbours=100, dimensions=16)`; or `denoiser("zoo:mnist", sigma=0.25, dimensions=16)`.'
+        ),
+    ] = "neighbours",
+    weights: Weights = None,
+    normalisation: Normalisation = None,
+    allow_pickle: AllowPickle = False,
+    radius: Annotated[
+        str | None,
+        typer.Option(help="L2 lengths of the noise, ascending; pixel values are in [0, 1].", show_default="the paper's, to scale"),
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Draws of noise an image.")] = 10,
+    train_images: TrainImages = None,
+    test_images: TestImages = None,
+    data_dir: Folder = None,
+    out: Annotated[Path, typer.Option(help="Folder for results.json, table, figure and page.")] = Path("out"),
+    device: Device = "auto",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Does the output change less under noise off the data manifold than under noise on it? With intervals.
+
+    Example: `gradaudit manifold-robustness robust.safetensors mnist5k --tangents autoencoder.safetensors`
+    """
+    from gradaudit.files import check_writable
+    from gradaudit.instruments.manifold_robustness import manifold_robustness as measure
+
+    check_writable("--out", out)
+    radii = None if radius is None else numbers("--radius", radius)
+    training, testing = images(data, data_dir, seed, train_images, test_images)
+    bases = _bases(tangents, training, testing, seed, device, allow_pickle)
+    audited = load_audited(classifier, weights, testing, normalisation, allow_pickle)
+    start = time.perf_counter()
+    result = measure(audited, testing, bases, radius=radii, samples=samples, seed=seed, device=device, show_progress=True)
+    result = _with_tangents(result, tangents)
+    seconds = time.perf_counter() - start
+    result.save(out)
+    page = _write_page(out, classifier, result, seconds)
+    if as_json:
+        print(json.dumps(result.to_json()))
+        return
+    print_manifold_robustness(result, classifier)
+    say(f"{seconds:.0f} s; page, table and figure: {page}")
+
+
+def print_manifold_robustness(result: ManifoldRobustnessResult, title: str) -> None:
+    """Print the table, the ratios and the verdict."""
+    table = Table(title=f"Manifold robustness, {escape(title)}")
+    for column in ("radius", "change on", "95 % interval", "change off", "95 % interval", "on / off", "95 % interval"):
+        table.add_column(column, justify="right")
+    for ratio in result.ratios().to_dict("records"):
+        rows = result.table[result.table["radius"] == ratio["radius"]].to_dict("records")  # on, then off
+        cells = [cell for row in rows for cell in (f"{row['change']:.4f}", _interval(row, 4))]
+        table.add_row(f"{ratio['radius']:.4g}", *cells, f"{ratio['ratio']:.3f}", _interval(ratio, 3))
+    out = console()
+    out.print(table)
+    out.print(f"[bold]{result.verdict.label}[/bold]: {escape(result.verdict.sentence)}", highlight=False)
+    for caveat in result.verdict.caveats:
+        out.print(f"  - but {escape(caveat)}", highlight=False)
+
+
+def _interval(row: Mapping[Any, Any], digits: int) -> str:
+    return f"[{row['low']:.{digits}f}, {row['high']:.{digits}f}]"
+
+
+def _bases(
+    text: str, training: ImageSet, testing: ImageSet, seed: int, device: str, allow_pickle: bool
+) -> Callable[[Tensor], Tensor]:
+    """The function from images to tangent spaces that the text names; it is tried on one image."""
+    from gradaudit.diffusion.tangents import tangent_spaces
+
+    source, options = _source(text, training, allow_pickle)
+
+    def bases(floats: Tensor) -> Tensor:
+        return tangent_spaces(floats, source, seed=seed, device=device, **options)
+
+    bases(testing.floats([0]))
+    return bases
+
+
+def _source(text: str, training: ImageSet, allow_pickle: bool) -> tuple[Any, dict[str, Any]]:
+    if text.endswith(".safetensors"):
+        from gradaudit.diffusion.autoencoder import load_autoencoder
+
+        return load_autoencoder(text), {}
+    spec = parse_spec("--tangents", text)
+    require(spec.name in ("neighbours", "denoiser"), "--tangents", text, EXPECTED)
+    if spec.name == "neighbours":
+        require(not spec.positional, "--tangents", text, EXPECTED)
+        return training, spec.options
+    return _denoiser(spec, allow_pickle), spec.options
+
+
+def _denoiser(spec: Spec, allow_pickle: bool) -> Any:
+    from gradaudit.diffusion.load import load_denoiser
+
+    require(len(spec.positional) == 1 and isinstance(spec.positional[0], str), "--tangents", str(spec), EXPECTED)
+    return load_denoiser(spec.positional[0], allow_pickle=allow_pickle)
+
+
+def _with_tangents(result: ManifoldRobustnessResult, text: str) -> ManifoldRobustnessResult:
+    from dataclasses import replace
+
+    return replace(result, settings=result.settings | {"tangents": text})
+
+
+def _write_page(out: Path, name: str, result: ManifoldRobustnessResult, seconds: float) -> Path:
+    from gradaudit.report import write_page
+
+    return write_page(
+        out / "index.html",
+        title=f"Does {name} react to what no image shows?",
+        results={name: result},
+        pictures=None,
+        facts={},
+        command=shlex.join(["gradaudit", *command_line]),
+        seconds=seconds,
+    )

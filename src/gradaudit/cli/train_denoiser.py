@@ -1,0 +1,81 @@
+"""`gradaudit train-denoiser`."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gradaudit.cli._options import AsJson, Data, Device, Folder, Seed, TestImages, TrainImages, images
+from gradaudit.errors import InputError
+
+
+def train_denoiser(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The denoiser's file, `.safetensors`; it carries recipe, data fingerprint, figures.")],
+    recipe: Annotated[str, typer.Option(help="`mnist`, `fashion-mnist` or `cifar10`; other options override it.")] = "mnist",
+    network: Annotated[str | None, typer.Option(help="A network's spec: `unet(widths=[64, 96], layers=1, patch=2)`.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Its peak.")] = None,
+    augment: Annotated[str | None, typer.Option(help="`none`, `flip` or `crop-flip`.")] = None,
+    ema: Annotated[float | None, typer.Option(help="Decay of the weights' moving average; 0 for none.")] = None,
+    precision: Annotated[str | None, typer.Option(help="`auto`, `fp32` or `bf16`.")] = None,
+    sheets: Annotated[Path | None, typer.Option(help="Folder for a sheet of samples after each epoch.")] = None,
+    train_images: TrainImages = None,
+    test_images: TestImages = None,
+    data_dir: Folder = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Train a denoiser by recipe and write it to one file, fp16.
+
+    A training that was stopped goes on where it was when the same command is given again: its state is kept beside `--out`, in a
+    file that ends in `.checkpoint`, until the denoiser is written.
+
+    Example: `gradaudit train-denoiser mnist --recipe mnist --epochs 16 --out denoiser.safetensors --sheets sheets/`
+    """
+    from gradaudit.diffusion.evaluation import denoising_error
+    from gradaudit.diffusion.recipe import denoiser_recipe
+    from gradaudit.diffusion.trained import save_denoiser
+    from gradaudit.diffusion.training import train_denoiser as train
+    from gradaudit.files import check_writable
+    from gradaudit.training import draw_curves
+    from gradaudit.training.curves import Epoch
+
+    fields = {
+        "network": network,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "augment": augment,
+        "ema": ema,
+        "precision": precision,
+        "seed": seed,
+    }
+    chosen = denoiser_recipe(recipe, **{name: value for name, value in fields.items() if value is not None})
+    if out.suffix != ".safetensors":
+        raise InputError("--out", str(out), "a file that ends in .safetensors")
+    check_writable("--out", out.parent)
+    checkpoint = out.with_suffix(".checkpoint")
+    training, testing = images(data, data_dir, seed, train_images, test_images)
+    done: list[Epoch] = []
+    start = time.perf_counter()
+    denoiser = train(
+        chosen, training, device=device, show_progress=True, sheets=sheets, on_epoch=done.append, checkpoint=checkpoint
+    )
+    seconds = time.perf_counter() - start
+    table = denoising_error(denoiser, testing[: min(1000, len(testing))])
+    save_denoiser(out, denoiser, measured={"denoising_error": table.to_dict(orient="records"), "test_images": len(testing)})
+    curves = draw_curves(out.with_suffix(".svg"), done, f"denoiser of {data}")
+    checkpoint.unlink(missing_ok=True)
+    facts = {"file": str(out), "curves": str(curves), "loss": done[-1].loss, "seconds": round(seconds, 1)}
+    if as_json:
+        print(json.dumps(facts | {"recipe": chosen.model_dump(), "denoising_error": table.to_dict(orient="records")}))
+    else:
+        print(f"{out}: training loss {done[-1].loss:.4f}, trained in {seconds:.0f} s; curves: {curves}")
+        print(table.to_string(index=False, float_format="{:.3g}".format))

@@ -1,0 +1,7 @@
+"""Alignment: how far a classifier's gradients point along the score of the data, image by image."""
+
+from gradaudit.instruments.alignment.audit import alignment
+from gradaudit.instruments.alignment.methods import GRADIENTS, SCORES, SIMILARITIES
+from gradaudit.instruments.alignment.result import AlignmentResult
+
+__all__ = ["GRADIENTS", "SCORES", "SIMILARITIES", "AlignmentResult", "alignment"]

@@ -1,0 +1,140 @@
+"""`alignment`: gradients and scores at the same points, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from gradaudit.batching import evaluating, frozen
+from gradaudit.classifiers import check_classifier, classifier_fingerprint
+from gradaudit.devices import resolve_device
+from gradaudit.diffusion import Denoiser
+from gradaudit.images import ImageSet
+from gradaudit.instruments.alignment.arguments import (
+    check_choices,
+    check_classes,
+    check_sigmas,
+    check_subjects,
+    needs_classes,
+    resolve_batch_size,
+    resolve_scores,
+)
+from gradaudit.instruments.alignment.bench import Bench, measure
+from gradaudit.instruments.alignment.denoising import denoising
+from gradaudit.instruments.alignment.examples import examples
+from gradaudit.instruments.alignment.methods import GRADIENTS, SIMILARITIES, MethodLike, resolve_methods
+from gradaudit.instruments.alignment.result import AlignmentResult, tabulate
+from gradaudit.instruments.alignment.rows import rows
+from gradaudit.instruments.alignment.statistics import directions
+from gradaudit.instruments.alignment.verdict import judge, telling_sigma
+
+
+def alignment(
+    classifier: nn.Module,
+    images: ImageSet,
+    denoiser: Denoiser,
+    *,
+    sigma: float | Sequence[float] = (0.25,),
+    similarity: MethodLike | Sequence[MethodLike] = "cosine",
+    gradient: MethodLike | Sequence[MethodLike] = "logit",
+    score: MethodLike | Sequence[MethodLike] = "auto",
+    noise: Literal["none", "matched"] = "none",
+    target: Literal["label", "predicted"] = "label",
+    seed: int = 0,
+    batch_size: int | Literal["auto"] = "auto",
+    device: str | torch.device = "auto",
+    show_progress: bool = False,
+) -> AlignmentResult:
+    """How alike a classifier's gradients and a denoiser's scores are, the mean over images, with intervals and controls.
+
+    Every gradient is compared with every score by every similarity at every sigma, both at the same points. Two controls say what
+    chance gives: noise in the gradient's place, and the gradient taken at another image. The verdict is about the first gradient,
+    score and similarity.
+
+    Srinivas, Bordt, Lakkaraju (2023), section 4, who take `similarity="lpips"`, and with an unconditional denoiser
+    `gradient="logit_sum"`. Their sigma of 0.5 is for images in [-1, 1]: here it is 0.25.
+
+    Args:
+        classifier: what is audited: images in [0, 1] to logits (N, K), its normalisation inside it. It is moved to `device`.
+        images: two images or more, with their labels.
+        denoiser: of such images; `load_denoiser` gives one. It is moved to `device`.
+        sigma: standard deviations of the score's noise, in pixel values of [0, 1], ascending.
+        similarity: one or a list of `"cosine"`, `"absolute_cosine"`, `"rank_correlation"`, `"ssim"`, `"lpips"`,
+            `"features(network=...)"`; a function `(gradients, scores) -> values (N,)`, given itself or as
+            `"package.module:function"`.
+        gradient: one or a list of `"logit"` and `"log_probability"`, both of the target, and `"logit_sum"`; a function
+            `(classifier, images, targets) -> gradients`, as attributions are.
+        score: one or a list of `"unconditional"`, `"conditional"`, `"bayes"` (their difference, the gradient that a Bayes-optimal
+            classifier would have); a function `(score, targets) -> scores`. `"auto"` is conditional where the denoiser knows
+            classes.
+        noise: where both are taken: at the image itself (`"none"`, the paper's way), or at the image plus noise of the score's
+            sigma (`"matched"`), which is where denoisers learn the score. The noise belongs to an image and not to its batch.
+        target: the class of gradients and scores: the `"label"` or the `"predicted"` one.
+        seed: every random draw comes from it.
+        batch_size: images at once; `"auto"` for as many as fit in memory. It does not change the result beyond rounding.
+        device: `"auto"` or a torch device.
+        show_progress: print the time left to standard error.
+
+    Returns:
+        A result with `table`, `verdict` (`aligned`, `not aligned` or `inconclusive`), `per_image()`, `plot()`, `gallery()` and
+        `save(folder)`.
+
+    Raises:
+        InputError: a bad argument, before anything long begins; or a function of the user's that returns what it must not.
+        MissingExtraError: a similarity's package is not installed.
+    """
+    check_subjects(images, denoiser)
+    check_choices(noise, target, seed, batch_size)
+    sigmas = check_sigmas(sigma)
+    gradients = resolve_methods("gradient", GRADIENTS, gradient)
+    scores = resolve_scores(score, denoiser)
+    similarities = resolve_methods("similarity", SIMILARITIES, similarity)
+    place = resolve_device(device)
+    check_classifier(classifier, images)
+    conditional = any(needs_classes(one) for one in scores.values())
+    if conditional:
+        check_classes(classifier, denoiser, images)
+    bench = Bench(classifier.to(place), denoiser.to(place), images, gradients, scores, similarities, noise, target, seed, place)
+    settings = _settings(bench, sigmas)
+    with frozen(classifier), evaluating(denoiser):
+        size = resolve_batch_size(batch_size, bench, sigmas[0], conditional)
+        details = _details(bench, sigmas, size, conditional, show_progress)
+        table = tabulate(details, settings)
+        details["examples"] = examples(bench, telling_sigma(details, settings))
+    return AlignmentResult(table, judge(table, details, settings), settings, details)
+
+
+def _details(bench: Bench, sigmas: Sequence[float], batch_size: int, conditional: bool, show_progress: bool) -> dict[str, Any]:
+    """The value of every image, and what the checks found."""
+    found = denoising(bench, sigmas, batch_size, conditional)
+    measured = measure(bench, sigmas, batch_size, show_progress)
+    names = rows(bench.gradients, [*bench.scores], sigmas, [*bench.similarities])
+    return {
+        "labels": bench.images.labels.tolist(),
+        "values": [measured.values[row].tolist() for row in names],
+        "directions": [{**maps._asdict(), **directions(values)} for maps, values in measured.magnitudes.items()],
+        "denoising": found,
+    }
+
+
+def _settings(bench: Bench, sigmas: Sequence[float]) -> dict[str, Any]:
+    images, denoiser = bench.images, bench.denoiser
+    return {
+        "gradients": [*bench.gradients],
+        "scores": [*bench.scores],
+        "sigma": list(sigmas),
+        "similarities": [*bench.similarities],
+        "noise": bench.noise,
+        "target": bench.target,
+        "seed": bench.seed,
+        "device": bench.device.type,
+        "classifier": classifier_fingerprint(bench.classifier),
+        "denoiser": {"fingerprint": classifier_fingerprint(denoiser), "classes": denoiser.classes, **denoiser.description},
+        "classes": list(images.classes),
+        "shape": list(images.shape),
+        "images": len(images),
+        "images_fingerprint": images.fingerprint,
+    }

@@ -1,0 +1,1 @@
+"""What is differentiated: functions `(classifier, images, targets) -> gradients`, one a file, found by name."""

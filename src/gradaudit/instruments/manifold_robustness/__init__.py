@@ -1,0 +1,6 @@
+"""Manifold robustness: how much a classifier's output changes under noise on the data manifold and off it."""
+
+from gradaudit.instruments.manifold_robustness.audit import manifold_robustness
+from gradaudit.instruments.manifold_robustness.result import ManifoldRobustnessResult, Ratio
+
+__all__ = ["ManifoldRobustnessResult", "Ratio", "manifold_robustness"]

@@ -1,0 +1,141 @@
+"""`manifold_robustness`: noise on the manifold, noise off it, the change of the softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gradaudit.batching import batch_size_for, frozen, halving, placed
+from gradaudit.classifiers import check_classifier, classifier_fingerprint
+from gradaudit.devices import resolve_device
+from gradaudit.errors import require
+from gradaudit.files import fingerprint
+from gradaudit.identity import identity
+from gradaudit.images import ImageSet
+from gradaudit.instruments.manifold_robustness.arguments import Bases, check_count, check_radii, resolve_bases
+from gradaudit.instruments.manifold_robustness.measure import DIRECTIONS, changes, explained
+from gradaudit.instruments.manifold_robustness.result import ManifoldRobustnessResult, tabulate
+from gradaudit.instruments.manifold_robustness.verdict import judge
+from gradaudit.progress import progress
+
+CHECKED = 256  # images whose way to their nearest neighbour is looked at
+OTHERS = 2000  # images among which that is looked for
+
+Found = tuple[Tensor, Tensor, int]
+
+
+def manifold_robustness(
+    classifier: nn.Module,
+    images: ImageSet,
+    tangent_spaces: Tensor | Callable[[Tensor], Tensor],
+    *,
+    radius: float | Sequence[float] | None = None,
+    samples: int = 10,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    batch_size: int | Literal["auto"] = "auto",
+    show_progress: bool = False,
+) -> ManifoldRobustnessResult:
+    """How much a classifier's softmax changes under noise on the data manifold and under noise off it, with intervals.
+
+    Gaussian noise is projected into the tangent space at an image and into its complement; both parts are scaled to one length and
+    added to the image, and the change is the L1 distance between the softmax outputs with and without. Noisy images are not cut to
+    [0, 1], which would take them off the tangent space. `result.ratio()` is the relative off-manifold robustness. The measurement
+    is that of Srinivas et al. (2023), Which Models have Perceptually-Aligned Gradients?
+
+    Args:
+        classifier: what is audited: images in [0, 1] to logits (N, K), its normalisation inside it. It is moved to `device`.
+        images: images; their labels play no part.
+        tangent_spaces: orthonormal bases, floats (N, T, F) with T < F = C * H * W, in the images' order, as `ga.tangent_spaces`
+            gives them; or a function from images, floats (n, C, H, W), to such, which is asked batch by batch and saves memory.
+        radius: L2 lengths of the noise, in pixel values of [0, 1], ascending. Unless given, the paper's 1.44, 2.64, 4.83 and 8.86:
+            those are for 3x32x32 images in [-1, 1], so half of them in [0, 1], times the square root of F / 3072.
+        samples: draws of noise an image; each serves both directions and all radii.
+        seed: of the noise, which belongs to an image and not to its batch, and of the bootstrap.
+        device: `"auto"` or a torch device.
+        batch_size: images at once; `"auto"` for as many as fit in memory. It does not change the result, but for rounding.
+        show_progress: print the time left to standard error.
+
+    Returns:
+        A result with `table` (`direction`, `radius`, `change`, `low`, `high`), `ratio()`, `verdict` (`off-manifold robust`,
+        `not off-manifold robust` or `inconclusive`), `plot()` and `save(folder)`.
+
+    Raises:
+        InputError: a bad argument: among others bases that are not orthonormal, or that leave nothing off the manifold.
+    """
+    require(isinstance(images, ImageSet), "images", type(images).__name__, "an ImageSet; load_images makes one")
+    radii = check_radii(radius, images.images[0].numel())
+    check_count("samples", samples, 1)
+    check_count("seed", seed, 0)
+    place = resolve_device(device)
+    check_classifier(classifier, images)
+    at_once = _at_once(batch_size, classifier, images, place, 2 * len(radii))
+    bases = resolve_bases(tangent_spaces, images)
+    owner = classifier_fingerprint(classifier)
+    classifier.to(place)
+    with frozen(classifier):
+        details = _details(classifier, images, bases, radii, samples, seed, at_once, show_progress)
+    settings = {
+        "radius": list(radii),
+        "samples": samples,
+        "seed": seed,
+        "tangent_spaces": _fingerprint(tangent_spaces),
+        "classifier": owner,
+        "classes": list(images.classes),
+        "shape": list(images.shape),
+        "images": len(images),
+        "images_fingerprint": images.fingerprint,
+        "device": place.type,
+    }
+    table = tabulate(details, settings)
+    return ManifoldRobustnessResult(table, judge(table, details, settings), settings, details)
+
+
+def _details(
+    classifier: nn.Module,
+    images: ImageSet,
+    bases: Bases,
+    radii: tuple[float, ...],
+    samples: int,
+    seed: int,
+    at_once: int,
+    show_progress: bool,
+) -> dict[str, Any]:
+    """What became of every image, how much the bases explain, and their dimension."""
+    others = placed(classifier, images.floats(slice(0, OTHERS))).flatten(1)
+
+    def work(part: slice) -> Found:
+        pixels = placed(classifier, images.floats(part))
+        own = bases(part, pixels)
+        checked = max(0, CHECKED - part.start)
+        shares = explained(pixels[:checked], own[:checked], others)
+        return changes(classifier, pixels, own, radii, samples, seed).cpu(), shares.cpu(), own.shape[1]
+
+    found: list[Found] = []
+    with progress("manifold robustness", len(images), show_progress) as advance:
+        for part, one in halving(work, len(images), at_once):
+            found.append(one)
+            advance(part.stop - part.start)
+    values = torch.cat([moved for moved, _, _ in found]).permute(1, 2, 0)
+    shares = torch.cat([share for _, share, _ in found]).numpy()
+    return {
+        "changes": {direction: values[place].tolist() for place, direction in enumerate(DIRECTIONS)},
+        "explained": None if np.isnan(shares).all() else float(np.nanmean(shares)),
+        "dimensions": found[0][2],
+    }
+
+
+def _at_once(batch_size: Any, classifier: nn.Module, images: ImageSet, place: torch.device, variants: int) -> int:
+    if isinstance(batch_size, str) and batch_size == "auto":
+        return max(1, batch_size_for(classifier, images.floats([0]), device=place) // variants)
+    good = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size >= 1
+    require(good, "batch_size", batch_size, '"auto", or a whole number, 1 or more')
+    return int(batch_size)
+
+
+def _fingerprint(tangent_spaces: Any) -> str:
+    return fingerprint(*([tangent_spaces] if isinstance(tangent_spaces, Tensor) else identity(tangent_spaces)))
