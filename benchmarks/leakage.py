@@ -21,8 +21,7 @@ from gradaudit.devices import one_thread
 from gradaudit.files import write_text
 from gradaudit.results import versions
 
-JOBS = (  # classes, network, position, objective; the longest first
-    (TWO, "convnet", "random", "adversarial"),
+JOBS = (  # classes, network, position, objective
     (TEN, "mlp", "random", "adversarial"),
     (TWO, "convnet", "random", "standard"),
     (TWO, "convnet", "top", "standard"),
@@ -32,6 +31,7 @@ JOBS = (  # classes, network, position, objective; the longest first
     (TWO, "mlp", "random", "standard"),
     (TWO, "mlp", "top", "standard"),
     (TWO, "mlp", "top", "adversarial"),
+    (TWO, "convnet", "random", "adversarial"),
 )
 SHOWN = ("null_top_0.1", "null_mass", "pointing", "auroc")
 

@@ -22,14 +22,9 @@ from matplotlib.figure import Figure
 import gradaudit as ga
 from gradaudit.devices import one_thread
 from gradaudit.files import whole_file, write_text
+from gradaudit.regimes import BASE, STRENGTHS, read_families
 from gradaudit.results import versions
 
-FAMILIES = {
-    "gradient_penalty": (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0),
-    "noise_stability": (0.003, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0),
-    "noise": (0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 5.0),
-    "adversarial": (0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0),
-}
 LABELS = {
     "gradient_penalty": "gradient penalty, strength",
     "noise_stability": "noise stability (std 0.1), strength",
@@ -37,8 +32,7 @@ LABELS = {
     "adversarial": "adversarial training (L2), eps",
 }
 RADII = (0.25, 0.5, 1.0, 1.5, 2.0)
-# AdamW, since its steps do not grow with the penalty; SiLU, since the gradient penalty needs a smooth activation.
-BASE = ga.Recipe(network="cnn_a(activation=silu)", optimizer="adamw", learning_rate=0.002, weight_decay=1e-4, epochs=4)
+FAMILIES = read_families([*STRENGTHS])
 
 
 def main() -> None:
@@ -57,7 +51,7 @@ def main() -> None:
     test = test.sample(arguments.test_images)
     store = ga.Store(arguments.store)
     base = BASE.with_(epochs=arguments.epochs, seed=arguments.seed)
-    jobs = [("none", 0.0, base)] + [(name, value, regularised(base, name, value)) for name in FAMILIES for value in FAMILIES[name]]
+    jobs = [("none", 0.0, base)] + [(one.name, value, one.recipe(base, value)) for one in FAMILIES for value in one.strengths]
     jobs.sort(key=lambda job: job[0] != "adversarial")  # the longest first
     start = time.perf_counter()
     parts = Parallel(n_jobs=arguments.workers, return_as="generator_unordered")(
@@ -75,17 +69,6 @@ def main() -> None:
         with whole_file(arguments.out / f"sweeps.{suffix}") as file:
             figure.savefig(file, format=suffix, dpi=150)
     print(f"{arguments.out}: sweeps.csv, sweeps.svg, sweeps.png; {time.perf_counter() - start:.0f} s, {versions()}")
-
-
-def regularised(base: ga.Recipe, family: str, strength: float) -> ga.Recipe:
-    """The base recipe with a family's objective at a strength, approached over the first third of the training."""
-    options: dict[str, dict[str, Any]] = {
-        "gradient_penalty": {"strength": strength},
-        "noise_stability": {"strength": strength, "std": 0.1},
-        "noise": {"std": strength},
-        "adversarial": {"norm": "l2", "eps": strength, "steps": 7},
-    }
-    return base.with_(objective={"name": family, **options[family]}, ramp=0.3)
 
 
 def measured(
@@ -113,7 +96,7 @@ def drawn(table: pd.DataFrame) -> Figure:
     lines += [
         ("gaussian", eps, f"Gaussian neighbours kept, std {eps:g}", ":", f"C{place + 3}") for place, eps in enumerate((0.5, 1.0))
     ]
-    for panel, family in zip(panels, FAMILIES, strict=True):
+    for panel, family in zip(panels, [one.name for one in FAMILIES], strict=True):
         for measure, eps, label, style, colour in lines:
             chosen = table[table["measure"].str.startswith(measure) & (table["eps"] == eps)]
             rows = chosen[chosen["family"] == family]

@@ -12,6 +12,7 @@ import typer
 from gradaudit.cli._options import AsJson, Seed, StoreFolder, Workers, workers_of
 from gradaudit.cli._output import say
 from gradaudit.cli.diffroar import print_diffroar
+from gradaudit.cli.leakage import print_leakage
 
 
 def demo(
@@ -21,11 +22,13 @@ def demo(
     store: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train a standard and an adversarial classifier on embedded MNIST images, audit both, write a page. About two minutes.
+    """Train standard and adversarial classifiers on embedded MNIST images, audit them, write a page. About two minutes.
 
     Everything it needs comes with the package. Open `demo/index.html` when it is done.
     """
     from gradaudit.demo import run_demo
+    from gradaudit.instruments.diffroar import DiffROARResult
+    from gradaudit.instruments.leakage import LeakageResult
 
     start = time.perf_counter()
     results, page = run_demo(out, seed=seed, workers=workers_of(workers), store=store, show_progress=True)
@@ -33,5 +36,8 @@ def demo(
         print(json.dumps({name: result.to_json() for name, result in results.items()}))
         return
     for name, result in results.items():
-        print_diffroar(result, f"{name} classifier")
+        if isinstance(result, DiffROARResult):
+            print_diffroar(result, f"{name} classifier")
+        elif isinstance(result, LeakageResult):
+            print_leakage(result, f"{name} classifier")
     say(f"The page: {page} ({time.perf_counter() - start:.0f} s in all)")

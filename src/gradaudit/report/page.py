@@ -29,7 +29,7 @@ def write_page(
     *,
     title: str,
     results: Mapping[str, Result | Sequence[Result]],
-    pictures: Pictures | None,
+    pictures: Pictures | Sequence[Pictures] | None,
     facts: Mapping[str, Mapping[str, str]],
     command: str,
     seconds: float | None,
@@ -40,7 +40,8 @@ def write_page(
         path: the HTML file; written whole or not at all.
         title: the page's heading.
         results: for each classifier's name, its result, or its results by several instruments.
-        pictures: images beside the scores of each classifier and control; None leaves that section out.
+        pictures: images beside the scores of each classifier and control, once or for several data sets; None leaves that section
+            out.
         facts: for each classifier's name, what else is known of it (recipe, accuracy, ...), as words; may lack classifiers.
         command: what a reader types to get the same numbers.
         seconds: wall time of the audit; None if unknown.
@@ -50,7 +51,8 @@ def write_page(
             none; names the argument.
         StoreError: the file can't be written.
     """
-    _check(title, results, pictures, facts, seconds)
+    shown = [pictures] if isinstance(pictures, Pictures) else [*(pictures or ())]
+    _check(title, results, shown, facts, seconds)
     every = {name: (one,) if isinstance(one, Result) else tuple(one) for name, one in results.items()}
     parts = _sections(every)
     page = render(
@@ -58,9 +60,7 @@ def write_page(
         title=title,
         sections=[*parts.values()],
         facts=compared("The audited classifiers", "Fact", {name: facts.get(name, {}) for name in results}) if facts else None,
-        pictures=pictures,
-        picture_rows=[] if pictures is None else picture_rows(pictures),
-        outlines=[] if pictures is None else outlines(pictures),
+        galleries=[(one, picture_rows(one), outlines(one)) for one in shown],
         pictured=_first_attributions(every),
         percentile=PERCENTILE,
         settings=_settings(every, parts),
@@ -113,7 +113,7 @@ def _versions(results: Results) -> dict[str, dict[str, str]]:
 def _check(
     title: str,
     results: Mapping[str, Result | Sequence[Result]],
-    pictures: Pictures | None,
+    pictures: Sequence[Pictures],
     facts: Mapping[str, Mapping[str, str]],
     seconds: float | None,
 ) -> None:
@@ -126,8 +126,8 @@ def _check(
         kinds = [one.kind for one in found]
         require(len(set(kinds)) == len(kinds), f"results[{name!r}]", kinds, "results of different instruments")
     known = f"among the classifiers that have results: {', '.join(map(str, results))}"
-    shown = {} if pictures is None else pictures.scores
-    for argument, names in (("pictures", shown), ("facts", facts)):
+    shown = [name for one in pictures for name in one.scores]
+    for argument, names in (("pictures", shown), ("facts", [*facts])):
         strangers = [name for name in names if name not in results]
         require(not strangers, argument, strangers, known)
     sensible = seconds is None or (math.isfinite(seconds) and seconds >= 0)
