@@ -18,7 +18,7 @@ RESULTS = Path(__file__).parent / "results"
 # AdamW, since the convnet on two blocks does not learn under attack with SGD at the MLP's rate; the same for both objectives.
 NETWORKS: dict[str, dict[str, Any]] = {
     "mlp": {"network": "mlp"},
-    "convnet": {"network": "convnet(width=16)", "optimizer": "adamw", "learning_rate": 0.001, "weight_decay": 0.0},
+    "convnet": {"network": "convnet(width=16)", "optimizer": "adamw", "learning_rate": 0.003, "weight_decay": 0.0},
 }
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "standard": {},

@@ -1,7 +1,7 @@
 """The pictures of `docs/blocks.md`: a row of images of each kind of data, the signal mask outlined.
 
-Run: `python benchmarks/block_pictures.py`. Those of Fashion-MNIST and CIFAR-10 need `--data-dir` or `GRADAUDIT_DATA`, and are left
-out without. A few seconds on one core.
+Run: `python benchmarks/block_pictures.py`. Those of Fashion-MNIST and CIFAR-10 need `--data-dir` or `GRADAUDIT_DATA`, and are
+left out without. A few seconds on one core.
 """
 
 from __future__ import annotations

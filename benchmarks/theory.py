@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from matplotlib.figure import Figure
@@ -94,9 +93,9 @@ def quality(classifier: Any, images: ga.ImageSet, seed: int) -> dict[str, float]
     """Attribution quality at one coordinate, and the share of images whose signal has each rank."""
     result = ga.leakage(classifier, images, top=0.1, controls=(), seed=seed, device="cpu")
     value = float(result.table.set_index("measure")["value"]["quality_1"])
-    ranks = result.signal_rank("logit_gradient")
-    counts = np.bincount(np.asarray(ranks, dtype=int), minlength=images.shape[2] + 1)[1:]
-    return {"quality": value} | {f"rank {place}": count / len(images) for place, count in enumerate(counts, 1)}
+    ranks = result.signal_rank("logit_gradient").set_index("rank")["share"]
+    places = range(1, images.images[0].numel() + 1)
+    return {"quality": value} | {f"rank {place}": float(ranks.get(place, 0.0)) for place in places}
 
 
 def block_norms(classifier: Any, images: ga.ImageSet) -> dict[str, float]:

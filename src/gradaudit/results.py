@@ -71,6 +71,10 @@ class Result(ABC):
     def plot(self) -> Figure:
         """The instrument's figure."""
 
+    def figures(self) -> dict[str, Figure]:
+        """What `save` writes, by the name of the file; an instrument with several figures says so here."""
+        return {self.kind: self.plot()}
+
     def to_json(self) -> dict[str, Any]:
         """The whole result as JSON values; `from_json` gives it back exactly."""
         return {
@@ -104,7 +108,7 @@ class Result(ABC):
             raise InputError("data", f"a {kind} result", f"undamaged, as `to_json` gives it ({reason})") from error
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write `results.json` (lossless), `<instrument>.csv` and `<instrument>.svg` to `folder`; return the folder.
+        """Write `results.json` (lossless), `<instrument>.csv` and the figures as SVG to `folder`; return the folder.
 
         Raises:
             InputError: the folder can't be written.
@@ -114,10 +118,10 @@ class Result(ABC):
         text = json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
         target = writable_folder("folder", folder)
         write_text(target / f"{self.kind}.csv", self.table.to_csv(index=False))
-        figure = self.plot()
-        # Names inside the figure are drawn at random unless salted; the same result gives the same file.
-        with whole_file(target / f"{self.kind}.svg") as file, matplotlib.rc_context({"svg.hashsalt": self.kind}):
-            figure.savefig(file, format="svg", metadata={"Date": None})
+        for name, figure in self.figures().items():
+            # Names inside the figure are drawn at random unless salted; the same result gives the same file.
+            with whole_file(target / f"{name}.svg") as file, matplotlib.rc_context({"svg.hashsalt": name}):
+                figure.savefig(file, format="svg", metadata={"Date": None})
         write_text(target / "results.json", text)
         return target
 

@@ -5,7 +5,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from gradaudit.diffusion.adapters import ADAPTERS, zoo
+from gradaudit import zoo
+from gradaudit.diffusion.adapters import ADAPTERS
 from gradaudit.diffusion.denoiser import Denoiser
 from gradaudit.diffusion.load import load_denoiser
 from gradaudit.diffusion.recipe import DenoiserRecipe
@@ -174,17 +175,15 @@ def test_a_file_that_is_none_of_ours_is_refused(tmp_path: Path, trained: tuple[P
 
 
 def test_the_zoo_is_looked_up_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: tuple[Path, Denoiser]) -> None:
-    package = tmp_path / "own_zoo"
-    (package / "denoisers").mkdir(parents=True)
-    (package / "__init__.py").write_text("")
-    trained[0].rename(package / "denoisers" / "digits.safetensors")
-    monkeypatch.setattr(zoo, "PACKAGE", "own_zoo")
+    (tmp_path / "own" / "denoisers").mkdir(parents=True)
+    trained[0].rename(tmp_path / "own" / "denoisers" / "digits.safetensors")
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path / "own")
     assert load_denoiser("zoo:digits").classes == 2
-    with pytest.raises(InputError, match=r"`source` \(='zoo:faces'\).*packaged denoiser: digits"):
+    with pytest.raises(InputError, match=r"`source` \(='zoo:faces'\).*packaged denoisers: zoo:digits"):
         load_denoiser("zoo:faces")
-    with pytest.raises(InputError, match=r"`source`.*packaged denoiser: digits"):
+    with pytest.raises(InputError, match=r"`source`.*packaged denoisers: zoo:digits"):
         load_denoiser("zoo:../denoisers/digits")
-    monkeypatch.setattr(zoo, "PACKAGE", "no_such_package")
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"none in this version"):
         load_denoiser("zoo:digits")
 

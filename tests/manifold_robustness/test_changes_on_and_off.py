@@ -35,16 +35,20 @@ def test_a_linear_classifier_changes_as_much_as_it_must(linear, measured, dimens
             row = table.loc[(direction, radius)]
             assert row["low"] < values.mean() < row["high"]
             assert row["change"] == pytest.approx(values.mean(), rel=0.03)
-            assert np.corrcoef(found, values)[0, 1] > 0.9  # image by image, not on average alone
+            assert found == pytest.approx(values, rel=0.4)  # image by image, not on average alone
         low, high = result.ratio(radius)[1:]
         assert low < exact[0].mean() / exact[1].mean() < high
 
 
 def test_random_subspaces_are_like_any_other(linear, measured):
-    result = measured(linear.classifier(), linear.images(200), linear.bases(200, dimensions=8), samples=20)
-    assert result.verdict.label == "inconclusive"
-    assert result.ratio().low < 1 < result.ratio().high
-    assert any("tangent spaces explain" in caveat for caveat in result.verdict.caveats)
+    # A random direction of a random subspace is a random direction. Intervals hold 1 in 95 of 100 cases: in 5 of 6, at the least.
+    results = [measured(linear.classifier(), linear.images(200), linear.bases(200, 8, seed), radius=0.5) for seed in range(6)]
+    ratios = np.array([result.ratio() for result in results])
+    assert np.exp(np.log(ratios[:, 0]).mean()) == pytest.approx(1, abs=0.05)
+    assert ((ratios[:, 1] < 1) & (ratios[:, 2] > 1)).sum() >= 5
+    assert [result.verdict.label == "inconclusive" for result in results] == [low < 1 < high for _, low, high in ratios]
+    assert results[0].details["explained"] == pytest.approx(8 / 30, abs=0.03)
+    assert any("tangent spaces explain" in caveat for caveat in results[0].verdict.caveats)
 
 
 @pytest.mark.parametrize(("inside", "label"), [(True, "off-manifold robust"), (False, "not off-manifold robust")])
@@ -84,15 +88,15 @@ def test_the_complement_swaps_on_and_off(linear, measured):
 
 def test_neither_batch_nor_order_matters(linear, measured):
     images, spaces = linear.images(), linear.bases()
-    results = [measured(convolution(), images, spaces, batch_size=size) for size in ("auto", 1, 7)]
+    results = [measured(convolution(), images, spaces, batch_size=size, samples=2) for size in ("auto", 1, 7)]
     for result in results[1:]:
         assert result.per_image() == pytest.approx(results[0].per_image(), abs=1e-6)
         assert result.details["explained"] == pytest.approx(results[0].details["explained"], abs=1e-6)
         assert result.settings == results[0].settings
     order = torch.randperm(60, generator=torch.Generator().manual_seed(0))
-    shuffled = measured(convolution(), images[order], spaces[order])
+    shuffled = measured(convolution(), images[order], spaces[order], samples=2)
     assert shuffled.per_image() == pytest.approx(results[0].per_image()[:, :, order], abs=1e-6)
-    assert measured(convolution(), images, spaces, seed=1).per_image() != pytest.approx(results[0].per_image(), abs=1e-3)
+    assert measured(convolution(), images, spaces, seed=1, samples=2).per_image() != pytest.approx(results[0].per_image(), abs=1e-3)
 
 
 def test_any_basis_of_a_space_and_a_function_that_gives_it_do(linear, measured):

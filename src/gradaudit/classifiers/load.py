@@ -19,6 +19,7 @@ from gradaudit.classifiers.saving import find_metadata
 from gradaudit.devices import resolve_device
 from gradaudit.errors import InputError, require
 from gradaudit.registry import Spec, parse_spec
+from gradaudit.zoo import PREFIX, zoo_file
 
 ClassifierLike = str | os.PathLike[str] | Mapping[str, Any] | Spec | nn.Module
 
@@ -40,6 +41,7 @@ def load_classifier(
 
             - the name of a network with its options, such as "lenet5" or "mlp(width=256)", with `weights`;
             - a `.safetensors` file that `save_classifier` wrote, which needs nothing else;
+            - "zoo:mnist/standard" or "zoo:mnist/robust", which come with the package;
             - a user's own as "package.module:factory": an `nn.Module`, or a function or class that makes one, called with
               (input_shape, classes) if it takes them, else with nothing; `weights` are optional;
             - "timm:NAME" or "torchvision:NAME", with `weights` or as "timm:NAME(pretrained=true)";
@@ -57,6 +59,8 @@ def load_classifier(
         MissingExtraError: the library is not installed.
     """
     shape = read_input_shape(input_shape)
+    if isinstance(classifier, str) and classifier.startswith(PREFIX):
+        classifier = zoo_file("classifier", "classifiers", classifier)
     place = None if device is None else resolve_device(device)
     if isinstance(classifier, nn.Module):
         found = normalised(_loaded(classifier, weights, shape, classes, allow_pickle), normalisation)

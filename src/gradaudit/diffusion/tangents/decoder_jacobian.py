@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 
 from gradaudit.diffusion.autoencoder import Autoencoder
 from gradaudit.diffusion.tangents._bases import check_dimensions, span
-from gradaudit.diffusion.tangents._forward import pushed
 
 ROWS = {"cpu": 128, "cuda": 8192}  # tangents that go through the decoder at once: what a CPU's caches hold
 
@@ -38,8 +39,11 @@ def latent_jacobian(source: Autoencoder, latents: Tensor) -> Tensor:
     directions = torch.eye(source.latent, dtype=latents.dtype, device=latents.device)
 
     def column(direction: Tensor) -> Tensor:
-        return pushed(source.decoder, latents, direction.expand_as(latents)).flatten(1)
+        moved: Tensor = torch.func.jvp(source.decoder, (latents,), (direction.expand_as(latents),))[1]
+        return moved.flatten(1)
 
     at_once = max(1, ROWS["cuda" if latents.is_cuda else "cpu"] // len(latents))
-    columns: Tensor = torch.func.vmap(column, chunk_size=at_once)(directions)
+    with warnings.catch_warnings():  # torch's forward mode scripts its own formulas when first used, and warns of it
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)
+        columns: Tensor = torch.func.vmap(column, chunk_size=at_once)(directions)
     return columns.permute(1, 2, 0)

@@ -8,7 +8,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gradaudit.diffusion.denoiser import Denoiser, deviations
 from gradaudit.diffusion.tangents._bases import check_dimensions, check_rank
-from gradaudit.diffusion.tangents._forward import pushed
 from gradaudit.errors import require
 from gradaudit.noise import generators, normal
 
@@ -17,7 +16,7 @@ ROWS = {"cpu": 64, "cuda": 1024}  # products with the Jacobian at once
 
 
 def denoiser_jacobian(
-    images: Tensor, source: Denoiser, *, dimensions: int | None = None, sigma: float = 0.25, iterations: int = 3, seed: int = 0
+    images: Tensor, source: Denoiser, *, dimensions: int | None = None, sigma: float = 0.25, iterations: int = 1, seed: int = 0
 ) -> Tensor:
     """Bases (n, T, F) of the leading left singular directions of the denoiser's Jacobian at each image.
 
@@ -30,7 +29,7 @@ def denoiser_jacobian(
         source: the denoiser, asked for no class.
         dimensions: T; 16 unless given.
         sigma: noise at which the Jacobian is taken, in pixel values of [0, 1]; the manifold is seen at that scale.
-        iterations: passes with the Jacobian and its transpose; more separate directions of more similar strength.
+        iterations: passes with the Jacobian and its transpose; more separate directions of more similar strength, at their price.
         seed: of the random start, which belongs to the image.
 
     Raises:
@@ -66,8 +65,8 @@ def _products(denoiser: Denoiser, images: Tensor, levels: Tensor, rows: Tensor, 
     where = torch.arange(len(images), device=images.device).repeat_interleave(width)
     flat = rows.reshape(-1, *images.shape[1:])
     at_once = ROWS["cuda" if images.is_cuda else "cpu"]
-    # Attention's fused kernels have no forward-mode derivative.
-    with sdpa_kernel(SDPBackend.MATH):
+    # Attention's fused kernels have no second derivative.
+    with sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
         found = [
             _product(denoiser, images[part], levels[part], vectors, transposed)
             for part, vectors in zip(torch.split(where, at_once), torch.split(flat, at_once), strict=True)
@@ -76,13 +75,11 @@ def _products(denoiser: Denoiser, images: Tensor, levels: Tensor, rows: Tensor, 
 
 
 def _product(denoiser: Denoiser, images: Tensor, levels: Tensor, vectors: Tensor, transposed: bool) -> Tensor:
-    def denoised(noisy: Tensor) -> Tensor:
-        clean: Tensor = denoiser(noisy, levels)
-        return clean
-
-    if not transposed:
-        return pushed(denoised, images, vectors).detach()
     inputs = images.detach().requires_grad_()
-    with torch.enable_grad():
-        (back,) = torch.autograd.grad(denoised(inputs), inputs, vectors)
-    return back
+    denoised = denoiser(inputs, levels)
+    if transposed:
+        return torch.autograd.grad(denoised, inputs, vectors)[0]
+    # J' u is linear in u, and J v the gradient of its product with v: not every layer of a U-Net has a forward-mode derivative.
+    probe = torch.zeros_like(denoised, requires_grad=True)
+    (back,) = torch.autograd.grad(denoised, inputs, probe, create_graph=True)
+    return torch.autograd.grad(back, probe, vectors)[0]

@@ -86,12 +86,12 @@ class AlignmentResult(Result):
         figure = Figure(figsize=(1.5 * (1 + len(columns)), 1.6 * len(shown.labels)), layout="constrained")
         grid = figure.subplots(len(shown.labels), 1 + len(columns), squeeze=False)
         for place, row in enumerate(grid):
-            row[0].imshow(shown.images[place].movedim(0, -1), cmap="gray", vmin=0, vmax=1)
+            row[0].imshow(shown.images[place].movedim(0, -1).numpy(), cmap="gray", vmin=0, vmax=1)
             row[0].set_title(shown.labels[place], fontsize="small")
             for axes, (name, maps) in zip(row[1:], columns.items(), strict=True):
                 summed = maps[place].sum(dim=0)
                 limit = float(summed.abs().max()) or 1.0
-                axes.imshow(summed, cmap="RdBu_r", vmin=-limit, vmax=limit)
+                axes.imshow(summed.numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit)
                 axes.set_title(name if place == 0 else "", fontsize="small")
         for axes in grid.flat:
             axes.set_axis_off()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gradaudit.batching import evaluating, placed
 from gradaudit.classifiers import load_classifier
@@ -78,7 +77,11 @@ def _activations(module: nn.Module, pictures: Tensor, layers: Sequence[str]) -> 
 
 
 def _agreement(first: Tensor, second: Tensor) -> Tensor:
-    # Channels last: those of a convolution stand in front of its positions.
-    first, second = (F.normalize(part.double().movedim(1, -1), dim=-1) for part in (first, second))
-    distances: Tensor = (first - second).square().sum(dim=-1)
-    return 1 - distances.reshape(len(first), -1).mean(dim=1) / 2
+    """1 - half the squared distance (N,) of activations at unit length over channels; those of length 0 stay so."""
+    channels = 1 if first.ndim == 4 else -1  # a convolution's stand before its positions
+    lengths = [torch.linalg.vector_norm(part, dim=channels) for part in (first, second)]
+    product = lengths[0] * lengths[1]
+    cosines = (first * second).sum(dim=channels) / product.where(product > 0, 1)
+    silent = sum((length == 0).to(cosines) for length in lengths) / 2
+    agreement: Tensor = (cosines + silent).reshape(len(first), -1).mean(dim=1).double()
+    return agreement

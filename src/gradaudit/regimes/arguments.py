@@ -1,0 +1,139 @@
+"""The arguments of `sweep`: brought to one form, and refused before any training where they are wrong."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from gradaudit.devices import seeded
+from gradaudit.diffusion import Denoiser
+from gradaudit.diffusion.tangents import tangent_spaces as made_of
+from gradaudit.errors import InputError, require
+from gradaudit.files import fingerprint
+from gradaudit.identity import identity
+from gradaudit.images import ImageSet
+from gradaudit.instruments.alignment import GRADIENTS, SIMILARITIES, alignment
+from gradaudit.instruments.alignment.arguments import check_sigmas, check_subjects, resolve_scores
+from gradaudit.instruments.alignment.methods import Methods, resolve_methods
+from gradaudit.instruments.diffroar.grid import check_recipe
+from gradaudit.instruments.manifold_robustness import manifold_robustness
+from gradaudit.instruments.manifold_robustness.arguments import check_count, check_radii, resolve_bases
+from gradaudit.instruments.robustness.arguments import check_radii as check_eps
+from gradaudit.instruments.robustness.arguments import check_settings
+from gradaudit.training import Recipe
+
+STEPS = 20  # of the PGD that measures
+
+
+class Options(NamedTuple):
+    """What the three instruments are called with, and what of alignment goes into settings and keys.
+
+    Args:
+        robust: options of `robustness`.
+        aligned: options of `alignment`.
+        moved: options of `manifold_robustness`.
+        names: of the similarity, the gradient and the score.
+        methods: a fingerprint of these three functions.
+    """
+
+    robust: dict[str, Any]
+    aligned: dict[str, Any]
+    moved: dict[str, Any]
+    names: dict[str, str]
+    methods: str
+
+
+def check_images(train: Any, test: Any) -> None:
+    """Raise `InputError` unless both are image sets of one shape and the same classes."""
+    for argument, images in (("train", train), ("test", test)):
+        require(isinstance(images, ImageSet), argument, type(images).__name__, "an ImageSet; load_images makes one")
+    require(test.shape == train.shape, "test", f"images of shape {test.shape}", f"of shape {train.shape}, as those of `train` are")
+    require(test.classes == train.classes, "test", f"of the classes {test.classes}", f"of the classes of `train`, {train.classes}")
+
+
+def check_base(base: Any, train: ImageSet) -> str:
+    """The fingerprint of the base recipe's network.
+
+    Raises:
+        InputError: not a recipe, one that regularises already, or a network that can't take these images.
+    """
+    require(isinstance(base, Recipe), "base", base, "a Recipe")
+    require(base.objective == "standard", "base", base.objective, 'a recipe with the objective "standard", which families replace')
+    return check_recipe(base, train, "base")[1]
+
+
+def read_options(
+    test: ImageSet,
+    denoiser: Denoiser,
+    *,
+    sigma: Any,
+    similarity: Any,
+    gradient: Any,
+    score: Any,
+    radius: Any,
+    samples: Any,
+    norm: Any,
+    eps: Any,
+    seed: Any,
+) -> Options:
+    """The instruments' options.
+
+    Raises:
+        InputError: one is out of its range; names it.
+        MissingExtraError: a similarity's package is not installed.
+    """
+    check_subjects(test, denoiser)
+    radii = check_eps(eps)
+    require(radii[0] > 0, "eps", eps, "radii above 0: the accuracy without an attack is measured in any case")
+    check_settings(norm, STEPS, None, {"samples": samples}, seed)
+    check_count("samples", samples, 1)
+    methods = {
+        "similarity": resolve_methods("similarity", SIMILARITIES, similarity),
+        "gradient": resolve_methods("gradient", GRADIENTS, gradient),
+        "score": resolve_scores(score, denoiser),
+    }
+    return Options(
+        {"norm": norm, "eps": (0.0, *radii), "steps": STEPS},
+        {"sigma": check_sigmas(sigma), "similarity": similarity, "gradient": gradient, "score": score},
+        {"radius": check_radii(radius, test.images[0].numel()), "samples": samples},
+        {argument: _only(argument, found) for argument, found in methods.items()},
+        fingerprint(*(part for found in methods.values() for function in found.values() for part in identity(function))),
+    )
+
+
+def resolve_tangents(tangent_spaces: Any, test: ImageSet, seed: int, device: torch.device, show_progress: bool) -> Tensor:
+    """The bases at the test images, float32 (N, T, F) on the CPU, from a tensor or from what knows the manifold.
+
+    Raises:
+        InputError: neither; or bases that are not orthonormal, or not one for each image.
+    """
+    if not isinstance(tangent_spaces, Tensor):
+        try:
+            tangent_spaces = made_of(test, tangent_spaces, seed=seed, device=device, show_progress=show_progress)
+        except InputError as error:
+            if error.argument != "source":
+                raise
+            kind = type(tangent_spaces).__name__
+            raise InputError("tangent_spaces", kind, f"floats (N, T, F), or what they are made of ({error})") from error
+    resolve_bases(tangent_spaces, test)
+    bases: Tensor = tangent_spaces.detach().float().cpu().contiguous()
+    return bases
+
+
+def rehearse(options: Options, base: Recipe, test: ImageSet, denoiser: Denoiser, bases: Tensor, device: torch.device) -> None:
+    """Run what has not been checked yet on two images and an untrained classifier.
+
+    Raises:
+        InputError: as the instruments: a sigma that the denoiser can't do, other classes, functions that return what they must not.
+    """
+    with seeded(base.seed):
+        classifier = base.build(test.shape, len(test.classes))
+    alignment(classifier, test[:2], denoiser, device=device, **options.aligned)
+    manifold_robustness(classifier, test[:2], bases[:2], device=device, **options.moved | {"samples": 1})
+
+
+def _only(argument: str, found: Methods) -> str:
+    require(len(found) == 1, argument, [*found], f"a single {argument}")
+    return next(iter(found))
