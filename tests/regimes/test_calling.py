@@ -164,13 +164,15 @@ def test_caveats_say_what_makes_the_numbers_doubtful(make):
     failed = {"label": "unreliable", "caveats": []}
     measured[1] = measured[1]._replace(said=measured[1].said | {"robustness": failed})
     measured[2] = measured[2]._replace(correct=np.zeros((2, COUNT), bool))
-    measured[3] = measured[3]._replace(confidence=np.full(COUNT, 0.26))
+    opposite = -measured[3].alignment
+    measured[3] = measured[3]._replace(confidence=np.full(COUNT, 0.26), alignment=opposite)
     found = judge(measured, [1.0, 2.0, 3.0, 4.0], SETTINGS | {"images": 50}).caveats
     for words in (
         "alignment: the denoiser is poor",
         "under PGD is not to be trusted for a 1",
         "near chance, where gradients and changes mean little: a 2",
         "for every class, so that changes are small for a trivial reason: a 3",
+        "point opposite ways, so that a larger value means less of that, for a 3",
         "hardly changes even the unregularised classifier off the manifold",
         "a correlation over 4 classifiers",
         "50 test images are few",

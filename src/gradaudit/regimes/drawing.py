@@ -106,7 +106,7 @@ def draw_map(result: SweepResult, figure: Figure, colours: Colours) -> None:
     axes.axhline(0, color=colours.soft, linewidth=0.7)
     axes.axvline(1, color=colours.soft, linewidth=0.7)
     alike = f"alignment ({result.settings['similarity']}, sigma {result.settings['sigma'][0]:g})"
-    axes.set(xlabel="relative off-manifold robustness (change on / change off)", ylabel=alike)
+    axes.set(xlabel="change on the manifold / change off it", ylabel=alike)
     _logarithmic_where_wide(axes, points["x"])
     wide = figure.get_figwidth() > 5
     figure.legend(loc="outside right upper" if wide else "outside lower center", fontsize="small", ncols=1 if wide else 2)

@@ -49,6 +49,4 @@ def family_of(measured: list[Measured], family: str) -> list[Measured]:
 def _read(one: Mapping[str, Any]) -> Measured:
     names = ("confidence", "alignment", "control", "changes")
     confidence, alignment, control, changes = (unpack(one[name]).astype(float) for name in names)
-    return Measured(
-        one["family"], one["strength"], unpack(one["correct"]), confidence, alignment, control, changes, one["said"]
-    )
+    return Measured(one["family"], one["strength"], unpack(one["correct"]), confidence, alignment, control, changes, one["said"])

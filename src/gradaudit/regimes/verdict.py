@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradaudit.instruments.alignment.statistics import t_interval
 from gradaudit.regimes.calling import SHARE, UNCERTAIN, call_regimes
 from gradaudit.regimes.outcomes import Measured
 from gradaudit.regimes.trends import FEW, INTERMEDIATE, correlate, find_peaks
 from gradaudit.results import Verdict
 
 FEW_IMAGES, FEW_CLASSIFIERS = 200, 10
+SHOWN = 6  # names in a list
 ABOVE_CHANCE = 0.1  # of the way from chance to 1
 LITTLE = 0.02  # of at most 2: a change of the unregularised classifier whose half says little
 
@@ -99,6 +101,9 @@ def _of_classifiers(measured: list[Measured], settings: Mapping[str, Any]) -> It
     flat = [one for one in measured if one.confidence.mean() < least]
     if flat:
         yield f"nearly the same probability for every class, so that changes are small for a trivial reason: {_named(flat)}"
+    opposite = [one for one in measured if t_interval(one.alignment[0])[1] < min(0.0, t_interval(one.control[0])[0])]
+    if opposite:
+        yield f"gradient and score tend to point opposite ways, so that a larger value means less of that, for {_named(opposite)}"
     reference = settings["radius"].index(settings["reference_radius"])
     still = [
         name for name, change in zip(("on", "off"), measured[0].changes[:, reference].mean(axis=1), strict=True) if change < LITTLE
@@ -110,4 +115,6 @@ def _of_classifiers(measured: list[Measured], settings: Mapping[str, Any]) -> It
 
 
 def _named(measured: list[Measured]) -> str:
-    return ", ".join(f"{one.family} {one.strength:g}" if one.strength else "the unregularised classifier" for one in measured)
+    names = [f"{one.family} {one.strength:g}" if one.strength else "the unregularised classifier" for one in measured]
+    rest = f" and {len(names) - SHOWN} others" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + rest

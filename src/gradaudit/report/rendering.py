@@ -17,6 +17,15 @@ def render(template: str, **values: Any) -> Markup:
     return Markup(_environment().get_template(template).render(values))
 
 
+GOOD = {"holds", "robust", "stays", "focused", "aligned", "off-manifold robust", "confirmed"}
+BAD = {"violated", "brittle", "leaks", "distracted", "not aligned", "not off-manifold robust", "not confirmed"}
+
+
+def tone(label: str) -> str:
+    """Whether a verdict's label is `good` or `bad` news, or leaves it `open`: its colour on the page."""
+    return "good" if label in GOOD else "bad" if label in BAD else "open"
+
+
 def sentence(text: str) -> str:
     """The text with a capital, a full stop and true minus signs."""
     text = re.sub(r"(?<![\w-])-(?=\d)", "\N{MINUS SIGN}", text.strip())
@@ -38,6 +47,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["sentence"] = sentence
+    environment.filters["tone"] = tone
     environment.globals["script"] = lambda: Markup(_script())
     return environment
 

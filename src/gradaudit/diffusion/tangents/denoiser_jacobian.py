@@ -43,12 +43,12 @@ def denoiser_jacobian(
     sources = generators(images, seed)
     width = min(kept + SPARE, features)
     start = torch.stack([normal(sources, images).flatten(1) for _ in range(width)], dim=1).to(images.dtype)
-    basis = _orthonormal(_products(source, images, levels, start))
+    basis = _orthonormal(products(source, images, levels, start))
     for _ in range(iterations):
-        basis = _orthonormal(_products(source, images, levels, basis, transposed=True))
-        basis = _orthonormal(_products(source, images, levels, basis))
+        basis = _orthonormal(products(source, images, levels, basis, transposed=True))
+        basis = _orthonormal(products(source, images, levels, basis))
     # Rayleigh-Ritz: the leading directions within the span.
-    turn, sizes, _ = torch.linalg.svd(_products(source, images, levels, basis, transposed=True), full_matrices=False)
+    turn, sizes, _ = torch.linalg.svd(products(source, images, levels, basis, transposed=True), full_matrices=False)
     check_rank(sizes, kept, "the denoiser's Jacobian")
     leading: Tensor = turn[:, :, :kept].mT @ basis
     return leading
@@ -59,8 +59,8 @@ def _orthonormal(rows: Tensor) -> Tensor:
     return columns.mT
 
 
-def _products(denoiser: Denoiser, images: Tensor, levels: Tensor, rows: Tensor, transposed: bool = False) -> Tensor:
-    """J r, or J' r, for each of the rows r (n, R, F) of each image, its own J."""
+def products(denoiser: Denoiser, images: Tensor, levels: Tensor, rows: Tensor, transposed: bool = False) -> Tensor:
+    """J r, or J' r where transposed, for each of the rows r (n, R, F) of each image, with its own Jacobian J at its own sigma."""
     width = rows.shape[1]
     where = torch.arange(len(images), device=images.device).repeat_interleave(width)
     flat = rows.reshape(-1, *images.shape[1:])

@@ -37,15 +37,15 @@ def panel_figures(result: SweepResult, place: int) -> dict[str, Markup]:
     """The panels, families side by side on `wide` screens and one below the other on `narrow` ones."""
     count = len(result.families)
     label = f"Accuracy, alignment, and change on and off the manifold against strength, for {', '.join(result.families)}"
-    sizes = {"wide": (min(count, 4), 7.0 * -(-count // 4)), "narrow": (1, 7.0 * count)}
+    sizes = {"wide": (min(count, 4), 9.2, 7.0 * -(-count // 4)), "narrow": (1, 4.1, 7.0 * count)}
     return {
         name: _drawn(
-            (max(4.1, 3.1 * columns), height),
+            (max(least, 3.1 * columns), height),
             f"sweep-panels-{place}-{name}",
             label,
             lambda figure, columns=columns: draw_panels(result, figure, COLOURS, columns=columns),
         )
-        for name, (columns, height) in sizes.items()
+        for name, (columns, least, height) in sizes.items()
     }
 
 
