@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     )
     from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError
     from gradaudit.images import ImageSet
-    from gradaudit.instruments import load_result
     from gradaudit.instruments.alignment import AlignmentResult, alignment
     from gradaudit.instruments.diffroar import DiffROARResult, diffroar, prepare_diffroar
     from gradaudit.instruments.leakage import LeakageResult, SensitivityResult, leakage, mask_from_boxes, sensitivity
     from gradaudit.instruments.manifold_robustness import ManifoldRobustnessResult, manifold_robustness
     from gradaudit.instruments.robustness import RobustnessResult, robustness
+    from gradaudit.regimes import SweepResult, load_result, sweep
     from gradaudit.results import Result, Verdict
     from gradaudit.training import Recipe, Store, measure_accuracy, named_recipe, pgd, save_trained, train, train_once
 
@@ -71,12 +71,12 @@ _HOMES = {
     ),
     "gradaudit.errors": ("InputError", "MissingExtraError", "StoreError", "TrainingError"),
     "gradaudit.images": ("ImageSet",),
-    "gradaudit.instruments": ("load_result",),
     "gradaudit.instruments.alignment": ("AlignmentResult", "alignment"),
     "gradaudit.instruments.diffroar": ("DiffROARResult", "diffroar", "prepare_diffroar"),
     "gradaudit.instruments.leakage": ("LeakageResult", "SensitivityResult", "leakage", "mask_from_boxes", "sensitivity"),
     "gradaudit.instruments.manifold_robustness": ("ManifoldRobustnessResult", "manifold_robustness"),
     "gradaudit.instruments.robustness": ("RobustnessResult", "robustness"),
+    "gradaudit.regimes": ("SweepResult", "load_result", "sweep"),
     "gradaudit.results": ("Result", "Verdict"),
     "gradaudit.training": ("Recipe", "Store", "measure_accuracy", "named_recipe", "pgd", "save_trained", "train", "train_once"),
 }
@@ -99,6 +99,7 @@ __all__ = [
     "SensitivityResult",
     "Store",
     "StoreError",
+    "SweepResult",
     "TrainingError",
     "Verdict",
     "alignment",
@@ -133,6 +134,7 @@ __all__ = [
     "save_trained",
     "score",
     "sensitivity",
+    "sweep",
     "tangent_spaces",
     "train",
     "train_autoencoder",

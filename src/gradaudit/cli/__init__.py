@@ -17,6 +17,7 @@ from gradaudit.cli import (
     listings,
     manifold_robustness,
     robustness,
+    sweep,
     train,
     train_denoiser,
 )
@@ -42,6 +43,7 @@ for command in (
     robustness.robustness,
     alignment.alignment,
     manifold_robustness.manifold_robustness,
+    sweep.sweep,
     train_denoiser.train_denoiser,
     listings.data,
     listings.networks,

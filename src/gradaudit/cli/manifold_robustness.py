@@ -30,8 +30,7 @@ from gradaudit.cli._options import (
     numbers,
 )
 from gradaudit.cli._output import console, say
-from gradaudit.errors import require
-from gradaudit.registry import Spec, parse_spec
+from gradaudit.cli._tangents import tangents_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
 
     from gradaudit.images import ImageSet
     from gradaudit.instruments.manifold_robustness import ManifoldRobustnessResult
-
-EXPECTED = 'an autoencoder\'s `.safetensors` file, `neighbours`, or `denoiser("FILE OR zoo:NAME", sigma=0.25)`'
 
 
 def manifold_robustness(
@@ -121,33 +118,13 @@ def _bases(
     """The function from images to tangent spaces that the text names; it is tried on one image."""
     from gradaudit.diffusion.tangents import tangent_spaces
 
-    source, options = _source(text, training, allow_pickle)
+    source, options = tangents_source(text, training, allow_pickle)
 
     def bases(floats: Tensor) -> Tensor:
         return tangent_spaces(floats, source, seed=seed, device=device, **options)
 
     bases(testing.floats([0]))
     return bases
-
-
-def _source(text: str, training: ImageSet, allow_pickle: bool) -> tuple[Any, dict[str, Any]]:
-    if text.endswith(".safetensors"):
-        from gradaudit.diffusion.autoencoder import load_autoencoder
-
-        return load_autoencoder(text), {}
-    spec = parse_spec("--tangents", text)
-    require(spec.name in ("neighbours", "denoiser"), "--tangents", text, EXPECTED)
-    if spec.name == "neighbours":
-        require(not spec.positional, "--tangents", text, EXPECTED)
-        return training, spec.options
-    return _denoiser(spec, allow_pickle), spec.options
-
-
-def _denoiser(spec: Spec, allow_pickle: bool) -> Any:
-    from gradaudit.diffusion.load import load_denoiser
-
-    require(len(spec.positional) == 1 and isinstance(spec.positional[0], str), "--tangents", str(spec), EXPECTED)
-    return load_denoiser(spec.positional[0], allow_pickle=allow_pickle)
 
 
 def _with_tangents(result: ManifoldRobustnessResult, text: str) -> ManifoldRobustnessResult:

@@ -31,7 +31,7 @@ from gradaudit.cli._options import (
     workers_of,
 )
 from gradaudit.cli._output import console, say
-from gradaudit.cli.manifold_robustness import _source as tangents_source
+from gradaudit.cli._tangents import tangents_source
 from gradaudit.errors import require
 
 if TYPE_CHECKING:

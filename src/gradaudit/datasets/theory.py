@@ -1,7 +1,7 @@
 """The two synthetic distributions of the theory of feature leakage: Shah et al. (2021).
 
-Their numbers are kept as 8-bit levels about 127, which stands for 0, so that they are images like any other. The signal is 60 levels
-away from it: an attack as large as the signal itself still lies within the pixels' range. The normalisation that gives the numbers
+Their numbers are kept as 8-bit levels about 127, which stands for 0, so that they are images like any other. The signal is 60
+levels away from it: an attack as large as the signal itself still lies within the pixels' range. The normalisation that gives the numbers
 back is a constant here, or a function of the options, and goes into the classifier: `Recipe(normalisation=...)`.
 """
 
@@ -30,7 +30,8 @@ COORDINATE_NORMALISATION: tuple[Numbers, Numbers] = ((_ZERO / 255,), (_SPAN / 25
 def coordinate_images(count: int, *, dimensions: int = 10, seed: int = 0) -> ImageSet:
     """x = y e_j, with j and y = -1 or +1 uniform: the label is the sign of one coordinate, the others are zero.
 
-    Shah et al. (2021), in R^10. The signal mask is True at coordinate j. Levels are 67, 127 and 187; see `COORDINATE_NORMALISATION`.
+    Shah et al. (2021), in R^10. The signal mask is True at coordinate j. Levels are 67, 127 and 187; `COORDINATE_NORMALISATION`
+    gives the numbers back.
 
     Args:
         count: number of images, each 1 x 1 x `dimensions`, at least 1.
@@ -54,8 +55,8 @@ def block_vectors(count: int, *, blocks: int = 10, width: int = 10, noise: float
     Gaussian all unit vectors are alike, and this one loses the least in 8 bits. An image is 1 x `blocks` x `width`, a block a row;
     the signal mask is True on the signal's row.
 
-    A level is (1 / sqrt(width) + 4 noise) / 60, so u with 4 standard deviations of noise is 60 levels away from 0; what is beyond (3 in
-    100,000 of the signal's coordinates) is clamped. `block_vectors_normalisation` gives x back to within half a level.
+    A level is (1 / sqrt(width) + 4 noise) / 60, so u with 4 standard deviations of noise is 60 levels away from 0; what is beyond
+    (3 in 100,000 of the signal's coordinates) is clamped. `block_vectors_normalisation` gives x back to within half a level.
 
     Args:
         count: number of images, at least 1.

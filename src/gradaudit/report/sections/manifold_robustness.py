@@ -43,7 +43,13 @@ def _ratios(results: Mapping[str, ManifoldRobustnessResult]) -> Table:
         for row in result.ratios().to_dict("records"):
             cells = (number(row[column], missing="no change") for column in ("ratio", "low", "high"))
             rows.append((Cell(name), number(row["radius"]), *cells))
-        rows.append((Cell(name), Cell("all, geometric mean", kind="missing"), *(number(value, missing="no change") for value in result.ratio())))
+        rows.append(
+            (
+                Cell(name),
+                Cell("all, geometric mean", kind="missing"),
+                *(number(value, missing="no change") for value in result.ratio()),
+            )
+        )
     columns = ("Classifier", "Length", "On / off", "95% low", "95% high")
     return Table("Relative off-manifold robustness: the change on the manifold over the change off it", columns, tuple(rows), False)
 
