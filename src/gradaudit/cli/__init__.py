@@ -19,6 +19,7 @@ from gradaudit.cli import (
     robustness,
     sweep,
     train,
+    train_autoencoder,
     train_denoiser,
 )
 from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError
@@ -45,6 +46,7 @@ for command in (
     manifold_robustness.manifold_robustness,
     sweep.sweep,
     train_denoiser.train_denoiser,
+    train_autoencoder.train_autoencoder,
     listings.data,
     listings.networks,
     listings.attributions,

@@ -1,8 +1,8 @@
 """The two synthetic distributions of the theory of feature leakage: Shah et al. (2021).
 
 Their numbers are kept as 8-bit levels about 127, which stands for 0, so that they are images like any other. The signal is 60
-levels away from it: an attack as large as the signal itself still lies within the pixels' range. The normalisation that gives the numbers
-back is a constant here, or a function of the options, and goes into the classifier: `Recipe(normalisation=...)`.
+levels away from it: an attack as large as the signal itself still lies within the pixels' range. The normalisation that gives the
+numbers back is a constant here, or a function of the options, and goes into the classifier: `Recipe(normalisation=...)`.
 """
 
 from __future__ import annotations

@@ -4,6 +4,6 @@ from gradaudit.regimes.calling import REGIMES
 from gradaudit.regimes.families import BASE, STRENGTHS, Family, read_families
 from gradaudit.regimes.load import load_result
 from gradaudit.regimes.result import SweepResult
-from gradaudit.regimes.sweep import sweep
+from gradaudit.regimes.sweeping import sweep
 
 __all__ = ["BASE", "REGIMES", "STRENGTHS", "Family", "SweepResult", "load_result", "read_families", "sweep"]
