@@ -88,7 +88,7 @@ def _measured(autoencoder: Autoencoder, training: ImageSet, testing: ImageSet) -
     import torch
 
     place = next(autoencoder.parameters()).device
-    total = sum(part.sum(dim=0, dtype=torch.int64) for part in training.images.split(AT_ONCE))
+    total = sum(part.sum(dim=0, dtype=torch.int64) for part in torch.split(training.images, AT_ONCE))
     mean = torch.as_tensor(total, device=place).double() / (255 * len(training))
 
     def error(guess: Tensor, truth: Tensor) -> float:
