@@ -20,7 +20,9 @@ Data = Annotated[
 Folder = Annotated[Path | None, typer.Option("--data-dir", help="Where the data sets' files lie; `$GRADAUDIT_DATA` unless given.")]
 Audited = Annotated[
     str,
-    typer.Argument(help="A file of `gradaudit train`, a network's name with `--weights`, or `package.module:model` of your own."),
+    typer.Argument(
+        help="A file of `gradaudit train`, `zoo:mnist/robust`, a network's name with `--weights`, or `package.module:model` of your own."
+    ),
 ]
 Weights = Annotated[Path | None, typer.Option(help="Checkpoint for a named network or your own: .pt, .pth, .th, .safetensors.")]
 AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Unpickle a checkpoint that needs it. It may run code!")]

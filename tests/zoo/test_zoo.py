@@ -1,0 +1,53 @@
+"""What comes with the package is what its files say."""
+
+import pytest
+import torch
+
+import gradaudit as ga
+from gradaudit.classifiers.saving import classifier_metadata
+from gradaudit.zoo import FOLDER, zoo_file, zoo_names
+
+CLASSIFIERS = ("mnist/robust", "mnist/standard")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return ga.load_images("mnist5k")[1]
+
+
+def test_the_zoo_has_what_the_documents_name():
+    assert set(CLASSIFIERS) <= set(zoo_names("classifiers"))
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*.safetensors")) <= 8 * 10**6
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifier_is_as_accurate_as_its_file_says(name, digits):
+    said = classifier_metadata(zoo_file("classifier", "classifiers", name))["metadata"]
+    assert said["data_fingerprint"]
+    assert said["versions"]["torch"]
+    assert said["accuracy"] > 0.98
+    # 1,000 digits of MNIST's training half, as the package embeds them
+    assert ga.measure_accuracy(ga.load_classifier(f"zoo:{name}"), digits, device="cpu") == pytest.approx(said["accuracy"], abs=0.02)
+
+
+def test_the_robust_classifier_is_the_more_robust_one(digits):
+    options = {"norm": "l2", "eps": (1.5,), "steps": 10, "device": "cpu"}
+    share = {
+        name: ga.robustness(ga.load_classifier(f"zoo:{name}"), digits.sample(60), **options).table["accuracy"].iloc[0]
+        for name in CLASSIFIERS
+    }
+    assert share["mnist/robust"] > share["mnist/standard"] + 0.3
+
+
+def test_an_unknown_name_is_refused_with_those_that_exist():
+    with pytest.raises(ga.InputError, match=r"`classifier` \(='zoo:mnist/brave'\).*zoo:mnist/robust, zoo:mnist/standard"):
+        ga.load_classifier("zoo:mnist/brave")
+    with pytest.raises(ga.InputError, match="`classifier`"):
+        ga.load_classifier("zoo:../classifiers/mnist/robust")
+    with pytest.raises(ga.InputError, match="left out"):
+        ga.load_classifier("zoo:mnist/robust", "weights.pt")
+
+
+def test_a_loaded_classifier_gives_logits_for_digits(digits):
+    with torch.no_grad():
+        assert ga.load_classifier("zoo:mnist/standard")(digits[:3].floats()).shape == (3, 10)
