@@ -1,4 +1,4 @@
-"""The README's code and the code of `docs/extend.md`, run as they stand."""
+"""The code of the README and of the documents, run as it stands."""
 
 import re
 import shlex
@@ -76,3 +76,15 @@ def test_the_docs_own_functions_work(user):
     scores = ga.attribute_all(classifier, test, "mine:my_attribution(power=2.0)")
     assert scores.shape == (len(test), *test.shape)
     assert (scores >= 0).all()
+
+
+@pytest.mark.parametrize("page", ["blocks", "leakage", "theory"])
+def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in blocks(f"docs/{page}.md", "python"):
+        exec(compile(block, f"docs/{page}.md", "exec"), names)
+    if page != "blocks":
+        result = names["result"]
+        assert isinstance(result, ga.LeakageResult)
+        assert result.accuracy > 0.9
