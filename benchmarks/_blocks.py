@@ -60,7 +60,8 @@ def trained(
 def over_seeds(rows: pd.DataFrame, by: list[str], value: str = "value") -> pd.DataFrame:
     """The mean of a value over its seeds, with the 95 % t-interval."""
 
-    found = rows.groupby(by, sort=False)[value].agg(["mean", "std", "count"]).reset_index()
-    reach = stats.t.ppf(0.975, found["count"].clip(lower=2) - 1) * found["std"] / np.sqrt(found["count"])  # NaN for one seed
+    groups = rows.groupby(by, sort=False)[value]
+    found = groups.agg(mean="mean", spread="std", seeds="count").reset_index()
+    reach = stats.t.ppf(0.975, found["seeds"].clip(lower=2) - 1) * found["spread"] / np.sqrt(found["seeds"])  # NaN for one seed
     found["low"], found["high"] = found["mean"] - reach, found["mean"] + reach
-    return found[[*by, "mean", "low", "high", "count"]].rename(columns={"count": "seeds"})
+    return found[[*by, "mean", "low", "high", "seeds"]]

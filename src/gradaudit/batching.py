@@ -76,6 +76,22 @@ def check_logits(logits: object, images: Tensor) -> Tensor:
     return logits
 
 
+def probabilities(classifier: nn.Module, images: Tensor) -> Tensor:
+    """The softmax (N, K) in float64, so that small changes are not rounded away after the logits.
+
+    Args:
+        classifier: images in [0, 1] to logits (N, K).
+        images: floats (N, C, H, W), which noise may have taken out of [0, 1].
+
+    Raises:
+        InputError: logits that are NaN or infinite, or as `check_logits`.
+    """
+    logits = check_logits(classifier(placed(classifier, images)), images)
+    expected = "one with finite logits at noisy images too, which may leave [0, 1]; it returned NaN or infinity"
+    require(bool(logits.isfinite().all()), "classifier", type(classifier).__name__, expected)
+    return logits.double().softmax(dim=1)
+
+
 def batch_size_for(
     classifier: nn.Module,
     images: Tensor,

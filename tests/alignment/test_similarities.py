@@ -207,6 +207,14 @@ def test_features_are_those_of_the_formula(layers, last):
     np.testing.assert_allclose(features(first, second, network=network, layers=layers), expected, atol=1e-9)
 
 
+def test_features_are_what_layers_returned_whatever_becomes_of_it():
+    network, first, second = convolutions(), maps(), maps(seed=1)
+    expected = features(first, second, network=network)
+    for activation in (network[1], network[5]):
+        activation.inplace = True
+    torch.testing.assert_close(features(first, second, network=network), expected)
+
+
 def test_features_leave_the_network_as_it_was():
     network = convolutions().train()
     features(maps(), maps(seed=1), network=network)

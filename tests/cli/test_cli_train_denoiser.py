@@ -41,6 +41,7 @@ def test_a_denoiser_is_trained_by_recipe_and_written_with_its_figures(data, caps
     assert told["recipe"] == denoiser.description["recipe"] == recipe.model_dump()
     assert told["loss"] == denoiser.description["losses"][-1]
     assert told["denoising_error"] == denoiser.description["measured"]["denoising_error"]
+    assert denoiser.description["measured"]["test_images"] == 20
     assert [(row["sigma"], row["given"]) for row in told["denoising_error"]][:2] == [(0.05, "nothing"), (0.05, "class")]
     assert sorted(path.name for path in (data / "out").iterdir()) == ["a.safetensors", "a.svg"]  # no checkpoint is left
     assert len(list((data / "sheets").iterdir())) == 2
@@ -73,6 +74,7 @@ def keep_each_step(file, epochs, seconds):
     ("words", "argument"),
     [
         (("--out", "a.pt"), "--out"),
+        (("--out", "a.safetensors", "--test-images", "1"), "--test-images"),
         (("--out", "a.safetensors", "--recipe", "mnits"), "recipe"),
         (("--out", "a.safetensors", "--epochs", "0"), "epochs"),
         (("--out", "a.safetensors", "--network", "unet(widths=[9])", "--epochs", "1"), "widths"),
@@ -81,3 +83,21 @@ def keep_each_step(file, epochs, seconds):
 def test_a_bad_option_is_named(data, words, argument):
     with pytest.raises(InputError, match=f"^`{argument}`"):
         run(*words)
+
+
+def test_the_figures_are_measured_on_as_many_images_as_they_say_and_on_the_device_asked_for(data, monkeypatch):
+    from gradaudit.cli import train_denoiser as command
+    from gradaudit.diffusion import evaluation
+
+    measured = []
+
+    def watched(denoiser, images, **options):
+        measured.append((len(images), options))
+        return denoising_error(denoiser, images, **options)
+
+    denoising_error = evaluation.denoising_error
+    monkeypatch.setattr(evaluation, "denoising_error", watched)
+    monkeypatch.setattr(command, "MEASURED", 7)
+    run("--out", "a.safetensors", "--network", NETWORK, "--epochs", "1", "--device", "cpu")
+    assert measured == [(7, {"device": "cpu"})]
+    assert read_denoiser("a.safetensors").description["measured"]["test_images"] == 7

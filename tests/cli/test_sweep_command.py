@@ -81,6 +81,8 @@ def test_json_is_the_result_and_nothing_else(sweep, tmp_path):
         (("--family", "noise=1", "--eps", "0,1"), "`eps`"),
         (("--family", "noise=1", "--sigma", "no"), "`--sigma`"),
         (("--family", "noise=1", "--tangents", "tea"), "`--tangents`"),
+        (("--family", "noise=1", "--tangents", "neighbours(seed=1)"), "`--tangents`"),
+        (("--family", "adversarial", "--norm", "linf"), "given its strengths"),
         (("--family", "noise=1", "--recipe", "tiny/line"), "`recipe`"),
     ],
 )
@@ -89,3 +91,16 @@ def test_a_mistake_is_one_line_and_status_2(sweep, options, words):
     assert (found.status, found.out) == (2, "")
     assert words in found.err
     assert found.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [(("--eps", "0,1"), "`eps`"), (("--sigma", "no"), "`--sigma`"), (("--workers", "0"), "`workers`")]
+)
+def test_a_mistake_is_found_before_tangent_spaces_are_made(sweep, monkeypatch, options, words):
+    def never(*arguments, **others):
+        raise AssertionError("made before all was checked")
+
+    monkeypatch.setattr("gradaudit.diffusion.tangents.tangent_spaces", never)
+    found = sweep("--family", "noise=1", *options)
+    assert found.status == 2
+    assert words in found.err

@@ -69,3 +69,11 @@ def test_a_bad_argument_is_named(images, argument, value):
 def test_images_of_other_classes_are_named(images):
     with pytest.raises(InputError, match=r"^`images`"):
         denoising_error(Denoiser(best, classes=3), images)
+
+
+def test_a_single_image_is_refused_before_anything_is_denoised(images):
+    def never(noisy, sigma, labels):
+        raise AssertionError
+
+    with pytest.raises(InputError, match=r"^`images` .* two images or more"):
+        denoising_error(Denoiser(never), images[:1], device="cpu")

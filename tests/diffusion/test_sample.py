@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from gradaudit.diffusion import Denoiser
+from gradaudit.diffusion.adapters import variance_preserving
 from gradaudit.diffusion.sampling import sample
 from gradaudit.errors import InputError
 
@@ -90,3 +91,17 @@ def test_a_denoiser_without_a_shape_or_classes_is_told_so():
         sample(Denoiser(gaussian), 2)
     with pytest.raises(InputError, match=r"^`labels` .*knows no classes"):
         sample(Denoiser(gaussian, shape=(1, 3, 3)), 2, labels=0)
+
+
+@pytest.mark.parametrize("sampler", ["heun", "dpm2", "ddim"])
+def test_the_noise_levels_stay_within_what_a_denoiser_was_trained_on(sampler):
+    """Of a schedule whose least sigma, 0.05, is above the default, and whose greatest, 5, is below."""
+    ends = 2 * torch.tensor([5.0, 0.05], dtype=torch.float64)  # in [-1, 1]
+    alphas = 1 / (1 + torch.logspace(*ends.flip(0).log10().tolist(), 30, dtype=torch.float64).square())
+
+    def clean(noisy, steps, labels):
+        return torch.full_like(noisy, 0.2)
+
+    denoiser = variance_preserving(clean, alphas, prediction="sample", shape=(1, 3, 3))
+    found = sample(denoiser, 3, sampler=sampler, device="cpu")
+    torch.testing.assert_close(found, torch.full((3, 1, 3, 3), 0.6), atol=1e-5, rtol=0)

@@ -257,3 +257,12 @@ def test_what_is_no_image_set_or_no_classifier_is_refused(blocks):
         leakage(len, NO_MASK, signal_mask=HALF)
     with pytest.raises(ga.InputError, match=r"^`attribution`.*one of logit_gradient"):
         leakage(blocks.network(), blocks.images(4), **ONE).per_image("edges")
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_a_classifier_in_another_precision_is_measured_as_in_single(blocks, dtype):
+    images = blocks.images()
+    single = leakage(blocks.network(), images, controls=(), device="cpu")
+    other = leakage(blocks.network().to(dtype), images, controls=(), device="cpu")
+    assert other.accuracy == pytest.approx(single.accuracy, abs=0.03)
+    assert other.table["value"].to_numpy() == pytest.approx(single.table["value"].to_numpy(), abs=0.06)

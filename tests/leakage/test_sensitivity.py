@@ -106,6 +106,18 @@ def test_a_saved_result_comes_back_whole(blocks, tmp_path):
     assert loaded.ratio().equals(result.ratio())
 
 
+def test_logits_that_noise_makes_infinite_are_refused(blocks):
+    class Logarithm(torch.nn.Sequential):
+        def forward(self, images):
+            return super().forward((images + 0.01).log())
+
+    images = blocks.images(4)
+    classifier = Logarithm(*blocks.looking_at("both"))
+    assert classifier(images.floats()).isfinite().all()
+    with pytest.raises(ga.InputError, match=r"^`classifier` \(='Logarithm'\) must be one with finite logits at noisy images"):
+        sensitivity(classifier, images, std=1.0, **CPU)
+
+
 @pytest.mark.parametrize(
     ("argument", "options"),
     [

@@ -291,3 +291,20 @@ def test_a_bad_classifier_or_no_images_are_named(linear, measured):
         measured(nn.Linear(3, 2), linear.images(), linear.bases())
     with pytest.raises(InputError, match="`images`"):
         measured(linear.classifier(), linear.images().floats(), linear.bases())
+
+
+def test_logits_that_noise_makes_infinite_are_refused(linear, measured):
+    class Logarithm(nn.Sequential):
+        def forward(self, images):
+            return super().forward((images + 0.01).log())
+
+    with pytest.raises(InputError, match=r"^`classifier` \(='Logarithm'\) must be one with finite logits at noisy images"):
+        measured(Logarithm(*linear.classifier()), linear.images(), linear.bases(), radius=20.0)
+
+
+def test_a_classifier_in_half_precision_changes_as_in_single(linear, measured):
+    single = measured(linear.classifier(), linear.images(), linear.bases(), radius=(0.3, 1.0))
+    half = measured(linear.classifier().bfloat16(), linear.images(), linear.bases(), radius=(0.3, 1.0))
+    assert half.table["change"].to_numpy() == pytest.approx(single.table["change"].to_numpy(), abs=0.01)
+    double = measured(linear.classifier().double(), linear.images(), linear.bases(), radius=(0.3, 1.0))
+    assert double.table["change"].to_numpy() == pytest.approx(single.table["change"].to_numpy(), abs=1e-5)

@@ -39,6 +39,13 @@ def test_a_familys_options_and_strengths_are_the_users():
     assert (single.option, single.strengths) == ("strength", STRENGTHS["noise_stability"])
 
 
+@pytest.mark.parametrize(("name", "norm"), [("adversarial", "linf"), ("adversarial(norm=linf)", "l2")])
+def test_strengths_of_their_own_are_for_l2(name, norm):
+    with pytest.raises(InputError, match="given its strengths"):
+        read_families(name, norm=norm)
+    assert len(read_families(["noise", "gradient_penalty"], norm=norm)) == 2  # which have no norm
+
+
 def test_any_objective_with_a_strength_makes_a_family():
     (family,) = read_families({"trades": (0.5, 1.0)})
     assert family.recipe(BASE, 0.5).strength() == ("eps", 0.5)

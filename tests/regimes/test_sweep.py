@@ -182,3 +182,9 @@ def test_other_images_for_testing_are_refused(small, tmp_path):
         small.sweep(tmp_path, test=ga.ImageSet(test.images, test.labels, ("x", "y", "z")))
     with pytest.raises(InputError, match="`images`"):
         small.sweep(tmp_path, test=test[:1])
+
+
+def test_a_function_gives_the_tangent_spaces_of_a_sweep(small, swept, swept_store):
+    found = small.sweep(swept_store, tangent_spaces=small.mixture.tangent_spaces)
+    assert found.settings == swept.settings
+    assert found.table.equals(swept.table)

@@ -10,6 +10,7 @@ from gradaudit.registry import Spec, parse_spec
 if TYPE_CHECKING:
     from gradaudit.images import ImageSet
 
+TAKEN = {"images", "source", "seed", "device", "show_progress"}  # of `tangent_spaces`, by other options of the commands
 EXPECTED = 'an autoencoder\'s `.safetensors` file, `neighbours`, or `denoiser("FILE OR zoo:NAME", sigma=0.25)`'
 
 
@@ -20,7 +21,7 @@ def tangents_source(text: str, training: ImageSet, allow_pickle: bool) -> tuple[
 
         return load_autoencoder(text), {}
     spec = parse_spec("--tangents", text)
-    require(spec.name in ("neighbours", "denoiser"), "--tangents", text, EXPECTED)
+    require(spec.name in ("neighbours", "denoiser") and not TAKEN & spec.options.keys(), "--tangents", text, EXPECTED)
     if spec.name == "neighbours":
         require(not spec.positional, "--tangents", text, EXPECTED)
         return training, spec.options

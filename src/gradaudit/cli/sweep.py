@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -125,7 +126,8 @@ def sweep(
         training,
         testing,
         denoiser=model,
-        tangent_spaces=tangent_spaces(testing, source, seed=seed, device=device, show_progress=True, **options),
+        # A function, so that every other argument is checked before it is called.
+        tangent_spaces=partial(tangent_spaces, source=source, seed=seed, device=device, show_progress=True, **options),
         families=families,
         base=base,
         sigma=numbers("--sigma", sigma),

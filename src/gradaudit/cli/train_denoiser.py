@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from gradaudit.cli._options import AsJson, Data, Device, Folder, Seed, TestImages, TrainImages, images
-from gradaudit.errors import InputError
+from gradaudit.errors import InputError, require
+
+MEASURED = 1000  # test images, on which the denoising error is measured
 
 
 def train_denoiser(
@@ -63,14 +65,16 @@ def train_denoiser(
     check_writable("--out", out.parent)
     checkpoint = out.with_suffix(".checkpoint")
     training, testing = images(data, data_dir, seed, train_images, test_images)
+    require(len(testing) >= 2, "--test-images", len(testing), "2 or more: the denoising error has an error of its own")
+    held_out = testing[:MEASURED]
     done: list[Epoch] = []
     start = time.perf_counter()
     denoiser = train(
         chosen, training, device=device, show_progress=True, sheets=sheets, on_epoch=done.append, checkpoint=checkpoint
     )
     seconds = time.perf_counter() - start
-    table = denoising_error(denoiser, testing[: min(1000, len(testing))])
-    save_denoiser(out, denoiser, measured={"denoising_error": table.to_dict(orient="records"), "test_images": len(testing)})
+    table = denoising_error(denoiser, held_out, device=device)
+    save_denoiser(out, denoiser, measured={"denoising_error": table.to_dict(orient="records"), "test_images": len(held_out)})
     curves = draw_curves(out.with_suffix(".svg"), done, f"denoiser of {data}")
     checkpoint.unlink(missing_ok=True)
     facts = {"file": str(out), "curves": str(curves), "loss": done[-1].loss, "seconds": round(seconds, 1)}

@@ -35,15 +35,17 @@ def denoising_error(
 
     Args:
         denoiser: moved to `device`.
-        images: held out from its training.
+        images: held out from its training, two or more.
         sigma: standard deviations of the noise in pixel values of [0, 1].
         seed: an image's noise comes from the seed and its pixels, the same at all sigma but for scale.
         device: `"auto"`, or a torch device.
         batch_size: images at once.
 
     Raises:
-        InputError: no sigma, or one that is not positive; images that are not the denoiser's; another argument out of its range.
+        InputError: no sigma, or one that is not positive; a single image, or images that are not the denoiser's; another argument
+            out of its range.
     """
+    require(len(images) >= 2, "images", images, "two images or more, for the standard error")
     require(len(sigma) > 0, "sigma", sigma, "at least one standard deviation")
     require(isinstance(batch_size, int) and batch_size >= 1, "batch_size", batch_size, "an integer, at least 1")
     fits = denoiser.classes in (0, len(images.classes))

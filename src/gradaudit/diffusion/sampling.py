@@ -47,8 +47,8 @@ def sample(
         steps: noise levels above zero, at least 2.
         sampler: a spec: `"heun"`, `"heun(churn=40)"`, `"ddim"` or `"dpm2"`.
         guidance: weight w of classifier-free guidance, D(no class) + w (D(class) - D(no class)); 1 for none.
-        sigma_min: the last noise level above zero, in pixel values of [0, 1].
-        sigma_max: the first; the sampling starts from grey and that much noise.
+        sigma_min: the last noise level above zero, in pixel values of [0, 1]; the denoiser's own least, if that is more.
+        sigma_max: the first, with which the sampling starts from grey; the denoiser's own greatest, if that is less.
         seed: image i is drawn from (seed, i), whatever the batch.
         device: `"auto"`, or a torch device.
         batch_size: images at once.
@@ -64,7 +64,8 @@ def sample(
         raise InputError("denoiser", denoiser.shape, "of a known shape: Denoiser(..., shape=(C, H, W))")
     classes = _classes(labels, count, denoiser)
     require(guidance == 1 or classes is not None, "guidance", guidance, "1 where there are no labels")
-    sigmas = noise_levels(steps, sigma_min, sigma_max)
+    noise_levels(steps, sigma_min, sigma_max)  # refuses what was given, not what becomes of it
+    sigmas = noise_levels(steps, *_within(denoiser, sigma_min, sigma_max))
     draw = SAMPLERS.bind("sampler", sampler)
     place = resolve_device(device)
     denoiser.to(place)
@@ -87,6 +88,12 @@ def noise_levels(steps: int, sigma_min: float = 0.001, sigma_max: float = 40.0) 
     require(0 < sigma_min < sigma_max < float("inf"), "sigma_min", sigma_min, f"above 0 and below sigma_max (={sigma_max})")
     roots = np.linspace(sigma_max ** (1 / RHO), sigma_min ** (1 / RHO), steps)
     return [*(float(root**RHO) for root in roots), 0.0]
+
+
+def _within(denoiser: Denoiser, sigma_min: float, sigma_max: float) -> tuple[float, float]:
+    """The ends of the noise levels, no further apart than what the denoiser was trained on, where it says."""
+    low, high = getattr(denoiser.denoise, "sigma_range", (0.0, float("inf")))
+    return max(sigma_min, low), min(sigma_max, high)
 
 
 def _drawn(

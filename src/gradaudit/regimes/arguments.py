@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gradaudit.devices import seeded
 from gradaudit.diffusion import Denoiser
@@ -104,12 +104,14 @@ def read_options(
 
 
 def resolve_tangents(tangent_spaces: Any, test: ImageSet, seed: int, device: torch.device, show_progress: bool) -> Tensor:
-    """The bases at the test images, float32 (N, T, F) on the CPU, from a tensor or from what knows the manifold.
+    """The bases at the test images, float32 (N, T, F) on the CPU, from a tensor, a function or what knows the manifold.
 
     Raises:
-        InputError: neither; or bases that are not orthonormal, or not one for each image.
+        InputError: none of these; or bases that are not orthonormal, or not one for each image.
     """
-    if not isinstance(tangent_spaces, Tensor):
+    if callable(tangent_spaces) and not isinstance(tangent_spaces, (Tensor, nn.Module)):
+        tangent_spaces = tangent_spaces(test.floats())
+    elif not isinstance(tangent_spaces, Tensor):
         try:
             tangent_spaces = made_of(test, tangent_spaces, seed=seed, device=device, show_progress=show_progress)
         except InputError as error:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gradaudit.batching import batch_size_for, evaluating, halving, placed
+from gradaudit.batching import batch_size_for, evaluating, halving, probabilities
 from gradaudit.devices import one_thread
 from gradaudit.diffusion import Denoiser
 from gradaudit.images import ImageSet
@@ -18,7 +18,6 @@ from gradaudit.instruments.alignment import AlignmentResult, alignment
 from gradaudit.instruments.alignment.result import values_of
 from gradaudit.instruments.leakage.packing import pack
 from gradaudit.instruments.manifold_robustness import manifold_robustness
-from gradaudit.instruments.manifold_robustness.measure import probabilities
 from gradaudit.instruments.robustness import RobustnessResult, robustness
 from gradaudit.results import Result
 from gradaudit.training import Recipe, Store, train_once
@@ -111,9 +110,7 @@ def _confidence(classifier: nn.Module, test: ImageSet) -> np.ndarray:
     device = next((weight.device for weight in classifier.parameters()), torch.device("cpu"))
     size = batch_size_for(classifier, test.floats([0]), device=device)
     with evaluating(classifier):
-        parts = halving(
-            lambda part: probabilities(classifier, placed(classifier, test.floats(part))).amax(1).cpu(), len(test), size
-        )
+        parts = halving(lambda part: probabilities(classifier, test.floats(part)).amax(1).cpu(), len(test), size)
         found: np.ndarray = torch.cat([one for _, one in parts]).float().numpy()
     return found
 

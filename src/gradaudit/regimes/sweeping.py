@@ -63,11 +63,12 @@ def sweep(
         train: images that the classifiers are trained on.
         test: images that they are measured at, two or more, of the same shape and classes.
         denoiser: of such images; `load_denoiser` gives one.
-        tangent_spaces: at the test images: orthonormal bases, floats (N, T, F); or what `ga.tangent_spaces` makes them of, once: an
-            autoencoder, a denoiser, an image set of neighbours.
+        tangent_spaces: at the test images: orthonormal bases, floats (N, T, F); a function from images, floats (N, C, H, W), to
+            such; or what `ga.tangent_spaces` makes them of: an autoencoder, a denoiser, an image set of neighbours. They are made
+            once, when all else has been checked.
         families: objectives with a strength: names of those with strengths of their own (`"gradient_penalty"`,
             `"noise_stability"`, `"noise"`, `"adversarial"`), or a mapping to strengths, each above 0 and ascending; None for a
-            family's own. A name may have options, and `"package.module:function"` is a user's own.
+            family's own, which are for `norm="l2"`. A name may have options, and `"package.module:function"` is a user's own.
         base: the recipe of the unregularised classifier; the others differ in their objective, and in its ramp of 0.3.
         sigma: deviations of the score's noise, in pixel values of [0, 1], ascending; the first counts for peaks and correlation.
         similarity: of gradients and scores, as `ga.alignment` takes it; likewise `gradient` and `score`.

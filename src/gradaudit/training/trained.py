@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gradaudit.batching import evaluating
+from gradaudit.batching import evaluating, placed
 from gradaudit.classifiers import save_classifier
 from gradaudit.devices import resolve_device, resolve_precision, seeded
 from gradaudit.images import ImageSet
@@ -131,7 +131,11 @@ def _keeping(file: Checkpoint, epochs: list[Epoch], seconds: float) -> Callable[
 
 
 def _measuring(classifier: nn.Module, images: ImageSet, device: torch.device) -> Callable[[], float]:
-    draw, exact = draw_from(images, device), Recipe(precision="fp32")
+    floats, exact = draw_from(images, device), Recipe(precision="fp32")
+
+    def draw(indices: Tensor) -> tuple[Tensor, Tensor]:
+        batch, labels = floats(indices)
+        return placed(classifier, batch), labels
 
     def measure() -> float:
         with evaluating(classifier):

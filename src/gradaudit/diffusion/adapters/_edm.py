@@ -11,6 +11,8 @@ from gradaudit.diffusion.adapters._pixels import Pixels, per_image, require_sigm
 from gradaudit.diffusion.adapters._variance_preserving import Network
 from gradaudit.diffusion.denoiser import Denoiser
 from gradaudit.errors import require
+from gradaudit.files import fingerprint
+from gradaudit.identity import identity
 
 
 class EDMPreconditioned(nn.Module):
@@ -35,6 +37,11 @@ class EDMPreconditioned(nn.Module):
         self.sign = -1.0 if negated else 1.0
         self.pixels = Pixels(*pixel_range)
         self.sigma_range = (low / self.pixels.width, high / self.pixels.width)
+
+    def extra_repr(self) -> str:
+        """All that decides its output beside the network's weights."""
+        network = "" if isinstance(self.network, nn.Module) else f", function={fingerprint(*identity(self.network))[:16]}"
+        return f"sigma_data={self.sigma_data}, sign={self.sign:g}, {self.pixels}, sigma_range={self.sigma_range}{network}"
 
     def forward(self, noisy: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
         """The denoised images; as `Denoiser` calls it.

@@ -31,6 +31,11 @@ class UNet(nn.Module):
         require(within, "null_class", null_class, expected)
         self.null_class = null_class
 
+    def extra_repr(self) -> str:
+        """What decides its output and no tensor tells: the null class, and the heads of each attention."""
+        heads = [layer.heads for layer in self.unet.modules() if isinstance(getattr(layer, "heads", None), int)]
+        return f"null_class={self.null_class}, heads={heads}"
+
     @property
     def classes(self) -> int:
         """The number of classes that can be asked for: a null class at the end is none of them."""

@@ -11,6 +11,8 @@ from gradaudit.diffusion.adapters._pixels import Pixels, per_image, require_sigm
 from gradaudit.diffusion.adapters._schedules import read_schedule
 from gradaudit.diffusion.denoiser import Denoiser
 from gradaudit.errors import InputError, require
+from gradaudit.files import fingerprint
+from gradaudit.identity import identity
 
 Network = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 Reading = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -54,6 +56,12 @@ class VariancePreserving(nn.Module):
         self.integer_steps = integer_steps
         self.pixels = Pixels(*pixel_range)
         self._log_sigmas = ((1 - self.alphas_cumprod) / self.alphas_cumprod).log() / 2
+
+    def extra_repr(self) -> str:
+        """All that decides its output beside the network's weights."""
+        network = [] if isinstance(self.network, nn.Module) else identity(self.network)
+        decided = fingerprint(self.alphas_cumprod, *network)[:16]
+        return f"prediction={self.prediction}, integer_steps={self.integer_steps}, {self.pixels}, schedule={decided}"
 
     @property
     def sigma_range(self) -> tuple[float, float]:

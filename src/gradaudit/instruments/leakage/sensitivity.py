@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gradaudit.batching import batch_size_for, check_logits, evaluating, halving, placed
+from gradaudit.batching import batch_size_for, evaluating, halving, probabilities
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.devices import resolve_device
 from gradaudit.errors import require
@@ -55,7 +55,8 @@ def sensitivity(
         A result with `table`, `ratio()`, `verdict` (`focused`, `distracted` or `inconclusive`), `plot()` and `save(folder)`.
 
     Raises:
-        InputError: a bad argument, before anything long begins; images without a mask, or whose mask covers all or nothing.
+        InputError: a bad argument, before anything long begins; images without a mask, or whose mask covers all or nothing; a
+            classifier whose logits are not finite at noisy images.
     """
     masked = with_signal(images, signal_mask)
     levels = check_std(std)
@@ -101,19 +102,15 @@ def _changes(
     batch = images.floats(which, device)
     assert images.signal_mask is not None
     signal = images.signal_mask[which].to(device)[:, None]
-    clean, sources = _softmax(classifier, batch), generators(batch, seed)
+    clean, sources = probabilities(classifier, batch), generators(batch, seed)
     total = torch.zeros(len(PARTS), len(levels), len(batch), dtype=torch.float64, device=device)
     for _ in range(samples):
         noise = normal(sources, batch)
         for part, where in enumerate((signal, ~signal)):
             for level, std in enumerate(levels):
-                noisy = _softmax(classifier, batch + std * noise * where)
+                noisy = probabilities(classifier, batch + std * noise * where)
                 total[part, level] += (noisy - clean).abs().sum(1)
     return total / samples
-
-
-def _softmax(classifier: nn.Module, images: Tensor) -> Tensor:
-    return check_logits(classifier(placed(classifier, images)), images).double().softmax(1)
 
 
 def _batch_size(batch_size: Any, classifier: nn.Module, images: ImageSet, device: torch.device) -> int:

@@ -65,7 +65,8 @@ def manifold_robustness(
         `not off-manifold robust` or `inconclusive`), `plot()` and `save(folder)`.
 
     Raises:
-        InputError: a bad argument: among others bases that are not orthonormal, or that leave nothing off the manifold.
+        InputError: a bad argument: among others bases that are not orthonormal, or that leave nothing off the manifold; a
+            classifier whose logits are not finite at noisy images.
     """
     require(isinstance(images, ImageSet), "images", type(images).__name__, "an ImageSet; load_images makes one")
     radii = check_radii(radius, images.images[0].numel())
@@ -106,10 +107,10 @@ def _details(
     show_progress: bool,
 ) -> dict[str, Any]:
     """What became of every image, how much the bases explain, and their dimension."""
-    others = placed(classifier, images.floats(slice(0, OTHERS))).flatten(1)
+    others = _precise(classifier, images.floats(slice(0, OTHERS))).flatten(1)
 
     def work(part: slice) -> Found:
-        pixels = placed(classifier, images.floats(part))
+        pixels = _precise(classifier, images.floats(part))
         own = bases(part, pixels)
         checked = max(0, CHECKED - part.start)
         shares = explained(pixels[:checked], own[:checked], others)
@@ -127,6 +128,12 @@ def _details(
         "explained": None if np.isnan(shares).all() else float(np.nanmean(shares)),
         "dimensions": found[0][2],
     }
+
+
+def _precise(classifier: nn.Module, floats: Tensor) -> Tensor:
+    """The images on the classifier's device, in its precision but single at least: half would round short noise away."""
+    found = placed(classifier, floats)
+    return found if found.dtype.itemsize >= floats.dtype.itemsize else floats.to(found.device)
 
 
 def _at_once(batch_size: Any, classifier: nn.Module, images: ImageSet, place: torch.device, variants: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gradaudit.batching import check_logits
+from gradaudit.batching import probabilities
 from gradaudit.noise import generators, normal
 
 DIRECTIONS = ("on", "off")
@@ -17,7 +17,7 @@ def changes(classifier: nn.Module, images: Tensor, bases: Tensor, radii: tuple[f
 
     Args:
         classifier: images in [0, 1] to logits (n, K).
-        images: floats (n, C, H, W), on the classifier's device and in its dtype.
+        images: floats (n, C, H, W), on the classifier's device; brought to its dtype once noise is added.
         bases: orthonormal rows (n, T, F), likewise.
         radii: L2 lengths of the noise, in pixel values of [0, 1].
         samples: draws of noise an image; the same draw serves both directions and all radii.
@@ -41,11 +41,6 @@ def directions(noise: Tensor, bases: Tensor) -> Tensor:
     both = torch.stack([on, noise - on], dim=1)
     units: Tensor = both / torch.linalg.vector_norm(both, dim=2, keepdim=True)
     return units
-
-
-def probabilities(classifier: nn.Module, images: Tensor) -> Tensor:
-    """The softmax (n, K) in float64, so that small changes are not rounded away after the logits."""
-    return check_logits(classifier(images), images).double().softmax(dim=1)
 
 
 def explained(images: Tensor, bases: Tensor, others: Tensor) -> Tensor:

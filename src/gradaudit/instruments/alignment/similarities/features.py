@@ -62,7 +62,8 @@ def _activations(module: nn.Module, pictures: Tensor, layers: Sequence[str]) -> 
     found: dict[str, Tensor] = {}
 
     def keep(name: str) -> torch.utils.hooks.RemovableHandle:
-        return module.get_submodule(name).register_forward_hook(lambda _module, _inputs, output: found.update({name: output}))
+        # A copy: an activation that works in place would change what its layer returned.
+        return module.get_submodule(name).register_forward_hook(lambda _layer, _input, output: found.update({name: output.clone()}))
 
     handles = [keep(name) for name in layers]
     try:
