@@ -96,6 +96,14 @@ def test_a_mistake_is_one_line_and_status_2(cli, trained, images, tmp_path, opti
     assert found.err.count("\n") == 1
 
 
+def test_scores_of_all_test_images_do_not_go_with_some_of_them(cli, trained, masked, tmp_path):
+    np.save(tmp_path / "scores.npy", np.zeros((10, 1, 8, 8), np.float32))
+    found = cli("leakage", trained, masked, "--attribution", tmp_path / "scores.npy", "--test-images", 10, *FAST)
+    assert found.status == 2
+    assert "--test-images" in found.err
+    assert "scores.npy" in found.err
+
+
 def test_help_names_every_option(cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     found = cli("leakage", "--help")

@@ -200,6 +200,13 @@ def test_caveats_about_maps(blocks):
     assert "95.0% of the maps equal that of an earlier image" in caveats(blocks.looking_at("both"), images)
 
 
+def test_maps_of_zeros_show_nothing(blocks):
+    images = blocks.images(60)
+    verdict = ga.leakage(blocks.network(), images, attribution={"mine": torch.zeros(images.images.shape)}, device="cpu").verdict
+    assert verdict.label == "inconclusive"
+    assert "100.0% of the images are zero everywhere" in " ".join(verdict.caveats)
+
+
 def test_caveats_about_masks_and_sample(blocks):
     images, network = blocks.images(60), blocks.network()
     small = mask_from_boxes([[0, 0, 1, 3]] * 60, blocks.shape[1:])

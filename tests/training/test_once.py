@@ -74,6 +74,13 @@ def test_a_stopped_training_goes_on_from_its_checkpoint(images, tmp_path, monkey
     assert torch.equal(weights(ga.train_once(recipe, images, store=tmp_path / "cut", device="cpu")), weights(expected))
 
 
+def test_auto_precision_and_what_it_means_are_one_entry(images, tmp_path):
+    meant = once.resolve_precision("auto", once.resolve_device("cpu"))
+    for precision in ("auto", meant):
+        ga.train_once(RECIPE.with_(precision=precision), images, store=tmp_path, device="cpu")
+    assert len(entries(tmp_path)) == 1
+
+
 def test_bad_store(images):
     with pytest.raises(InputError, match="store"):
         ga.train_once(RECIPE, images, store=3, device="cpu")

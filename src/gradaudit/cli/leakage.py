@@ -79,6 +79,9 @@ def leakage(
     from gradaudit.instruments import leakage as instrument
 
     check_writable("--out", out)
+    given = [name for name in attribution or [] if name.endswith(".npy")]
+    expected = f"left out, as the scores in {', '.join(given)} are those of all test images in their order"
+    require(test_images is None or not given, "--test-images", test_images, expected)
     levels = numbers("--top", top)
     testing = _test_images(data, data_dir, masks, seed, test_images)
     audited = load_audited(classifier, weights, testing, normalisation, allow_pickle)

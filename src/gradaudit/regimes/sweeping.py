@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gradaudit.classifiers import classifier_fingerprint
-from gradaudit.devices import resolve_device
+from gradaudit.devices import resolve_device, resolve_precision
 from gradaudit.diffusion import Denoiser
 from gradaudit.files import fingerprint
 from gradaudit.images import ImageSet
@@ -151,7 +151,8 @@ def _jobs(base: Recipe, families: tuple[Family, ...], common: Mapping[str, Any])
     recipes = [(NONE, 0.0, base)]
     recipes += [(family.name, strength, family.recipe(base, strength)) for family in families for strength in family.strengths]
     keys = {"what": "regimes", **common, "versions": versions()}
-    return [Job(family, strength, recipe, {**keys, "recipe": recipe.model_dump()}) for family, strength, recipe in recipes]
+    precision = {"precision": resolve_precision(base.precision, torch.device(common["device"]))}
+    return [Job(family, strength, recipe, {**keys, "recipe": recipe.model_dump() | precision}) for family, strength, recipe in recipes]
 
 
 def _about(job: Job) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gradaudit.classifiers import load_classifier
-from gradaudit.devices import one_thread, resolve_device
+from gradaudit.devices import one_thread, resolve_device, resolve_precision
 from gradaudit.errors import InputError
 from gradaudit.images import ImageSet
 from gradaudit.results import versions
@@ -44,7 +44,7 @@ def train_once(
     place = resolve_device(device)
     description = {
         "what": "classifiers",
-        "recipe": recipe.model_dump(),
+        "recipe": recipe.model_dump() | {"precision": resolve_precision(recipe.precision, place)},
         "images": images.fingerprint,
         "device": place.type,
         "versions": versions(),

@@ -21,14 +21,15 @@ def heun(
 ) -> Tensor:
     """Heun's method on the probability flow; second order, two calls of the denoiser a step.
 
-    Source: Karras et al. (2022), algorithm 1; with `churn` (S_churn), algorithm 2 with S_noise 1 at all noise levels.
+    Source: Karras et al. (2022), algorithm 1; with `churn` (S_churn), algorithm 2 with S_noise 1 at all noise levels but
+    the first.
     """
     require(churn >= 0, "churn", churn, "at least 0")
     gamma = min(churn / (len(sigmas) - 1), sqrt(2) - 1)
     for sigma, following in pairwise(sigmas):
         # Temporarily increase the noise level.
-        raised = sigma * (1 + gamma)
-        if gamma > 0:
+        raised = min(sigma * (1 + gamma), sigmas[0])  # no noisier than the start, which a denoiser need not know
+        if raised > sigma:
             noisy = noisy + sqrt(raised**2 - sigma**2) * fresh()
         slope = (noisy - denoise(noisy, raised)) / raised
         moved = noisy + (following - raised) * slope

@@ -1,7 +1,8 @@
 """The verdict: whether the first audited attribution leaves the signal, and what to know before relying on that.
 
 At the middle of the levels, the mean share of top-ranked features outside the signal is compared with half of what chance gives.
-`leaks`: its interval lies above. `stays`: below. `inconclusive`: half of chance lies within, or a single image has no interval.
+`leaks`: its interval lies above. `stays`: below. `inconclusive`: half of chance lies within, a single image has no
+interval, or most maps are zero everywhere.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ FEW = 30  # images: below, a t interval takes for granted more than it should
 WIDE = 0.1  # an interval's width
 ODD = 2.0  # intervals that a random control may stray from chance: four standard errors, one run in 15,000
 EDGE = 0.05  # of the image: masks that leave less than this on either side
+ZERO = 0.5  # share of maps that are zero everywhere, beyond which nothing was attributed
 SLIGHT = 0.01  # a share of images, maps or features too small to mention
 
 
@@ -33,7 +35,8 @@ def judge(table: pd.DataFrame, details: Mapping[str, Any], settings: Mapping[str
     caveats = (*_about_classifier(details), *_about_controls(rows, name, settings), *_about_maps(details, name, level, settings))
     caveats += (*_about_masks(details, level, settings), *_about_sample(row, settings))
     half = PART * row["chance"]
-    label = "leaks" if row["low"] > half else "stays" if row["high"] < half else "inconclusive"
+    pointless = float((unpack(details["per_image"][name]["nonzero"]) == 0).mean()) > ZERO
+    label = "inconclusive" if pointless else "leaks" if row["low"] > half else "stays" if row["high"] < half else "inconclusive"
     return Verdict(label, _sentence(row, name, level, settings), caveats)
 
 
