@@ -84,7 +84,11 @@ class Halving(nn.Module):
 SOURCES = ["denoise", "factory", "function_factory", "module", "Module"]
 
 
-@pytest.mark.parametrize("source", [halved, Halving(), Halving, *(f"own_denoisers:{name}" for name in SOURCES)], ids=str)
+@pytest.mark.parametrize(
+    "source",
+    [halved, Halving(), Halving, *(f"own_denoisers:{name}" for name in SOURCES)],
+    ids=["a function", "a module", "a class", *SOURCES],
+)
 def test_a_users_own_is_wrapped(source: object) -> None:
     images = torch.rand(2, 1, 4, 4)
     denoiser = load_denoiser(source)
