@@ -17,6 +17,7 @@ import torch
 import gradaudit as ga
 from gradaudit.devices import one_thread
 from gradaudit.regimes import BASE  # so that they are classifiers of the sweeps, and found in their store
+from gradaudit.results import versions
 from gradaudit.zoo import FOLDER
 
 RECIPES = {
@@ -44,11 +45,28 @@ def main() -> None:
 
 def make_classifier(name: str, recipe: ga.Recipe, train: ga.ImageSet, test: ga.ImageSet, arguments: argparse.Namespace) -> None:
     classifier = ga.train_once(recipe, train, store=arguments.store, device="cpu", show_progress=True)
-    accuracy = ga.measure_accuracy(classifier, test, device="cpu")
-    path = ga.save_trained(arguments.out / "classifiers" / f"{name}.safetensors", classifier, recipe, train, accuracy=accuracy)
+    classifier = classifier.half().float()  # what is kept in fp16 is what is measured
     attacked = ga.robustness(classifier, test[:1000], norm="l2", eps=(1.0, 2.0), store=arguments.store, device="cpu").table
-    print(f"{name}: {accuracy:.4f} of the test images; PGD: {dict(zip(attacked['eps'], attacked['accuracy'], strict=True))}")
-    print(f"  {path.stat().st_size:,} bytes")
+    measured = {
+        "accuracy": ga.measure_accuracy(classifier, test, device="cpu"),
+        "pgd_l2": {f"{eps:g}": share for eps, share in zip(attacked["eps"], attacked["accuracy"], strict=True)},
+    }
+    path = ga.save_classifier(
+        arguments.out / "classifiers" / f"{name}.safetensors",
+        classifier.half(),
+        network=recipe.network,
+        input_shape=train.shape,
+        classes=len(train.classes),
+        normalisation=recipe.normalisation,
+        metadata={
+            "recipe": recipe.model_dump(),
+            "data_fingerprint": train.fingerprint,
+            "class_names": list(train.classes),
+            "versions": versions(),
+            **measured,
+        },
+    )
+    print(f"{name}: {measured}; {path.stat().st_size:,} bytes")
 
 
 def make_denoiser(name: str, train: ga.ImageSet, test: ga.ImageSet, arguments: argparse.Namespace) -> None:

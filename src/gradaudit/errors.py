@@ -57,4 +57,4 @@ def _short(value: Any) -> str:
     if shape is not None and len(shape) and hasattr(value, "dtype"):
         return f"{type(value).__name__} of shape {tuple(shape)}, {value.dtype}"
     text = " ".join(repr(value).split())  # arrays in lists print on many lines
-    return text if len(text) <= 120 else text[:117] + "..."
+    return text if len(text) <= 200 else f"{text[:98]}...{text[-98:]}"  # the end of a path says more than its middle

@@ -21,7 +21,7 @@ def test_the_message_has_argument_value_and_expectation():
         (torch.zeros(2, 3), "Tensor of shape (2, 3), torch.float32"),
         (np.zeros((4, 1), dtype=np.uint8), "ndarray of shape (4, 1), uint8"),
         (torch.tensor(3), "tensor(3)"),
-        ("x" * 500, "'" + "x" * 116 + "..."),
+        ("x" * 250 + "y" * 250, "'" + "x" * 97 + "..." + "y" * 97 + "'"),
     ],
 )
 def test_a_large_value_is_shown_short(value, shown):

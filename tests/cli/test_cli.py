@@ -150,7 +150,7 @@ def test_diffroar_is_the_library_call(cli, images, trained, tmp_path):
     saved = ga.load_result(tmp_path / "report")
     pd.testing.assert_frame_equal(saved.table, result.table)
     page = (tmp_path / "report/index.html").read_text(encoding="utf-8")
-    assert result.verdict.label in page
+    assert result.verdict.label.capitalize() in page
     assert {"results.json", "diffroar.csv", "diffroar.svg", "index.html"} <= set(os.listdir(tmp_path / "report"))
 
 

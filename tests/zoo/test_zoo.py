@@ -51,3 +51,21 @@ def test_an_unknown_name_is_refused_with_those_that_exist():
 def test_a_loaded_classifier_gives_logits_for_digits(digits):
     with torch.no_grad():
         assert ga.load_classifier("zoo:mnist/standard")(digits[:3].floats()).shape == (3, 10)
+
+
+def test_the_denoiser_draws_the_digits_it_is_asked_for():
+    denoiser = ga.load_denoiser("zoo:mnist")
+    assert denoiser.description["recipe"]["epochs"] == ga.denoiser_recipe("mnist").epochs
+    labels = torch.arange(10).repeat(3)
+    drawn = ga.sample(denoiser, 30, labels=labels, guidance=1.5, steps=12, device="cpu")
+    with torch.no_grad():
+        recognised = (ga.load_classifier("zoo:mnist/standard")(drawn).argmax(dim=1) == labels).sum()
+    assert recognised >= 27
+
+
+def test_the_denoiser_denoises_as_well_as_its_file_says(digits):
+    denoiser = ga.load_denoiser("zoo:mnist")
+    said = {(row["sigma"], row["given"]): row["error"] for row in denoiser.description["measured"]["denoising_error"]}
+    found = ga.denoising_error(denoiser, digits.sample(60), sigma=(0.25,), device="cpu")
+    for row in found.to_dict("records"):
+        assert row["error"] == pytest.approx(said[row["sigma"], row["given"]], rel=0.25)
