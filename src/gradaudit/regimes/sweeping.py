@@ -152,7 +152,8 @@ def _jobs(base: Recipe, families: tuple[Family, ...], common: Mapping[str, Any])
     recipes += [(family.name, strength, family.recipe(base, strength)) for family in families for strength in family.strengths]
     keys = {"what": "regimes", **common, "versions": versions()}
     precision = {"precision": resolve_precision(base.precision, torch.device(common["device"]))}
-    return [Job(family, strength, recipe, {**keys, "recipe": recipe.model_dump() | precision}) for family, strength, recipe in recipes]
+    described = ((*one, {**keys, "recipe": one[2].model_dump() | precision}) for one in recipes)
+    return [Job(*one) for one in described]
 
 
 def _about(job: Job) -> dict[str, Any]:
