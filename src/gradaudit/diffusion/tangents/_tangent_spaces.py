@@ -17,7 +17,7 @@ from gradaudit.progress import progress
 from gradaudit.registry import Registry, Spec, options_of
 
 TANGENTS = Registry("gradaudit.diffusion.tangents", "way to tangent spaces")
-AT_ONCE = {"cpu": 16, "cuda": 128}  # images; each brings its whole basis along
+AT_ONCE = {"cpu": 4, "cuda": 128}  # images; each brings its whole basis along, and fresh memory costs a CPU time
 
 Way = Callable[[Tensor, Any], Tensor]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from gradaudit.diffusion.autoencoder import Autoencoder
 from gradaudit.diffusion.tangents._bases import check_dimensions, span
 
-ROWS = {"cpu": 128, "cuda": 8192}  # tangents that go through the decoder at once: what a CPU's caches hold
+ROWS = {"cpu": 384, "cuda": 8192}  # tangents that go through the decoder at once: what a CPU's caches hold
 
 
 def decoder_jacobian(images: Tensor, source: Autoencoder, *, dimensions: int | None = None) -> Tensor:
