@@ -9,8 +9,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from gradaudit.batching import frozen, placed
-from gradaudit.classifiers import classifier_fingerprint
+from gradaudit.classifiers import class_count, classifier_fingerprint
 from gradaudit.diffusion import Denoiser
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
@@ -57,7 +56,7 @@ class Bench:
         """
         whole = isinstance(count, int) and not isinstance(count, bool) and count >= 1
         require(count is None or whole, "images", count, "a whole number above 0; left out for all test images")
-        return self.test if count is None or count >= len(self.test) else self.test.sample(count, self.seed)
+        return at_most(self.test, count, self.seed)
 
     def judges(self, name: str) -> dict[str, nn.Module]:
         """The oracles for the classifier of that name: those given, or the other audited ones that know as many classes.
@@ -80,7 +79,7 @@ class Bench:
 
     @cached_property
     def _logits(self) -> dict[str, int]:
-        return {name: logits_of(one, self.test) for name, one in self.classifiers.items()}
+        return {name: class_count(one, self.test) for name, one in self.classifiers.items()}
 
     @cached_property
     def fewest(self) -> int:
@@ -88,7 +87,6 @@ class Bench:
         return int(self.train.labels.bincount(minlength=len(self.train.classes)).min())
 
 
-def logits_of(classifier: nn.Module, images: ImageSet) -> int:
-    """How many logits the classifier gives an image."""
-    with frozen(classifier), torch.no_grad():
-        return int(classifier(placed(classifier, images.floats([0]))).shape[1])
+def at_most(images: ImageSet, count: int | None, seed: int) -> ImageSet:
+    """At most so many of the images, drawn stratified; all for None."""
+    return images if count is None or count >= len(images) else images.sample(count, seed)

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from gradaudit.attributions import Attribution
-from gradaudit.auditing.bench import Bench
+from gradaudit.auditing.bench import Bench, at_most
 from gradaudit.auditing.costs import Cost, Rates, rates
 from gradaudit.auditing.decided import decided
 from gradaudit.auditing.facts import facts
@@ -38,6 +38,7 @@ from gradaudit.progress import duration
 from gradaudit.report import Pictures, gallery
 from gradaudit.results import Result, versions
 from gradaudit.training import Recipe, Store
+from gradaudit.training.learners import check_alike
 from gradaudit.training.store import as_store, key_of
 
 ROOM = 2**20  # bytes that a result may take, roughly
@@ -68,10 +69,7 @@ def prepare_audit(
     _check_named("classifiers", named)
     folders = [folder_of(name) for name in named]
     require(len(set(folders)) == len(folders), "classifiers", [*named], "names that give each a folder of its own")
-    for argument, images in (("train", train), ("test", test)):
-        require(isinstance(images, ImageSet), argument, type(images).__name__, "an ImageSet; load_images makes one")
-    require(train.shape == test.shape, "test", test, f"of images like the training ones, {train.shape}")
-    require(train.classes == test.classes, "test", test.classes, f"of the training images' classes, {train.classes}")
+    check_alike(train, test)
     require(robust is None or isinstance(robust, nn.Module), "robust", type(robust).__name__, "an nn.Module, or None")
     _check_named("oracles", oracles or {}, empty=True)
     require(denoiser is None or isinstance(denoiser, Denoiser), "denoiser", denoiser, "a Denoiser; load_denoiser makes one")
@@ -82,8 +80,8 @@ def prepare_audit(
     bench = Bench(
         classifiers=dict(named),
         recipes=dict(recipes or {}),
-        train=_fewer(train, settings.train_images, seed),
-        test=_fewer(test, settings.test_images, seed),
+        train=at_most(train, settings.train_images, seed),
+        test=at_most(test, settings.test_images, seed),
         denoiser=denoiser,
         robust=robust,
         oracles=dict(oracles or {}),
@@ -97,7 +95,7 @@ def prepare_audit(
     for classifier in named.values():
         check_classifier(classifier, bench.test)
     ready = Audit(bench, settings, preset)
-    if any(kind == "counterfactual" for name in named for kind, _ in ready._wanted(name)):
+    if any("counterfactual" in ready._wanted(name) for name in named):
         _check_helpers(bench)
     return ready
 
@@ -162,7 +160,7 @@ class Audit:
         denoiser = None if unfit(self.bench) else self.bench.denoiser
         for name, classifier in self.bench.classifiers.items():
             rate = rates(classifier, denoiser, self.bench.test, self.bench.device)
-            for kind, options in self._wanted(name):
+            for kind, options in self._wanted(name).items():
                 rows.append((name, kind, *self._predicted(name, kind, options, rate)))
         return pd.DataFrame(rows, columns=["classifier", "instrument", "networks", "gradients", "denoised", "seconds"])
 
@@ -177,12 +175,12 @@ class Audit:
         seconds: dict[str, dict[str, float]] = {name: {} for name in self.bench.classifiers}
         for kind in STAGES:
             for name in self.bench.classifiers:
-                for wanted, options in self._wanted(name):
-                    if wanted == kind:
-                        begun = time.perf_counter()
-                        self._say(f"{kind}, {name}")
-                        results[name][kind] = self._once(name, kind, options)
-                        seconds[name][kind] = time.perf_counter() - begun
+                if kind not in (wanted := self._wanted(name)):
+                    continue
+                begun = time.perf_counter()
+                self._say(f"{kind}, {name}")
+                results[name][kind] = self._once(name, kind, wanted[kind])
+                seconds[name][kind] = time.perf_counter() - begun
         timings = {"seconds": time.perf_counter() - start, "instruments": seconds}
         settings = about(self.bench, self.settings, self.preset)
         return AuditResult(results, self.skipped, settings, timings, self._pictures(results), self._facts(results))
@@ -197,9 +195,10 @@ class Audit:
     def _facts(self, results: Mapping[str, Mapping[str, Result]]) -> dict[str, dict[str, str]]:
         return {name: facts(self.bench, name, found) for name, found in results.items()}
 
-    def _wanted(self, name: str) -> list[tuple[str, Mapping[str, Any]]]:
+    def _wanted(self, name: str) -> dict[str, Mapping[str, Any]]:
+        """The options of each instrument that the classifier will have."""
         left_out = self.skipped.get(name, {})
-        return [(kind, options) for kind, options in self.settings.options.items() if kind not in left_out and options is not None]
+        return {kind: options for kind, options in self.settings.options.items() if kind not in left_out and options is not None}
 
     def _predicted(self, name: str, kind: str, options: Mapping[str, Any], rate: Rates) -> tuple[int, int, int, float]:
         cost = Cost() if self._entry(name, kind, options).exists() else STAGES[kind].cost(self.bench, name, options)
@@ -268,10 +267,6 @@ def _check_helpers(bench: Bench) -> None:
     """Refuse now what counterfactuals, the last instrument, would refuse after hours."""
     for name, classifier in bench.classifiers.items():
         check_classifiers(classifier, bench.robust, bench.judges(name), bench.test)
-
-
-def _fewer(images: ImageSet, count: int | None, seed: int) -> ImageSet:
-    return images if count is None or count >= len(images) else images.sample(count, seed)
 
 
 def _check_named(argument: str, named: Any, empty: bool = False) -> None:

@@ -1,7 +1,7 @@
 """What is audited: networks by name, checkpoints, and models of other libraries."""
 
 from gradaudit.classifiers.build import NETWORKS, NetworkDescription, build_network, describe_networks
-from gradaudit.classifiers.check import check_classifier
+from gradaudit.classifiers.check import check_classifier, class_count
 from gradaudit.classifiers.fingerprint import classifier_fingerprint
 from gradaudit.classifiers.load import load_classifier
 from gradaudit.classifiers.normalisation import Normalisation, Normalise, normalised, read_normalisation
@@ -15,6 +15,7 @@ __all__ = [
     "Normalise",
     "build_network",
     "check_classifier",
+    "class_count",
     "classifier_fingerprint",
     "classifier_metadata",
     "describe_networks",

@@ -42,6 +42,12 @@ def check_classifier(classifier: Any, images: ImageSet, argument: str = "classif
         _check_gradients(logits, inputs, argument, name)
 
 
+def class_count(classifier: nn.Module, images: ImageSet) -> int:
+    """How many logits the classifier gives an image, asked of the first one; it is left as it was."""
+    with frozen(classifier), torch.no_grad():
+        return int(classifier(placed(classifier, images.floats([0]))).shape[1])
+
+
 def _logits(classifier: nn.Module, inputs: Tensor, argument: str) -> Any:
     try:
         return classifier(inputs)

@@ -57,6 +57,15 @@ class Target(StrEnum):
     predicted = "predicted"
 
 
+class RankingTarget(StrEnum):
+    """The class whose attribution ranks the features."""
+
+    label = "label"
+    predicted = "predicted"
+    random = "random"
+    all = "all"
+
+
 class Norm(StrEnum):
     """What a radius is."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +24,7 @@ from gradaudit.cli._options import (
     Folder,
     LearningRate,
     Normalisation,
+    RankingTarget,
     Seed,
     StoreFolder,
     TestImages,
@@ -40,15 +40,6 @@ from gradaudit.cli._output import console, deliver, pictured, print_verdict
 
 if TYPE_CHECKING:
     from gradaudit.instruments.diffroar import DiffROARResult
-
-
-class Target(StrEnum):
-    """The class that is asked about."""
-
-    label = "label"
-    predicted = "predicted"
-    random = "random"
-    all = "all"
 
 
 def diffroar(
@@ -73,8 +64,8 @@ def diffroar(
     controls: Annotated[str, typer.Option(help="Model-free attributions beside, or `none`.")] = "random,blurred_random,edges",
     features: Annotated[Features, typer.Option(help="Rank coordinates, or pixels over channels.")] = Features.coordinates,
     target: Annotated[
-        Target, typer.Option(help="Attribute the label, the predicted class, one drawn at random, or all.")
-    ] = Target.label,
+        RankingTarget, typer.Option(help="Attribute the label, the predicted class, one drawn at random, or all.")
+    ] = RankingTarget.label,
     fill: Annotated[
         str, typer.Option(help="What replaces removed features: `zero`, `mean`, `noise`, `blur(sigma=2)`, `imputation`, ...")
     ] = "zero",

@@ -19,6 +19,7 @@ from gradaudit.cli._options import (
     Features,
     Folder,
     Normalisation,
+    RankingTarget,
     Seed,
     StoreFolder,
     TestImages,
@@ -53,8 +54,8 @@ def mask_recovery(
     levels: Annotated[str, typer.Option(help="Shares of the features that are kept.")] = "0.1",
     sides: Annotated[str, typer.Option(help="Which are kept: the highest-ranked, the lowest-ranked.")] = "top,bottom",
     target: Annotated[
-        str, typer.Option(help="Attribute the `label`, the `predicted` class, one drawn at `random`, or `all`.")
-    ] = "label",
+        RankingTarget, typer.Option(help="Attribute the label, the predicted class, one drawn at random, or all.")
+    ] = RankingTarget.label,
     features: Annotated[Features, typer.Option(help="Rank pixels over channels, or coordinates.")] = Features.pixels,
     learner: Annotated[str, typer.Option(help="Network that learns labels from masks; see `gradaudit networks`.")] = "mlp",
     epochs: Annotated[int, typer.Option(help="Passes over the training images of the network that recovers masks.")] = 4,
@@ -91,7 +92,7 @@ def mask_recovery(
         fills=_specs(fills),
         levels=shares,
         sides=[side.strip() for side in sides.split(",")],
-        target=target,
+        target=target.value,
         features=features.value,
         learner=learner,
         epochs=epochs,

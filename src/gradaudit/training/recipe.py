@@ -99,10 +99,14 @@ class Recipe(BaseModel):
 
     def strength(self) -> tuple[str | None, Any]:
         """The name and the value of the option that says how strong the objective is; (None, None) where it has none."""
+        given = self.objective_options()
+        return next(((name, given[name]) for name in STRENGTHS if isinstance(given.get(name), Real)), (None, None))
+
+    def objective_options(self) -> dict[str, Any]:
+        """All options of the objective: those given, and the others' defaults."""
         spec = parse_spec("objective", self.objective)
         options = options_of(OBJECTIVES.function("objective", spec.name))
-        given = options | dict(zip(options, spec.positional, strict=False)) | spec.options
-        return next(((name, given[name]) for name in STRENGTHS if isinstance(given.get(name), Real)), (None, None))
+        return options | dict(zip(options, spec.positional, strict=False)) | spec.options
 
     def build(self, input_shape: tuple[int, int, int], classes: int) -> nn.Module:
         """A new, untrained classifier for images of shape (C, H, W); its weights are drawn from the caller's random state.

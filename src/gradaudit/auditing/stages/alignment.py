@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from gradaudit.auditing.bench import Bench, logits_of
+from gradaudit.auditing.bench import Bench
 from gradaudit.auditing.costs import Cost
 from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._denoiser import unfit
 from gradaudit.auditing.stages._stage import Options, Score, Stage
+from gradaudit.classifiers import class_count
 from gradaudit.instruments.alignment import AlignmentResult, alignment
 from gradaudit.results import Result
 
@@ -21,7 +22,7 @@ def run(bench: Bench, name: str, options: Options) -> Result:
     assert bench.denoiser is not None
     given = dict(options)
     images = bench.tested(given.pop("images", None))
-    known = bench.denoiser.classes == len(images.classes) == logits_of(bench.classifiers[name], images)
+    known = bench.denoiser.classes == len(images.classes) == class_count(bench.classifiers[name], images)
     usual = "bayes" if known else "unconditional"
     return alignment(
         bench.classifiers[name],

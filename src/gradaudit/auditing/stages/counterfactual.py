@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradaudit.auditing.bench import Bench
+from gradaudit.auditing.bench import Bench, at_most
 from gradaudit.auditing.costs import Cost
 from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._denoiser import unfit
 from gradaudit.auditing.stages._stage import Options, Score, Stage
 from gradaudit.instruments.counterfactual import CounterfactualResult, counterfactual
 from gradaudit.instruments.counterfactual.arguments import resolve_methods
-from gradaudit.registry import parse_spec
 from gradaudit.results import Result
 
-STEPS = {"dvce": 200, "blended": 100, "svce": 75, "apgd": 75}
+STEPS = 75  # of a method that does not say
 GIVEN = {"denoiser", "robust", "oracles", "reference"}
 REAL = 1000  # training images beside which realism is measured
 
@@ -37,7 +36,7 @@ def run(bench: Bench, name: str, options: Options) -> Result:
         None if unfit(bench) else bench.denoiser,
         robust=bench.robust,
         oracles=bench.judges(name),
-        reference=bench.train if len(bench.train) <= REAL else bench.train.sample(REAL, bench.seed),
+        reference=at_most(bench.train, REAL, bench.seed),
         **given,
         seed=bench.seed,
         store=bench.store,
@@ -61,13 +60,9 @@ def cost(bench: Bench, name: str, options: Options) -> Cost:
     """Each guided step is a pass through the denoiser and three back; each other step a gradient."""
     count = len(bench.tested(options.get("images"))) * int(options.get("seeds", 1))
     total = Cost()
-    for method in _methods(bench, options):
-        spec = "" if callable(method) else parse_spec("method", method).name
-        steps = int(
-            STEPS.get(spec, 75) if callable(method) else parse_spec("method", method).options.get("steps", STEPS.get(spec, 75))
-        )
-        guided = _guided(method)
-        total += Cost(gradients=count * steps, denoised=count * steps * 4 // 2 if guided else 0)  # a late start: half of the steps
+    for method in resolve_methods(_methods(bench, options)).values():
+        steps = count * method.options.get("steps", STEPS)
+        total += Cost(gradients=steps, denoised=2 * steps if method.needs_denoiser else 0)  # a late start: half of the steps
     return total
 
 

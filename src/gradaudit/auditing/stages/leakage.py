@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from gradaudit.auditing.bench import Bench
+from gradaudit.auditing.bench import Bench, at_most
 from gradaudit.auditing.costs import Cost
 from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._stage import Options, Score, Stage
@@ -53,7 +53,7 @@ def run(bench: Bench, name: str, options: Options) -> Result:
         return _measured(bench, bench.classifiers[name], bench.tested(count), given)
     recipe = bench.recipes[name].with_(epochs=epochs, seed=bench.seed)
     training, testing = _blocks(bench.train, bench.seed), _blocks(bench.test, bench.seed)
-    testing = testing if count is None or count >= len(testing) else testing.sample(count, bench.seed)
+    testing = at_most(testing, count, bench.seed)
     trained = train_once(recipe, training, store=bench.store, device=bench.device, show_progress=bench.show_progress)
     result = _measured(bench, trained, testing, given)
     said = (
@@ -89,14 +89,9 @@ def cost(bench: Bench, name: str, options: Options) -> Cost:
     if bench.test.signal_mask is not None:
         return Cost(gradients=count)
     share = CLASSES / len(bench.train.classes)
-    steps = int(options.get("epochs", EPOCHS)) * (1 + _steps(bench.recipes[name]))
+    attack = int(bench.recipes[name].objective_options().get("steps", 0))
+    steps = int(options.get("epochs", EPOCHS)) * (1 + attack)
     return Cost(networks=1, gradients=count + int(2 * share * len(bench.train) * steps))
-
-
-def _steps(recipe: Recipe) -> int:
-    found = recipe.objective.partition("steps=")[2]
-    digits = found[: len(found) - len(found.lstrip("0123456789"))]
-    return int(digits) if digits else (7 if recipe.objective.startswith(("adversarial", "trades")) else 0)
 
 
 def scores(result: Result) -> dict[str, Score]:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gradaudit.batching import evaluating, frozen, halving, placed
-from gradaudit.classifiers import check_classifier, classifier_fingerprint
+from gradaudit.batching import evaluating, halving, placed
+from gradaudit.classifiers import check_classifier, class_count, classifier_fingerprint
 from gradaudit.diffusion import Denoiser
 from gradaudit.errors import require
 from gradaudit.files import fingerprint
@@ -36,7 +36,8 @@ class Method:
 
     Args:
         name: canonical, for tables: the options that the user set are in it.
-        function: all options bound.
+        function: the options that the user set are bound.
+        options: all of them, the others' defaults included.
         needs_denoiser: whether it can't do without a denoiser.
         own: whether the function is the user's.
         fingerprint: SHA-256 of all that decides its outcome, beside the problem.
@@ -44,6 +45,7 @@ class Method:
 
     name: str
     function: Callable[[Problem], Found]
+    options: Mapping[str, Any]
     needs_denoiser: bool
     own: bool
     fingerprint: str
@@ -79,12 +81,12 @@ def check_classifiers(classifier: Any, robust: Any, oracles: Any, images: ImageS
     good = isinstance(oracles, Mapping) and all(isinstance(name, str) and name.strip() for name in oracles)
     require(good, "oracles", oracles, "None, or classifiers by name")
     check_classifier(classifier, images)
-    count, owner = _logits(classifier, images), classifier_fingerprint(classifier)
+    count, owner = class_count(classifier, images), classifier_fingerprint(classifier)
     beside = {"robust": robust} if robust is not None else {}
     beside |= {f"oracles[{name!r}]": oracle for name, oracle in oracles.items()}
     for argument, other in beside.items():
         check_classifier(other, images, argument)
-        found = _logits(other, images)
+        found = class_count(other, images)
         require(found == count, argument, f"of {found} classes", f"of {count} classes, those of the explained classifier")
         same = argument != "robust" and classifier_fingerprint(other) == owner
         require(not same, argument, type(other).__name__, "another classifier than the explained one, which is no judge of itself")
@@ -201,11 +203,6 @@ def _listed(which: list[int]) -> str:
     return f"image{'s' if len(which) > 1 else ''} {', '.join(map(str, which[:NAMED]))}{more}"
 
 
-def _logits(classifier: nn.Module, images: ImageSet) -> int:
-    with frozen(classifier), torch.no_grad():
-        return int(classifier(placed(classifier, images.floats([0]))).shape[1])
-
-
 def _named(spec: Spec) -> Method:
     bound: Any = METHODS.bind("method", spec)
     needed = [key for key, default in options_of(bound.func).items() if default is inspect.Parameter.empty]
@@ -224,7 +221,8 @@ def _method(name: str, bound: functools.partial[Found], own: bool) -> Method:
     written = str(Spec(name, {key: _word(value) for key, value in bound.keywords.items()}))
     options = {key: value for key, value in options_of(bound.func).items() if value is not inspect.Parameter.empty} | bound.keywords
     decided = functools.partial(bound.func, *bound.args, **options)
-    return Method(written, bound, bool(getattr(bound.func, "needs_denoiser", False)), own, fingerprint(*identity(decided)))
+    guided = bool(getattr(bound.func, "needs_denoiser", False))
+    return Method(written, bound, options, guided, own, fingerprint(*identity(decided)))
 
 
 def _word(value: Any) -> Any:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from markupsafe import Markup
+
 from gradaudit.instruments.leakage import LeakageResult
 from gradaudit.report.rendering import render
 from gradaudit.report.section import Finding, Section
-from gradaudit.report.sections._leakage_figures import CHANCE, HALF, Point, leakage_figures
+from gradaudit.report.sections._share_figures import Point, share_figures
 from gradaudit.report.strokes import Stroke, control_stroke, series_stroke
 from gradaudit.report.tables import Cell, Table, number, percent
 
 ALL = "every classifier"
+CHANCE, HALF = Stroke("ink"), Stroke("soft", (1, 2))
 WORDS = {"null_mass": "Magnitude outside", "pointing": "Pointing game", "quality_1": "Quality at one", "auroc": "AUROC"}
 
 
@@ -27,7 +30,7 @@ def leakage(results: Mapping[str, LeakageResult]) -> Section:
         findings=tuple(Finding(name, result.audited[0], result.verdict) for name, result in results.items()),
         overview=render(
             "leakage_overview.html",
-            figures=leakage_figures(points, chances),
+            figures=_figures(points, chances),
             key=_key(points),
             levels=[percent(level) for level in levels],
             several=len(chances) > 1,
@@ -39,6 +42,19 @@ def leakage(results: Mapping[str, LeakageResult]) -> Section:
             accuracies={name: percent(round(result.accuracy, 4)) for name, result in results.items()},
             controls=any(result.controls for result in results.values()),
         ),
+    )
+
+
+def _figures(points: list[Point], chances: list[float]) -> dict[str, Markup]:
+    """Shares outside the signal, with chance and half of it marked."""
+    shares = "; ".join(f"{point.owner}, {point.row}: {percent(round(point.value, 4))}" for point in points)
+    chance = " and ".join(percent(round(chance, 4)) for chance in chances)
+    return share_figures(
+        points,
+        [line for chance in chances for line in ((chance, CHANCE), (chance / 2, HALF))],
+        name="leakage",
+        xlabel="share outside the signal",
+        label=f"Share of the top-ranked features outside the signal. {shares}; chance: {chance}",
     )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from markupsafe import Markup
+
 from gradaudit.instruments.mask_recovery import MaskRecoveryResult
 from gradaudit.instruments.mask_recovery.verdict import HIDDEN, VISIBLE
 from gradaudit.report.rendering import render
 from gradaudit.report.section import Finding, Section
-from gradaudit.report.sections._mask_recovery_figures import THRESHOLD, Point, mask_recovery_figures
+from gradaudit.report.sections._share_figures import Point, share_figures
 from gradaudit.report.strokes import Stroke, series_stroke
 from gradaudit.report.tables import Cell, Table, level_cell, number, percent
 
+THRESHOLD = Stroke("soft", (1, 2))
 WORDS = {"auroc": "AUROC", "bits": "Bits a feature", "share": "Share of entropy", "label": "Label's accuracy"}
 
 
@@ -27,7 +30,7 @@ def mask_recovery(results: Mapping[str, MaskRecoveryResult]) -> Section:
         ),
         overview=render(
             "mask_recovery_overview.html",
-            figures=mask_recovery_figures(points, (HIDDEN, VISIBLE)),
+            figures=_figures(points),
             key=[*_key(points), (THRESHOLD, f"{percent(HIDDEN)} and {percent(VISIBLE)}, where the verdict turns")],
         ),
         body=render(
@@ -37,6 +40,18 @@ def mask_recovery(results: Mapping[str, MaskRecoveryResult]) -> Section:
             hidden=percent(HIDDEN),
             visible=percent(VISIBLE),
         ),
+    )
+
+
+def _figures(points: list[Point]) -> dict[str, Markup]:
+    """Shares recovered, with the verdict's thresholds marked."""
+    shares = "; ".join(f"{point.row}, {point.owner}: {percent(round(point.value, 4))}" for point in points)
+    return share_figures(
+        points,
+        [(HIDDEN, THRESHOLD), (VISIBLE, THRESHOLD)],
+        name="mask-recovery",
+        xlabel="share of the mask recovered",
+        label=f"Share of the masks' entropy that is recovered. {shares}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Leakage's figure: the share of top-ranked features outside the signal, every attribution a row, every classifier a mark."""
+"""Shares with their intervals: a row each of what was asked, a mark for each of whom; for leakage and for mask recovery."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from markupsafe import Markup
 
 from gradaudit.report.inline_svg import figure_style, inline_svg
 from gradaudit.report.strokes import STAND_INS, Stroke
-from gradaudit.report.tables import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTHS = {"wide": 7.4, "narrow": 4.1}  # inches at 72 points, as they are shown
-CHANCE, HALF = Stroke("ink"), Stroke("soft", (1, 2))
+Rule = tuple[float, Stroke]
+"""A vertical line across the figure: where, and its look."""
 
 
 @dataclass(frozen=True)
@@ -30,31 +30,32 @@ class Point:
     low: float
     high: float
 
-    def words(self) -> str:
-        """The mark for those who can't see it."""
-        return f"{self.owner}, {self.row}: {percent(round(self.value, 4))}"
+
+def share_figures(points: Sequence[Point], rules: Sequence[Rule], *, name: str, xlabel: str, label: str) -> dict[str, Markup]:
+    """Shares with 95 % intervals, and vertical lines; for `wide` and for `narrow` screens.
+
+    Args:
+        points: the marks.
+        rules: the lines.
+        name: what the figure's identities in the page begin with.
+        xlabel: what the shares are.
+        label: the figure in words, for those who can't see it.
+    """
+    return {screen: _figure(points, rules, width, f"{name}-{screen}", xlabel, label) for screen, width in WIDTHS.items()}
 
 
-def leakage_figures(points: Sequence[Point], chances: Sequence[float]) -> dict[str, Markup]:
-    """Shares outside the signal with 95 % intervals, chance and half of it marked; for `wide` and for `narrow` screens."""
-    label = "Share of the top-ranked features outside the signal. " + "; ".join(point.words() for point in points)
-    label += "; chance: " + " and ".join(percent(round(chance, 4)) for chance in chances)
-    return {name: _figure(points, chances, width, f"leakage-{name}", label) for name, width in WIDTHS.items()}
-
-
-def _figure(points: Sequence[Point], chances: Sequence[float], width: float, name: str, label: str) -> Markup:
+def _figure(points: Sequence[Point], rules: Sequence[Rule], width: float, name: str, xlabel: str, label: str) -> Markup:
     from matplotlib.figure import Figure
 
     rows = list(dict.fromkeys(point.row for point in points))
     with figure_style():
         figure = Figure(figsize=(width, 0.8 + 0.62 * len(rows)), layout="constrained")
         axes = figure.subplots()
-        for chance in chances:
-            for place, stroke in ((chance, CHANCE), (chance / 2, HALF)):
-                axes.axvline(place, **(stroke.options() | {"linewidth": 1}))
+        for place, stroke in rules:
+            axes.axvline(place, **(stroke.options() | {"linewidth": 1}))
         for place, row in enumerate(rows):
             _draw_row(axes, place, [point for point in points if point.row == row])
-        axes.set(xlabel="share outside the signal", xlim=(-0.02, 1.02), ylim=(len(rows) - 0.4, -0.75))
+        axes.set(xlabel=xlabel, xlim=(-0.02, 1.02), ylim=(len(rows) - 0.4, -0.75))
         axes.set_yticks([])
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
