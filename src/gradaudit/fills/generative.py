@@ -41,7 +41,7 @@ def generative(
         denoiser: a `Denoiser`, or what `load_denoiser` takes, such as `"zoo:mnist"`.
         steps: noise levels, at least 2.
         jumps: how many times each step is done again, 0 or more.
-        seed: of the draws, which depend on the seed and the kept values alone.
+        seed: of the draws, which depend on the seed, the kept values and their places alone.
         device: where it will be called; the denoiser is moved there.
 
     Raises:
@@ -73,7 +73,7 @@ def conditional(
     kept: Tensor, mask: Tensor, denoiser: Denoiser, sigmas: tuple[float, ...], jumps: int, levels: Tensor, seed: int
 ) -> Tensor:
     """Images (n, C, H, W), not clamped, drawn given their kept values, down the noise levels, the last of which is 0."""
-    sources = generators(kept, seed)
+    sources = generators(kept.masked_fill(~mask, -1.0), seed)  # else images with few, black kept values would share their noise
     x = kept.where(mask, levels.to(kept).view(-1, 1, 1)) + sigmas[0] * normal(sources, kept)
     for sigma, following in pairwise(sigmas):
         for again in range(jumps if following > 0 else 0, -1, -1):

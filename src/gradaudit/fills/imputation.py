@@ -26,7 +26,7 @@ def imputation(train: ImageSet, *, noise: float = 0.01, seed: int = 0, device: t
     Args:
         train: whose mean stands in where nothing was kept.
         noise: its standard deviation, 0 or more, in pixel values of [0, 1]; the paper's code has 0.01.
-        seed: of the noise, which depends on the seed and the kept values alone.
+        seed: of the noise, which depends on the seed, the kept values and their places alone.
         device: where it will be called.
 
     Raises:
@@ -45,4 +45,6 @@ def _impute(kept: Tensor, mask: Tensor, *, levels: Tensor, noise: float, seed: i
     # A level plane solves the system of an empty one, which has no other solution to prefer.
     planes = torch.where(empty, levels.to(work).view(-1, 1, 1), work).flatten(0, 1)
     filled = interpolated(planes, mask.flatten(0, 1)).view_as(kept)
-    return filled + noise * normal(generators(kept, seed), kept).to(filled) if noise else filled
+    # Kept values alone, if few and black, are those of many images, which would share their noise.
+    sources = generators(kept.masked_fill(~mask, -1.0), seed)
+    return filled + noise * normal(sources, kept).to(filled) if noise else filled

@@ -27,7 +27,7 @@ SIDES: tuple[Side, Side] = ("top", "bottom")
 Content = Literal["image", "mask", "both", "whole"]
 
 VERSIONS = {"torch": torch.__version__, "gradaudit": version("gradaudit")}  # another version's outcomes are not used
-MEASURED = ["correct", "bits"]  # outcomes that lack one of them are not used either
+MEASURED = ["correct", "bits 2"]  # outcomes that lack one of them, or measured it otherwise, are not used either
 
 
 @dataclass(frozen=True)
