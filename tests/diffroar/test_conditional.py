@@ -161,3 +161,24 @@ def test_class_blind_rankings(planted, tmp_path, target):
         magnitude = classifier[1].weight.detach().abs().sum(0).view(1, 1, 8, 8)
         scores = tuple(magnitude.expand(part.images.shape) for part in sets)
         assert result.table.equals(ga.diffroar(classifier, *sets, {"ours": scores}, **options).table)
+
+
+class BlindToImagesWithMasks(torch.nn.Module):
+    """A linear network; where it sees more channels than an image has, as learners of both do, it learns nothing."""
+
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.many = shape[0] > 1
+        self.linear = torch.nn.Linear(int(np.prod(shape)), classes)
+
+    def forward(self, images):
+        return self.linear(images.flatten(1) * (0.0 if self.many else 1.0))
+
+
+def test_a_learner_of_both_that_fails_to_learn_counts_as_one_of_the_mask(tmp_path):
+    recipe = RECIPE.with_(network=f"{__name__}:BlindToImagesWithMasks")
+    result = run(corner, lambda part, seed: confessing(part, 0.6, seed), tmp_path, learner=recipe)
+    for side in ("top", "bottom"):
+        assert (result.table[f"both_{side}"] < 0.3).all()
+        np.testing.assert_allclose(result.table[f"bits_both_{side}"], result.table[f"bits_mask_{side}"], atol=0.01)
+    assert result.summary.iloc[0]["conditional_mean"] == pytest.approx(0, abs=0.01)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import special
 
 from gradaudit.instruments.diffroar.usable_information import (
+    bits_free_to_ignore,
     bits_of_nothing,
     calibrated_bits,
     label_prior,
@@ -116,3 +117,30 @@ def test_logits_beyond_the_classes_do_not_count():
 def test_bits_come_back_in_half_precision(values):
     back = unpacked_bits(packed_bits(np.array(values)))
     np.testing.assert_allclose(back, np.minimum(values, 65504), rtol=5e-4, atol=1e-7)
+
+
+def test_a_learner_of_more_that_failed_counts_as_one_that_ignores_it():
+    rng = np.random.default_rng(0)
+    without, failed = rng.uniform(0.4, 0.6, 200), rng.uniform(2.0, 4.0, 200)
+    np.testing.assert_array_equal(bits_free_to_ignore(failed, without, 0), without)
+    np.testing.assert_array_equal(bits_free_to_ignore(without, failed, 0), without)
+
+
+def test_what_is_ignored_in_one_half_is_chosen_by_the_other():
+    order = np.random.default_rng(7).permutation(100)
+    one, other = order[:50], order[50:]
+    bits, without = np.empty(100), np.ones(100)
+    bits[one], bits[other] = 0.5, 2.0  # better where it is judged by the other half, in which it is worse
+    chosen = bits_free_to_ignore(bits, without, 7)
+    np.testing.assert_array_equal(chosen[one], 1.0)
+    np.testing.assert_array_equal(chosen[other], 2.0)
+
+
+def test_two_learners_that_know_the_same_are_not_better_for_being_two():
+    """Both see the label through noise of their own; a mixture of them would know more than either."""
+    gains = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        bits, without = rng.gamma(2.0, 0.5, (2, 400))
+        gains.append((without - bits_free_to_ignore(bits, without, seed)).mean())
+    assert abs(np.mean(gains)) < 3 * np.std(gains) / np.sqrt(40) + 1e-3

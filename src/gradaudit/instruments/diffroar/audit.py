@@ -41,7 +41,13 @@ from gradaudit.instruments.diffroar.measures import ACCURACIES, COLUMNS, MEASURE
 from gradaudit.instruments.diffroar.rankings import Ranker, Ranking
 from gradaudit.instruments.diffroar.result import DiffROARResult, judge
 from gradaudit.instruments.diffroar.statistics import image_variance, summarise
-from gradaudit.instruments.diffroar.usable_information import bits_of_nothing, label_prior, unpacked_bits
+from gradaudit.instruments.diffroar.usable_information import (
+    bits_free_to_ignore,
+    bits_of_nothing,
+    label_prior,
+    packed_bits,
+    unpacked_bits,
+)
 from gradaudit.training.learners import check_recipe, check_seeds, is_whole
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import Store, as_store, unpacked
@@ -213,7 +219,7 @@ class Grid:
             from rich.console import Console
 
             Console(stderr=True).print(f"DiffROAR: {predict(jobs, **self._where())}")
-        outcomes = run_jobs(jobs, **self._where(), show_progress=self.show_progress)
+        outcomes = self._free_to_ignore(run_jobs(jobs, **self._where(), show_progress=self.show_progress))
         table, details = self._table(outcomes), self._details(outcomes)
         summary = summarise(table, len(self.sets["test"]), details)
         verdicts = judge(summary, tuple(self.attributions), tuple(self.controls), details)
@@ -277,6 +283,18 @@ class Grid:
             fillings = tuple(Filling(shown, split, texts, self.device) for split, texts in data)
         (train, _), (test, _) = data
         return Job(cell, train, test, description, fillings)
+
+    def _free_to_ignore(self, outcomes: dict[Any, dict[str, Any]]) -> dict[Any, dict[str, Any]]:
+        """The outcomes, but of a learner of image and mask the bits of one that may ignore the image."""
+        free = {}
+        for name, outcome in outcomes.items():
+            if name[-1] in ("both_top", "both_bottom"):
+                of_mask = outcomes[*name[:-1], name[-1].replace("both", "mask")]
+                bits, without = (unpacked_bits(one["image_bits"]) for one in (outcome, of_mask))
+                bits = bits_free_to_ignore(bits, without, name[2])
+                outcome = outcome | {"bits": float(bits.mean()), "image_bits": packed_bits(bits)}
+            free[name] = outcome
+        return free
 
     def _table(self, outcomes: Mapping[Any, Mapping[str, Any]]) -> pd.DataFrame:
         rows = []

@@ -48,13 +48,31 @@ def calibrated_bits(logits: np.ndarray, labels: np.ndarray, prior: np.ndarray, s
     """
     # The log-odds of the learner against the prior: the prediction is proportional to prior * exp(a * odds).
     odds = logits[:, : len(prior)].astype(np.float64) - np.log(prior)
-    order = np.random.default_rng(seed).permutation(len(labels))
-    half = len(labels) // 2
     bits = np.empty(len(labels))
-    for fitted, judged in ((order[:half], order[half:]), (order[half:], order[:half])):
+    for fitted, judged in _halves(len(labels), seed):
         exponent = _best_exponent(odds[fitted], labels[fitted], prior)
         bits[judged] = _bits(odds[judged], labels[judged], prior, exponent)
     return bits
+
+
+def bits_free_to_ignore(bits: np.ndarray, without: np.ndarray, seed: int) -> np.ndarray:
+    """Cross-entropies (N,) of a learner that sees more, or of one that sees less, whichever is better on the other half of images.
+
+    What sees the kept pixels beside the mask must be free to ignore them (optional ignorance; Xu et al., ICLR 2020, definition 1,
+    and for the conditional form Hewitt et al., EMNLP 2021, section 3), but a network of image and mask that fails to learn knows
+    less than one of the mask alone. One of the two is chosen, not a mixture: two learners that know the same are better together,
+    and that would count as information.
+
+    Args:
+        bits: of each test image, of the learner that sees more, (N,), N at least 2.
+        without: of the one that sees less.
+        seed: decides the halves, as in `calibrated_bits`.
+    """
+    chosen = np.empty(len(bits))
+    for compared, judged in _halves(len(bits), seed):
+        better = bits if bits[compared].mean() <= without[compared].mean() else without
+        chosen[judged] = better[judged]
+    return chosen
 
 
 def packed_bits(bits: np.ndarray) -> str:
@@ -66,6 +84,13 @@ def packed_bits(bits: np.ndarray) -> str:
 def unpacked_bits(text: str) -> np.ndarray:
     """The cross-entropies (N,), float64, from the text that `packed_bits` made."""
     return np.frombuffer(base64.b64decode(text), "<f2").astype(np.float64)
+
+
+def _halves(count: int, seed: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """The images to choose by and to judge, and the other way round."""
+    order = np.random.default_rng(seed).permutation(count)
+    one, other = order[: count // 2], order[count // 2 :]
+    return (one, other), (other, one)
 
 
 def _best_exponent(odds: np.ndarray, labels: np.ndarray, prior: np.ndarray) -> float:
