@@ -11,9 +11,9 @@ Run: `python benchmarks/adm_memory.py`. 10 to 30 minutes on 2 cores.
 from __future__ import annotations
 
 import math
-import multiprocessing
 import resource
 import time
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from _processes import alone
+from _record import Row, benchmark_parser, recording
 from gradaudit.diffusion.adapters import variance_preserving
 from gradaudit.diffusion.adapters._unet import UNet
 from gradaudit.diffusion.adm.architecture import Architecture
@@ -47,48 +49,44 @@ ADM = Architecture(
     out_channels=6,
     classes=0,
 )
+SMALL: dict[str, Any] = {"model_channels": 32, "first_channels": 32, "channels": (32, 32, 64, 64, 128, 128)}  # of a trial
 
 
 def main() -> None:
+    arguments = benchmark_parser(__doc__).parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads", flush=True)
     print("| step | peak GiB | s | images differ by |\n|---|---|---|---|", flush=True)
     images = []
-    for name, way in (("exact", exact), ("exact, activations kept", kept), ("straightforward", straightforward)):
-        found = in_process(way)
-        images.append(found["image"])
-        apart = float(np.abs(images[0] - found["image"]).max())
-        print(f"| {name} | {found['gib']:.2f} | {found['seconds']:.0f} | {apart:.1e} |", flush=True)
+    with recording(__file__, __doc__, arguments) as rows:
+        for name, way in (("exact", exact), ("exact, activations kept", kept), ("straightforward", straightforward)):
+            found = alone(measured, way, arguments.short)
+            images.append(found["image"])
+            apart = float(np.abs(images[0] - found["image"]).max())
+            print(f"| {name} | {found['gib']:.2f} | {found['seconds']:.0f} | {apart:.1e} |", flush=True)
+            rows.append(Row(f"{name}: peak", found["gib"], "GiB", at_most=ALLOWED if name == "exact" else None))
+            rows.append(Row(f"{name}: a step", found["seconds"], "s"))
+        rows.append(Row("images of exact and straightforward differ by", apart, at_most=EQUAL))
     print(f"\nallowed of exact: {ALLOWED} GiB; images that differ by at most {EQUAL}")
 
 
-def in_process(way: Any) -> dict[str, Any]:
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=measured, args=(way, sender))
-    process.start()
-    sender.close()  # so that a child which dies is noticed
-    found: dict[str, Any] = receiver.recv()
-    process.join()
-    return found
-
-
-def measured(way: Any, sender: Any) -> None:
-    problem = photograph()
+def measured(way: Any, short: bool) -> dict[str, Any]:
+    problem = photograph(short)
     start = time.perf_counter()
     found = way(problem)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    sender.send({"gib": peak, "seconds": seconds, "image": found.numpy()})
+    return {"gib": peak, "seconds": seconds, "image": found.numpy()}
 
 
-def photograph() -> Problem:
+def photograph(short: bool) -> Problem:
     from diffusers import UNet2DModel
 
     torch.manual_seed(0)
-    network = UNet2DModel.from_config(ADM.unet_config(64)).eval().requires_grad_(False)  # type: ignore[no-untyped-call]
-    denoiser = variance_preserving(UNet(network), "linear", shape=(3, SIDE, SIDE))
+    architecture, side = (replace(ADM, **SMALL), SIDE // 4) if short else (ADM, SIDE)
+    network = UNet2DModel.from_config(architecture.unet_config(64)).eval().requires_grad_(False)  # type: ignore[no-untyped-call]
+    denoiser = variance_preserving(UNet(network), "linear", shape=(3, side, side))
     classifiers = [resnet50().eval().requires_grad_(False) for _ in range(2)]
-    image = F.interpolate(torch.rand(1, 3, 16, 16), (SIDE, SIDE), mode="bicubic").clamp(0, 1)
+    image = F.interpolate(torch.rand(1, 3, 16, 16), (side, side), mode="bicubic").clamp(0, 1)
     return Problem(classifiers[0], image, torch.tensor([3]), (5,), denoiser, classifiers[1])
 
 

@@ -15,7 +15,6 @@ Run: `OMP_NUM_THREADS=1 python benchmarks/alignment.py`. About a minute on one t
 
 from __future__ import annotations
 
-import argparse
 import copy
 import itertools
 import time
@@ -29,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import gradaudit as ga
+from _record import Row, benchmark_parser, recording
 from gradaudit.batching import placed
 from gradaudit.diffusion import Denoiser
 from gradaudit.diffusion.networks.unet import unet
@@ -50,12 +50,14 @@ TABLES: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--alone", type=int, default=40, help="images that are timed one by one")
     parser.add_argument("--widths", type=int, nargs="+", default=(16, 32), help="channels of the U-Net's levels")
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
+    if arguments.short:
+        arguments.images, arguments.alone = 60, 4
     torch.set_num_threads(1)
     torch.manual_seed(0)
     device = torch.device(arguments.device)
@@ -69,8 +71,9 @@ def main() -> None:
     weights = sum(weight.numel() for weight in denoiser.parameters())
     print(f"{len(images)} images, a U-Net of {weights:,} weights, torch {torch.__version__}, {device}, one thread")
     print(f"{'':20}{'image by image':>16}{'gradaudit':>12}{'ratio':>8}{'largest difference':>20}")
-    for name, table in TABLES.items():
-        report(name, table, classifier, denoiser, images, arguments.alone, device)
+    with recording(__file__, __doc__, arguments) as rows:
+        for name, table in TABLES.items():
+            rows += report(name, table, classifier, denoiser, images, arguments.alone, device)
 
 
 def report(
@@ -81,7 +84,7 @@ def report(
     images: ga.ImageSet,
     alone: int,
     device: torch.device,
-) -> None:
+) -> list[Row]:
     options = options_of(table, classifier, device)
     alignment(classifier, images[:64], denoiser, **options)  # warms up
     ours, _ = timed(device, lambda: alignment(classifier, images, denoiser, **options))
@@ -92,6 +95,11 @@ def report(
     far = difference(table, classifier, denoiser, chosen, device)
     verdict = "" if theirs / ours >= NEEDED.get(name, 0) and far <= EQUAL else "  NOT MET"
     print(f"{name:20}{theirs:>14.1f} s{ours:>10.2f} s{theirs / ours:>8.1f}{far:>20.1e}{verdict}")
+    needed, allowed = NEEDED.get(name), EQUAL if name in NEEDED else None
+    return [
+        Row(f"{name}, {len(images):,} images", ours, "s", "image by image", theirs / ours, at_least=needed),
+        Row(f"{name}: largest difference", far, at_most=allowed),
+    ]
 
 
 def options_of(table: dict[str, Any], classifier: nn.Module, device: torch.device) -> dict[str, Any]:

@@ -9,15 +9,13 @@ Run: `python benchmarks/blocks.py`. About a minute on one core. Linux only.
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from _processes import alone, peak, reset_peak
+from _record import Row, benchmark_parser, recording
 
 SECONDS, RATIO = 10.0, 1.2
 GREY, COLOUR = (1, 28, 28), (3, 32, 32)
@@ -37,25 +35,22 @@ CASES: tuple[tuple[tuple[int, int, int], dict[str, Any]], ...] = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--images", type=int, default=60_000)
-    parser.add_argument("--case", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.case:
-        print(json.dumps(measure(arguments.images, *json.loads(arguments.case))))
-        return
-    print(f"{arguments.images:,} images; allowed: {SECONDS:g} s, {RATIO} times the result\n")
+    count = 3000 if arguments.short else arguments.images
+    print(f"{count:,} images; allowed: {SECONDS:g} s, {RATIO} times the result\n")
     print("| images | options | result, MB | seconds | of the processor | peak / result |")
     print("|---|---|---|---|---|---|")
-    for shape, options in CASES:
-        command = [sys.executable, __file__, "--images", str(arguments.images), "--case", json.dumps([shape, options])]
-        size, seconds, busy, ratio = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        named = ", ".join(f"{key}={value}" for key, value in options.items()) or "as they are by default"
-        late = " (too much)" if seconds > SECONDS or ratio > RATIO else ""
-        print(
-            f"| {'x'.join(map(str, shape))} | {named} | {size / 1e6:.0f} | {seconds:.1f} | {busy:.1f} | {ratio:.2f}{late} |",
-            flush=True,
-        )
+    with recording(__file__, __doc__, arguments) as rows:
+        for shape, options in CASES[:: 8 if arguments.short else 1]:
+            size, seconds, busy, ratio = alone(measure, count, shape, options)
+            named = ", ".join(f"{key}={value}" for key, value in options.items()) or "as they are by default"
+            side = "x".join(map(str, shape))
+            late = " (too much)" if seconds > SECONDS or ratio > RATIO else ""
+            print(f"| {side} | {named} | {size / 1e6:.0f} | {seconds:.1f} | {busy:.1f} | {ratio:.2f}{late} |", flush=True)
+            rows.append(Row(f"{side}, {named}: time", seconds, "s", at_most=SECONDS))
+            rows.append(Row(f"{side}, {named}: memory", ratio * size / 1e6, "MB", "the result", ratio, at_most=RATIO))
 
 
 def measure(count: int, shape: tuple[int, int, int], options: dict[str, Any]) -> tuple[int, float, float, float]:
@@ -71,18 +66,7 @@ def measure(count: int, shape: tuple[int, int, int], options: dict[str, Any]) ->
     result = blocks(images, **options)
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     size = result.images.nbytes + result.labels.nbytes + result.signal_mask.nelement()
-    return size, seconds, busy, (status("VmHWM") - before) / size
-
-
-def reset_peak() -> int:
-    """The resident size in bytes, from which the peak is counted anew."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return status("VmRSS")
-
-
-def status(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+    return size, seconds, busy, (peak() - before) / size
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 The claim of Shah, Jain and Netrapalli (NeurIPS 2021), on a CPU: ResNet-20 (standard) and ResNet-4B (robust), which others trained;
 12,000 training and 3,000 test images; a small convnet retrained on the 2 to 80 % of pixels ranked highest and lowest by the label's
 gradient, the rest filled with the mean; three seeds; learners of the masks alone, and, with `--conditional`, of mask and pixels. At
-each level the difference robust - standard, paired by seed.
+each level the difference robust - standard, paired by seed. `--learner learners/fast-convnet --seeds 8 --no-masks` takes the raw
+measure alone, with more seeds.
 
 Run: `python benchmarks/cifar10_diffroar.py --data-dir DATA --weights-dir WEIGHTS`. About half an hour on 2 cores; a stopped run
 continues.
@@ -37,6 +38,8 @@ def main() -> None:
     parser.add_argument("--train-images", type=int, default=12000)
     parser.add_argument("--test-images", type=int, default=3000)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--learner", help="the name of a recipe, instead of the small convnet")
+    parser.add_argument("--no-masks", action="store_true", help="without learners of the masks alone")
     parser.add_argument("--conditional", action="store_true", help="also learners of mask and pixels: half as many networks again")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--store", type=Path, help="where finished work is kept")
@@ -50,12 +53,13 @@ def main() -> None:
             classifier,
             train,
             test,
-            learner=CONVNET,
+            learner=arguments.learner or CONVNET,
             levels=LEVELS,
             seeds=arguments.seeds,
             controls=(),
             features="pixels",
             fill="mean",
+            mask_only=not arguments.no_masks,
             conditional=arguments.conditional,
             store=arguments.store,
             workers=arguments.workers,
@@ -115,6 +119,8 @@ def as_markdown(table: pd.DataFrame) -> str:
     rows = table[table["measure"] == RAW.column]
     for name in ("standard", "robust"):
         for side in ("top", "bottom", "mask_top", "mask_bottom"):
+            if rows[f"{name}_{side}"].isna().any():
+                continue
             lines.append(f"{name}, {side}: " + ", ".join(f"{value:.3f}" for value in rows[f"{name}_{side}"]))
     return "\n".join(lines)
 

@@ -8,8 +8,6 @@ Run: `python benchmarks/exact_score.py`. About 5 minutes on 1 core.
 
 from __future__ import annotations
 
-import argparse
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import torch
 from matplotlib.figure import Figure
 
 import gradaudit as ga
+from _record import Row, benchmark_parser, recording
 from gradaudit.devices import one_thread
 from gradaudit.files import whole_file, write_text
 from gradaudit.results import versions
@@ -27,32 +26,50 @@ SIGMAS = (0.1, 0.25, 0.5)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pictures", type=Path, help="a folder for the figure as PNG")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "exact_score")
     arguments = parser.parse_args()
-    start = time.perf_counter()
-    mixture = ga.gaussian_mixture(classes=3, shape=(1, 8, 8), intrinsic_dim=6, seed=arguments.seed)
-    train = mixture.sample(arguments.images, seed=arguments.seed)
-    rows: list[dict[str, Any]] = []
-    for epochs in EPOCHS:
-        recipe = ga.DenoiserRecipe(
-            network="unet(widths=[32, 32], layers=1, patch=1)", epochs=epochs, batch_size=64, seed=arguments.seed
-        )
-        with one_thread():
-            denoiser = ga.train_denoiser(recipe, train, device="cpu")
-            rows += [{"epochs": epochs, **row} for row in errors(denoiser, mixture, arguments.seed + 1)]
-        print(pd.DataFrame(rows[-2 * len(SIGMAS) :]).round(3).to_string(index=False, header=epochs == EPOCHS[0]), flush=True)
-    table = pd.DataFrame(rows)
-    write_text(arguments.out / "exact_score.csv", table.to_csv(index=False))
+    with recording(__file__, __doc__, arguments) as rows:
+        images, epochs = (400, EPOCHS[:2]) if arguments.short else (arguments.images, EPOCHS)
+        table = trained(images, epochs, arguments.seed)
+        rows += as_rows(table)
+    if not arguments.short:
+        write_text(arguments.out / "exact_score.csv", table.to_csv(index=False))
     figure = drawn(table)
-    for folder, suffix in ((arguments.out, "svg"), (arguments.pictures, "png")):
+    for folder, suffix in ((None if arguments.short else arguments.out, "svg"), (arguments.pictures, "png")):
         if folder:
             with whole_file(folder / f"exact_score.{suffix}") as file:
                 figure.savefig(file, format=suffix, dpi=90)
-    print(f"{arguments.out}; {time.perf_counter() - start:.0f} s, {versions()}")
+    print(f"{arguments.out}; {versions()}")
+
+
+def trained(images: int, all_epochs: tuple[int, ...], seed: int) -> pd.DataFrame:
+    """The errors of denoisers trained for so many epochs each."""
+    mixture = ga.gaussian_mixture(classes=3, shape=(1, 8, 8), intrinsic_dim=6, seed=seed)
+    train = mixture.sample(images, seed=seed)
+    rows: list[dict[str, Any]] = []
+    for epochs in all_epochs:
+        recipe = ga.DenoiserRecipe(network="unet(widths=[32, 32], layers=1, patch=1)", epochs=epochs, batch_size=64, seed=seed)
+        with one_thread():
+            denoiser = ga.train_denoiser(recipe, train, device="cpu")
+            rows += [{"epochs": epochs, **row} for row in errors(denoiser, mixture, seed + 1)]
+        head = epochs == all_epochs[0]
+        print(pd.DataFrame(rows[-2 * len(SIGMAS) :]).round(3).to_string(index=False, header=head), flush=True)
+    return pd.DataFrame(rows)
+
+
+def as_rows(table: pd.DataFrame) -> list[Row]:
+    """The error after the longest training, and how it compares with the shortest; it approaches 0 where that is below 1."""
+    first, last = (table[table["epochs"] == epochs] for epochs in (table["epochs"].min(), table["epochs"].max()))
+    rows = []
+    for before, after in zip(first.to_dict("records"), last.to_dict("records"), strict=True):
+        what = f"sigma {after['sigma']:g}, given {after['given']}: relative error after {after['epochs']} epochs"
+        against, ratio = f"{before['epochs']} epoch", after["relative_error"] / before["relative_error"]
+        rows.append(Row(what, after["relative_error"], "", against, ratio, at_most=1.0))
+    return rows
 
 
 def errors(denoiser: ga.Denoiser, mixture: ga.GaussianMixture, seed: int) -> list[dict[str, Any]]:

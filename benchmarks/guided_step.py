@@ -10,10 +10,8 @@ Run: `OMP_NUM_THREADS=1 python benchmarks/guided_step.py`. About 2 minutes on on
 
 from __future__ import annotations
 
-import argparse
 import math
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -22,6 +20,8 @@ import torch
 from torch import Tensor
 
 import gradaudit as ga
+from _record import Row, benchmark_parser, recording
+from _timing import compared, in_turn
 from gradaudit.instruments.counterfactual.guidance import Process, guided_diffusion
 from gradaudit.instruments.counterfactual.guidance.adaptive import AdaptivePull
 from gradaudit.instruments.counterfactual.guidance.process import Level
@@ -37,45 +37,49 @@ PLAIN, EXACT = "straightforward", "exact"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    problem = digits()
+    problem = digits(arguments.device)
     process = Process(problem.denoiser)  # type: ignore[arg-type]
     levels = process.levels(200, 0.5)[40 : 41 + STEPS]
     print(f"{IMAGES} digits of 28 x 28, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    for views in (1, 16):
-        compare(problem, process, levels, views, arguments.rounds)
+    with recording(__file__, __doc__, arguments) as rows:
+        for views in (1, 16):
+            rows += compare(problem, process, levels, views, 1 if arguments.short else arguments.rounds)
 
 
-def digits() -> Problem:
+def digits(device: str) -> Problem:
     _, test = ga.load_images("mnist5k")
     images = test[:IMAGES]
-    networks = [ga.load_classifier(f"zoo:mnist/{name}").eval().requires_grad_(False) for name in ("standard", "robust")]
-    denoiser = ga.load_denoiser("zoo:mnist").requires_grad_(False)
+    names = ("standard", "robust")
+    networks = [ga.load_classifier(f"zoo:mnist/{name}", device=device).eval().requires_grad_(False) for name in names]
+    denoiser = ga.load_denoiser("zoo:mnist").requires_grad_(False).to(device)
     keys = tuple(image_keys(images.floats(), 0))
-    return Problem(networks[0], images.floats(), (images.labels + 1) % 10, keys, denoiser, networks[1])
+    targets = (images.labels.to(device) + 1) % 10
+    return Problem(networks[0], images.floats(device=device), targets, keys, denoiser, networks[1])
 
 
-def compare(problem: Problem, process: Process, levels: list[Level], views: int, rounds: int) -> None:
-    ways: dict[str, Callable[[], Tensor]] = {PLAIN: partial(straightforward, problem, process, levels, views)}
+def compare(problem: Problem, process: Process, levels: list[Level], views: int, rounds: int) -> list[Row]:
+    ways: dict[str, Callable[[int], Tensor]] = {PLAIN: lambda _: straightforward(problem, process, levels, views)}
     ways |= {name: partial(ours, problem, process, levels, views, name) for name in (EXACT, "combined", "none")}
-    images = {name: way() for name, way in ways.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            seconds[name].append((time.perf_counter() - start) / STEPS)
-    print(f"| {views} view{'s' if views > 1 else ''} | s a step | faster | images differ by |\n|---|---|---|---|")
+    images = {name: way(0) for name, way in ways.items()}
+    seconds, _ = in_turn(ways, rounds)
+    rows, seen = [], f"{views} view{'s' if views > 1 else ''}"
+    print(f"| {seen} | s a step | faster | images differ by |\n|---|---|---|---|")
     for name, spent in seconds.items():
-        faster = statistics.median(plain / one for plain, one in zip(seconds[PLAIN], spent, strict=True))
+        a_step, found = statistics.median(spent) / STEPS, compared(seconds[PLAIN], spent)
         apart = float((images[name] - images[PLAIN]).abs().max())
-        print(f"| {name} | {statistics.median(spent):.3f} | {faster:.2f} | {apart:.1e} |")
+        print(f"| {name} | {a_step:.3f} | {found['ratio']:.2f} | {apart:.1e} |")
+        against = {} if name == PLAIN else {"against": PLAIN, **found, "at_least": NEEDED if name == EXACT else None}
+        rows.append(Row(f"{seen}: {name}", a_step, "s a step", **against))
     print(f"\nneeded of exact: {NEEDED} times faster, images that differ by at most {EQUAL}\n", flush=True)
+    apart = float((images[EXACT] - images[PLAIN]).abs().max())
+    return [*rows, Row(f"{seen}: images of {EXACT} and {PLAIN} differ by", apart, at_most=EQUAL)]
 
 
-def ours(problem: Problem, process: Process, levels: list[Level], views: int, guidance: str) -> Tensor:
+def ours(problem: Problem, process: Process, levels: list[Level], views: int, guidance: str, _: int = 0) -> Tensor:
     pull = AdaptivePull(problem, CLASS, DISTANCE, cone=CONE, views=views, guidance=guidance)
     sampler = bound_sampler("ddpm", "fixed_small")
     return guided_diffusion(problem, process=process, levels=levels, pull=pull, sampler=sampler).images

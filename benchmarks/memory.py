@@ -6,7 +6,6 @@ Run: `python benchmarks/memory.py --data cifar10 --data-dir DATA`. About 2 minut
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 import tempfile
@@ -18,25 +17,31 @@ import psutil
 import torch
 
 import gradaudit as ga
+from _record import Row, benchmark_parser, recording
 
+ALLOWED = 1.5
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--data", default="cifar10")
     parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"))
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
-    base, _ = peak(arguments, levels=2, images=600)
-    print(f"600 images, 2 levels: peak {base / 1e6:.0f} MB; the interpreters and libraries of {arguments.workers} workers")
-    for levels in (2, 8):
-        found, size = peak(arguments, levels=levels, images=None)
-        ratio = (found - base) / size
-        print(
-            f"all images, {levels} levels: peak {found / 1e6:.0f} MB, {(found - base) / 1e6:.0f} MB for data;"
-            f" images and ranking are {size / 1e6:.0f} MB: ratio {ratio:.2f} (allowed: 1.5)"
-        )
+    few, many = (200, 2000) if arguments.short else (600, None)
+    with recording(__file__, __doc__, arguments) as rows:
+        base, _ = peak(arguments, levels=2, images=few)
+        print(f"{few} images, 2 levels: peak {base / 1e6:.0f} MB; the interpreters and libraries of {arguments.workers} workers")
+        for levels in (2, 8):
+            found, size = peak(arguments, levels=levels, images=many)
+            ratio = (found - base) / size
+            print(
+                f"{many or 'all'} images, {levels} levels: peak {found / 1e6:.0f} MB, {(found - base) / 1e6:.0f} MB for data;"
+                f" images and ranking are {size / 1e6:.0f} MB: ratio {ratio:.2f} (allowed: {ALLOWED})"
+            )
+            what = f"{arguments.data}, {levels} levels: memory for data"
+            rows.append(Row(what, (found - base) / 1e6, "MB", "images and ranking", ratio, at_most=ALLOWED))
 
 
 def peak(arguments: Any, levels: int, images: int | None) -> tuple[int, int]:
@@ -45,6 +50,7 @@ def peak(arguments: Any, levels: int, images: int | None) -> tuple[int, int]:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=run_grid, args=(vars(arguments), levels, images, sender))
     process.start()
+    sender.close()  # so that a child which dies is noticed
     highest, done = 0, threading.Event()
 
     def watch() -> None:

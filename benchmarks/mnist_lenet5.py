@@ -7,14 +7,13 @@ About 10 minutes on 2 cores; a stopped run continues.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import time
 from pathlib import Path
 
 import gradaudit as ga
+from _record import Row, benchmark_parser, recording
 
+ALLOWED = 0.03
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4)
 # Accuracies of an independent implementation, 2 seeds (mask-only: 1 seed), of the same protocol.
 BEFORE = {
@@ -31,7 +30,7 @@ FILES = {"standard": "mnist_lenet5_clntrained.pt", "adversarial": "mnist_lenet5_
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/")
     parser.add_argument("--weights-dir", default=os.environ.get("GRADAUDIT_WEIGHTS"), help=f"holds {', '.join(FILES.values())}")
     parser.add_argument("--seeds", type=int, default=5)
@@ -39,21 +38,24 @@ def main() -> None:
     arguments = parser.parse_args()
     train, test = ga.load_images("mnist", folder=arguments.data_dir)
     train = train.sample(20_000, seed=0)
+    if arguments.short:
+        train, test, arguments.seeds = train.sample(1000), test.sample(500), 1
     recipe = ga.Recipe(network="mlp", epochs=4, learning_rate=0.05)
-    start = time.perf_counter()
     worst = 0.0
-    for target in ("label", "predicted"):
-        for name, file in FILES.items():
-            classifier = ga.load_classifier("lenet5", Path(arguments.weights_dir) / file)
-            levels = LEVELS if target == "label" else (0.1,)
-            options = {"learner": recipe, "levels": levels, "seeds": arguments.seeds, "target": target, "show_progress": True}
-            result = ga.diffroar(classifier, train, test, controls=("random", "blurred_random", "edges"), **options)
-            result.save(arguments.out / f"{name}_{target}")
-            print(f"\n{name} LeNet-5, gradient of the {target}'s logit: {result.verdict}")
-            print(result.summary.round(3).to_string(index=False))
-            worst = max(worst, compare(result, name, target))
-    print(f"\nlargest distance from the accuracies measured before, at 5, 10 and 20 %: {worst:.3f} (allowed: 0.03)")
-    print(f"{time.perf_counter() - start:.0f} s; versions: {json.dumps(result.versions)}")
+    with recording(__file__, __doc__, arguments) as rows:
+        for target in ("label", "predicted"):
+            for name, file in FILES.items():
+                classifier = ga.load_classifier("lenet5", Path(arguments.weights_dir) / file)
+                levels = LEVELS if target == "label" else (0.1,)
+                options = {"learner": recipe, "levels": levels, "seeds": arguments.seeds, "target": target, "show_progress": True}
+                result = ga.diffroar(classifier, train, test, controls=("random", "blurred_random", "edges"), **options)
+                if not arguments.short:
+                    result.save(arguments.out / f"{name}_{target}")
+                print(f"\n{name} LeNet-5, gradient of the {target}'s logit: {result.verdict}")
+                print(result.summary.round(3).to_string(index=False))
+                worst = max(worst, compare(result, name, target))
+        rows.append(Row("largest distance from the accuracies measured before, at 5, 10 and 20 %", worst, at_most=ALLOWED))
+    print(f"\nlargest distance from the accuracies measured before, at 5, 10 and 20 %: {worst:.3f} (allowed: {ALLOWED})")
 
 
 def compare(result: ga.DiffROARResult, name: str, target: str) -> float:

@@ -8,7 +8,6 @@ Run: `OMP_NUM_THREADS=1 python benchmarks/objectives.py`. About 3 minutes.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -18,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import gradaudit as ga
+from _record import Row, benchmark_parser, recording
+from _timing import compared
 from gradaudit.training import OBJECTIVES
 from gradaudit.training.fitting import memory_format
 
@@ -29,19 +30,20 @@ Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--batch-size", type=int, default=128)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(f"batches of {arguments.batch_size}, {STEPS} PGD steps, torch {torch.__version__}, one thread")
-    for network, shape in NETWORKS.items():
-        torch.manual_seed(0)
-        images = torch.rand(arguments.batch_size, *shape)
-        labels = torch.randint(10, (arguments.batch_size,))
-        classifier = ga.Recipe(network=network).build(shape, 10)
-        classifier = classifier.to(memory_format=memory_format(classifier))
-        report(network, timed(classifier, images, labels, arguments.rounds))
+    with recording(__file__, __doc__, arguments) as rows:
+        for network, shape in NETWORKS.items():
+            torch.manual_seed(0)
+            images = torch.rand(arguments.batch_size, *shape)
+            labels = torch.randint(10, (arguments.batch_size,))
+            classifier = ga.Recipe(network=network).build(shape, 10)
+            classifier = classifier.to(memory_format=memory_format(classifier))
+            rows += report(network, timed(classifier, images, labels, 1 if arguments.short else arguments.rounds))
 
 
 def objectives() -> dict[str, Objective]:
@@ -73,17 +75,21 @@ def timed(classifier: nn.Module, images: Tensor, labels: Tensor, rounds: int) ->
     return seconds
 
 
-def report(network: str, seconds: dict[str, list[float]]) -> None:
-    def ratio(name: str, times: int) -> float:
-        return statistics.median(a / (times * b) for a, b in zip(seconds[name], seconds["standard"], strict=True))
-
+def report(network: str, seconds: dict[str, list[float]]) -> list[Row]:
+    rows = []
     print(f"\n{network}: a standard step takes {1000 * statistics.median(seconds['standard']):.2f} ms")
     for name, plain in (("adversarial l2", "plain l2"), ("adversarial linf", "plain linf"), ("gradient penalty", "plain penalty")):
         times = 1 if name == "gradient penalty" else STEPS + 1
         unit = "standard steps" if times == 1 else f"times {times} standard steps"
+        own, straightforward = (compared(seconds[one], seconds["standard"], times) for one in (name, plain))
         print(
-            f"  {name:17s} {ratio(name, times):5.2f} {unit} (allowed: {NEEDED[name]}); straightforward: {ratio(plain, times):5.2f}"
+            f"  {name:17s} {own['ratio']:5.2f} {unit} (allowed: {NEEDED[name]}); straightforward: {straightforward['ratio']:5.2f}"
         )
+        against = "a standard step" if times == 1 else f"{times} standard steps"
+        for what, found, allowed in ((name, own, NEEDED[name]), (f"{name}, straightforward", straightforward, None)):
+            milliseconds = 1000 * statistics.median(seconds[name if found is own else plain])
+            rows.append(Row(f"{network}: {what}", milliseconds, "ms", against, **found, at_most=allowed))
+    return rows
 
 
 def plain_l2(classifier: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -5,18 +5,16 @@ accuracy, accuracy under PGD (L2, 20 steps), alignment with a denoiser's score, 
 data manifold and off it. Prints regimes, peaks, Spearman's correlation of relative off-manifold robustness and alignment, and how
 far the regimes depend on the length of the noise. The classifiers are those of `benchmarks/sweeps.py`: with its store, none is
 trained again.
-Run: `python benchmarks/regimes.py --data-dir DATA --denoiser zoo:mnist --tangents AUTOENCODER`; `--family noise --train-images 500
---test-images 40 --epochs 1` for a look.
+Run: `python benchmarks/regimes.py --data-dir DATA --denoiser zoo:mnist [--tangents AUTOENCODER]`. Some
+minutes on 2 cores after `sweeps.py`; `--family noise --train-images 500 --test-images 40 --epochs 1` for a look.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
 from pathlib import Path
 
-import gradaudit as ga
+from _sweeps import digits, sweep_parser
 from gradaudit.cli.sweep import print_sweep
 from gradaudit.diffusion.autoencoder import load_autoencoder, train_autoencoder
 from gradaudit.diffusion.load import load_denoiser
@@ -29,23 +27,13 @@ SIGMAS = (0.25, 0.5)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/")
+    parser = sweep_parser(__doc__, "regimes")
     parser.add_argument("--denoiser", default="zoo:mnist")
     parser.add_argument("--tangents", type=Path, help="an autoencoder's file; one is trained unless given")
     parser.add_argument("--score", default="auto", help="conditional, unconditional or bayes")
     parser.add_argument("--family", action="append", choices=[*STRENGTHS], help="all unless given; may be repeated")
-    parser.add_argument("--train-images", type=int)
-    parser.add_argument("--test-images", type=int, default=1000)
-    parser.add_argument("--epochs", type=int, default=BASE.epochs)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--store", help="folder for finished work; the user's own unless given")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "regimes")
     arguments = parser.parse_args()
-    train, test = ga.load_images("mnist", folder=arguments.data_dir)
-    train = train.sample(arguments.train_images) if arguments.train_images else train
-    test = test.sample(arguments.test_images)
+    train, test = digits(arguments)
     given = arguments.tangents
     start = time.perf_counter()
     result = sweep(

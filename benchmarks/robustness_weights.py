@@ -7,8 +7,8 @@ The figures from before are of the first 500 images in the order of the original
 that order, and two samples of 500 differ by up to 5 points from sampling alone. So PGD runs on 3,000 images there, unless the
 order is said to be the original one.
 
-Run: `python benchmarks/robustness_weights.py --data-dir DATA --weights-dir WEIGHTS`. A stopped run continues. Without AutoAttack
-(`--no-autoattack`) it is a matter of minutes on 2 cores; AutoAttack takes hours there, less with `--device cuda`.
+Run: `python benchmarks/robustness_weights.py --data-dir DATA --weights-dir WEIGHTS`. Some hours on 2 cores, and minutes without
+AutoAttack (`--no-autoattack`) or on a GPU; a stopped run continues.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Accuracy and robustness along sweeps over the strength of four families of training on MNIST, as one figure.
+"""Question: how do accuracy and robustness change with the strength of four families of training on MNIST?
 
 Gradient penalty, noise stability, Gaussian noise and adversarial training, nine strengths each, beside no regularisation: clean
 accuracy, accuracy under PGD (L2, 20 steps), and the share of Gaussian neighbours that keep the class, against the strength. Every
@@ -9,10 +9,7 @@ Run: `python benchmarks/sweeps.py --data-dir DATA`. About 25 minutes on 2 cores;
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -20,6 +17,7 @@ from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 
 import gradaudit as ga
+from _sweeps import digits, sweep_parser
 from gradaudit.devices import one_thread
 from gradaudit.files import whole_file, write_text
 from gradaudit.regimes import BASE, STRENGTHS, read_families
@@ -36,19 +34,8 @@ FAMILIES = read_families([*STRENGTHS])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/")
-    parser.add_argument("--train-images", type=int)
-    parser.add_argument("--test-images", type=int, default=1000)
-    parser.add_argument("--epochs", type=int, default=BASE.epochs)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--store", help="folder for finished work; the user's own unless given")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "sweeps")
-    arguments = parser.parse_args()
-    train, test = ga.load_images("mnist", folder=arguments.data_dir)
-    train = train.sample(arguments.train_images) if arguments.train_images else train
-    test = test.sample(arguments.test_images)
+    arguments = sweep_parser(__doc__, "sweeps").parse_args()
+    train, test = digits(arguments)
     store = ga.Store(arguments.store)
     base = BASE.with_(epochs=arguments.epochs, seed=arguments.seed)
     jobs = [("none", 0.0, base)] + [(one.name, value, one.recipe(base, value)) for one in FAMILIES for value in one.strengths]

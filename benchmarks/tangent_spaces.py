@@ -9,14 +9,14 @@ Run: `OMP_NUM_THREADS=1 python benchmarks/tangent_spaces.py`. About 2 minutes on
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from _record import Row, benchmark_parser, recording
+from _timing import compared, in_turn
 from gradaudit.diffusion.autoencoder import Autoencoder
 from gradaudit.diffusion.tangents import tangent_spaces
 
@@ -28,7 +28,7 @@ BESIDE = 4
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--images", type=int, default=16, help="images at once, where several are")
     parser.add_argument("--device", default="cpu")
@@ -37,30 +37,24 @@ def main() -> None:
     autoencoder = Autoencoder(SHAPE, latent=LATENT).eval().requires_grad_(False).to(arguments.device)
     images = torch.rand(arguments.images, *SHAPE, device=arguments.device)
     first, several = images[:1], images[:BESIDE]
-    ways: dict[str, Callable[[], Tensor]] = {
-        OURS: lambda: tangent_spaces(images, autoencoder, device=arguments.device),
-        REFERENCE: lambda: backward_by_coordinate(autoencoder, first),
-        f"the same, {BESIDE} images at once": lambda: backward_by_coordinate(autoencoder, several),
-        "backward, 64 coordinates at once": lambda: backward_vmapped(autoencoder, several),
+    claimed: dict[str, Callable[[int], Tensor]] = {
+        OURS: lambda _: tangent_spaces(images, autoencoder, device=arguments.device),
+        REFERENCE: lambda _: backward_by_coordinate(autoencoder, first),
+    }
+    beside: dict[str, Callable[[int], Tensor]] = {
+        f"the same, {BESIDE} images at once": lambda _: backward_by_coordinate(autoencoder, several),
+        "backward, 64 coordinates at once": lambda _: backward_vmapped(autoencoder, several),
     }
     exact = tangent_spaces(images, autoencoder, device=arguments.device)
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    worst = dict.fromkeys(ways, 0.0)
-    for number in range(arguments.rounds):
-        for name, way in ways.items():
-            if name in (OURS, REFERENCE) or number == 0:  # the others stand beside the claim
-                spent, found = timed(way)
-                seconds[name].append(spent / len(found))
-                worst[name] = max(worst[name], distance(found, exact[: len(found)]))
-    report(seconds, worst)
-
-
-def timed(way: Callable[[], Tensor]) -> tuple[float, Tensor]:
-    start = time.perf_counter()
-    found = way()
-    if found.is_cuda:
-        torch.cuda.synchronize(found.device)
-    return time.perf_counter() - start, found
+    with recording(__file__, __doc__, arguments) as rows:
+        measured = [in_turn(claimed, 1 if arguments.short else arguments.rounds)]
+        measured += [] if arguments.short else [in_turn(beside, 1)]
+        seconds, worst = {}, {}
+        for spent, found in measured:
+            for name, spaces in found.items():
+                seconds[name] = [one / len(spaces[0]) for one in spent[name]]
+                worst[name] = max(distance(each, exact[: len(each)]) for each in spaces)
+        rows += report(seconds, worst)
 
 
 def backward_by_coordinate(autoencoder: Autoencoder, images: Tensor) -> Tensor:
@@ -85,19 +79,20 @@ def distance(first: Tensor, second: Tensor) -> float:
     return float((first.mT @ first - second.mT @ second).abs().max())
 
 
-def report(seconds: dict[str, list[float]], worst: dict[str, float]) -> None:
-    base, ours = seconds[REFERENCE], seconds[OURS]
+def report(seconds: dict[str, list[float]], worst: dict[str, float]) -> list[Row]:
+    base = statistics.median(seconds[REFERENCE])
     print(f"latent {LATENT}, images {SHAPE}, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
     print(f"{'':42s} {'s an image':>10s} {'faster':>8s} {'projectors differ by':>22s}")
+    rows = []
     for name, times in seconds.items():
-        differ = "" if times is ours else f"{worst[name]:.1e}"
-        print(
-            f"{name:42s} {statistics.median(times):10.4f} {statistics.median(base) / statistics.median(times):8.1f} {differ:>22s}"
-        )
-    ratios = [slow / fast for slow, fast in zip(base, ours, strict=True)]
-    print(f"\nfaster than the reference's way, by round: {', '.join(f'{ratio:.1f}' for ratio in ratios)}")
-    differ = max(worst.values())
-    print(f"median {statistics.median(ratios):.1f} (needed: {NEEDED}); projectors differ by {differ:.1e} (allowed: {EQUAL:g})")
+        an_image, differ = statistics.median(times), "" if name == OURS else f"{worst[name]:.1e}"
+        print(f"{name:42s} {an_image:10.4f} {base / an_image:8.1f} {differ:>22s}")
+        rows.append(Row(name, 1000 * an_image, "ms an image"))
+    found = compared(seconds[REFERENCE], seconds[OURS])
+    rows[0] = Row(OURS, rows[0].value, rows[0].unit, REFERENCE, **found, at_least=NEEDED)
+    print(f"\nfaster than the reference's way: {found['ratio']:.1f} times, median of the rounds (needed: {NEEDED})")
+    print(f"projectors differ by {max(worst.values()):.1e} (allowed: {EQUAL:g})")
+    return [*rows, Row("projectors differ by", max(worst.values()), at_most=EQUAL)]
 
 
 if __name__ == "__main__":
