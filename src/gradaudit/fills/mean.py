@@ -18,4 +18,4 @@ def mean(train: ImageSet, *, device: torch.device | str = "cpu") -> Fill:
     section 3.
     """
     levels = train.mean()
-    return Fill(partial(constant, levels=levels.to(device)), (levels,))
+    return Fill(partial(constant, levels=levels.to(device)), (levels,), exact=True)

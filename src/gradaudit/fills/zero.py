@@ -16,4 +16,4 @@ def zero(train: ImageSet) -> Fill:
 
     Source: Shah, Jain and Netrapalli (2021), section 3.
     """
-    return Fill(partial(constant, levels=torch.zeros(1)))
+    return Fill(partial(constant, levels=torch.zeros(1)), exact=True)
