@@ -95,7 +95,7 @@ def refused_fixture(planted, tmp_path):
         ({"learner": "mlp(widht=3)"}, "given options that mlp has"),
         ({"learner": "mlp(width=0)"}, "at least 1"),
         ({"learner": "resnet18(depth=2)"}, "options"),
-        ({"learner": None}, "a Recipe or a network"),
+        ({"learner": None}, "a Recipe, the name of one or a network"),
         ({"device": "abacus"}, '"auto", "cpu"'),
         ({"store": 3}, "a folder or a Store"),
     ],

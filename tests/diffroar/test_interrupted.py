@@ -2,7 +2,9 @@
 
 import errno
 import filecmp
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -102,6 +104,31 @@ def test_two_processes_on_one_store_give_the_same_table(planted, whole, start, t
         assert_same_files(tmp_path / name, whole)
     assert len(planted.fits(tmp_path / "store")) == FITS
     assert not list((tmp_path / "store").rglob("*.part"))
+
+
+@pytest.mark.slow
+def test_processes_killed_and_started_at_random_leave_whole_entries_and_the_same_table(planted, whole, start, tmp_path):
+    """`benchmarks/shared_store.py` does this with ten processes for five minutes."""
+    store, draw = tmp_path / "store", random.Random(0)
+    running = [start(store, tmp_path / "out") for _ in range(3)]
+    for wanted in (5, 15, 25, 40):
+        wait_for(lambda wanted=wanted: len(planted.fits(store)) >= wanted, running[0])
+        place = draw.randrange(1, 3)
+        os.killpg(running[place].pid, signal.SIGKILL)
+        running[place] = start(store, tmp_path / "out")
+    for process in running:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert len(planted.fits(store)) < FITS, "the run ended before it was killed"
+    assert_same_files(planted.grid(store).save(tmp_path / "out"), whole)
+    found, quiet = (timeless(planted.fits(place)) for place in (store, whole.parent / "store"))
+    assert found == quiet
+
+
+def timeless(fits):
+    """What each fit came to, by its file's name, less the seconds that it took."""
+    entries = {path.name: json.loads(path.read_text()) for path in fits}
+    return {name: entry["outcome"] | {"seconds": None} for name, entry in entries.items()}
 
 
 def test_two_workers_give_the_same_table_and_share_one_copy_of_the_images(planted, whole, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gradaudit.devices import resolve_precision
 from gradaudit.errors import TrainingError
 from gradaudit.training.augmentation import augmented
-from gradaudit.training.recipe import OBJECTIVES, Recipe
+from gradaudit.training.recipe import OBJECTIVES, OPTIMIZERS, Recipe
 from gradaudit.training.run import Run
 
 Draw = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -60,7 +60,7 @@ def fit(
         # Batches of equal size: from a batch size of 3 on, no last batch of one image upsets batch norm.
         for indices in run.batches(count):
             images, labels = draw(indices)
-            _set_rate(run.optimizer, recipe, run.step, total)
+            set_rate(run.optimizer, recipe, run.step, total)
             run.optimizer.zero_grad(set_to_none=True)
             with autocast(recipe, device):
                 loss = objective(classifier, augmented(images, recipe.augment), labels, share=(run.step + 0.5) / total)
@@ -126,15 +126,15 @@ def _objective(recipe: Recipe) -> Callable[..., Tensor]:
 
 
 def _optimizer(classifier: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters, rate, decay = classifier.parameters(), recipe.learning_rate, recipe.weight_decay
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
-    return torch.optim.SGD(parameters, lr=rate, momentum=0.9, nesterov=True, weight_decay=decay, fused=True)
+    make = OPTIMIZERS.bind("optimizer", recipe.optimizer)
+    made: torch.optim.Optimizer = make(classifier.parameters(), recipe.learning_rate, recipe.weight_decay)
+    return made
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int, total: int) -> None:
+def set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int, total: int) -> None:
+    """Give the optimizer the recipe's learning rate for this step of so many."""
     rise = recipe.warmup * total
     position = step + 0.5
     share = position / rise if position < rise else (total - position) / (total - rise)
     for group in optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * share
+        group["lr"] = recipe.learning_rate * share * group.get("relative", 1.0)

@@ -2,7 +2,8 @@
 
 from gradaudit.instruments.diffroar.audit import Grid, diffroar
 from gradaudit.instruments.diffroar.audit import prepare as prepare_diffroar
+from gradaudit.instruments.diffroar.differences import CounterfactualDifferencesResult
 from gradaudit.instruments.diffroar.grid import Plan
 from gradaudit.instruments.diffroar.result import DiffROARResult
 
-__all__ = ["DiffROARResult", "Grid", "Plan", "diffroar", "prepare_diffroar"]
+__all__ = ["CounterfactualDifferencesResult", "DiffROARResult", "Grid", "Plan", "diffroar", "prepare_diffroar"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,13 +31,8 @@ from gradaudit.instruments.diffroar.arguments import (
 )
 from gradaudit.instruments.diffroar.cells import SIDES, Cell, Content, Split
 from gradaudit.instruments.diffroar.fillings import Filling
-from gradaudit.instruments.diffroar.grid import (
-    Job,
-    Plan,
-    check_learner_of_both,
-    predict,
-    run_jobs,
-)
+from gradaudit.instruments.diffroar.grid import Plan, check_learner_of_both, predict, run_jobs
+from gradaudit.instruments.diffroar.groups import Job, Together
 from gradaudit.instruments.diffroar.measures import ACCURACIES, COLUMNS, MEASURES
 from gradaudit.instruments.diffroar.rankings import Ranker, Ranking
 from gradaudit.instruments.diffroar.result import DiffROARResult, judge
@@ -48,9 +44,11 @@ from gradaudit.instruments.diffroar.usable_information import (
     packed_bits,
     unpacked_bits,
 )
+from gradaudit.training.backends import Backend, BackendLike, resolve_backend
 from gradaudit.training.learners import check_recipe, check_seeds, is_whole
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import Store, as_store, unpacked
+from gradaudit.training.together import ONE_BY_ONE, resolve_at_once, resolve_together
 from gradaudit.training.workers import resolve_workers
 
 P = ParamSpec("P")
@@ -74,6 +72,9 @@ def prepare(
     seed: int = 0,
     store: Store | str | os.PathLike[str] | None = None,
     workers: int | Literal["auto"] = "auto",
+    together: str | Mapping[str, Any] = "auto",
+    at_once: int | Literal["auto"] = "auto",
+    backend: BackendLike = "local",
     device: str | torch.device = "auto",
     show_progress: bool = False,
 ) -> Grid:
@@ -99,8 +100,17 @@ def prepare(
             `mask_only` unless given. With both, three times as many networks are fitted as with neither.
         seed: of ties, controls, attributions, targets and fills that draw; and the first of the learners' seeds when `seeds` is a
             number.
-        store: a folder for finished work, or a Store; the user's own unless given.
-        workers: fits at once, each on one thread; `"auto"` for one a core (one on an accelerator).
+        store: a folder or a URL (`s3://bucket/folder`) for finished work, or a Store; the user's own unless given.
+        workers: fits at once, each on one thread; `"auto"` for one a core (one on an accelerator), or as many as a cluster has room
+            for.
+        together: how fits train side by side on one device: the spec of a way, such as `"stacked"`, `"stacked(compile=true)"`,
+            `"graphed"`, `"streams"` or `"one_by_one"`. `"auto"` times the ways on an accelerator and takes the fastest; on a CPU,
+            where fits one by one repeat to the last bit, it is those. A way that can't train this learner gives way to fits one by
+            one, and `plan()` says why. Outcomes of another way differ in the last digits and have keys of their own in the store;
+            those of fits one by one count in every way.
+        at_once: fits in a group, of ways that train several at once; `"auto"` doubles it while that trains at least 5 % more fits a
+            second, memory lasts, and every worker has a group.
+        backend: where fits run: `"local"`, this machine; or `"ray(address='auto')"`, a Ray cluster. It does not change the result.
         device: `"auto"` or a torch device.
         show_progress: print the plan and the time left to standard error.
 
@@ -124,6 +134,8 @@ def prepare(
     networks = dict.fromkeys(("whole", *contents.values()), network)
     if "both" in networks:
         networks["both"] = check_learner_of_both(recipe, train, train.shape[0] if features == "coordinates" else 1)
+    place_of_work = as_store(store)
+    crew = resolve_backend(backend, place_of_work, place)
     return Grid(
         classifier=classifier,
         sets={"train": train, "test": test},
@@ -138,8 +150,11 @@ def prepare(
         fill=check_fill(fill, train, seed, place),
         contents=contents,
         seed=seed,
-        store=as_store(store),
-        workers=resolve_workers(workers, place),
+        store=place_of_work,
+        workers=resolve_workers(workers, crew),
+        together=resolve_together(together, place),
+        at_once=resolve_at_once(at_once),
+        backend=crew,
         device=place,
         show_progress=show_progress,
     )
@@ -205,6 +220,9 @@ class Grid:
     seed: int
     store: Store
     workers: int
+    together: str
+    at_once: int | None
+    backend: Backend
     device: torch.device
     show_progress: bool
 
@@ -219,7 +237,7 @@ class Grid:
             from rich.console import Console
 
             Console(stderr=True).print(f"DiffROAR: {predict(jobs, **self._where())}")
-        outcomes = self._free_to_ignore(run_jobs(jobs, **self._where(), show_progress=self.show_progress))
+        outcomes = self._free_to_ignore(run_jobs(jobs, **self._where(), backend=self.backend, show_progress=self.show_progress))
         table, details = self._table(outcomes), self._details(outcomes)
         summary = summarise(table, len(self.sets["test"]), details)
         verdicts = judge(summary, tuple(self.attributions), tuple(self.controls), details)
@@ -232,9 +250,13 @@ class Grid:
     def _rankings(self, make: bool) -> dict[str, dict[str, Ranking]]:
         return self._ranker.rankings(self.attributions | self.controls, make=make, show_progress=self.show_progress)
 
+    @cached_property
+    def _groups(self) -> Together:
+        return Together(len(self.sets["train"].classes), self.device, self.workers, self.together, self.at_once)
+
     def _where(self) -> dict[str, Any]:
         classes = len(self.sets["train"].classes)
-        return {"classes": classes, "store": self.store, "device": self.device, "workers": self.workers}
+        return {"classes": classes, "store": self.store, "device": self.device, "workers": self.workers, "together": self._groups}
 
     def _jobs(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> dict[Any, Job]:
         """Every fit of the run, under the name that the table looks it up by."""
@@ -318,6 +340,7 @@ class Grid:
             "whole_bits": [outcome["bits"] for outcome in whole],
             "nothing": bits_of_nothing(label_prior(train, len(self.sets["train"].classes)), test),
             "chance": int(np.bincount(test).max()) / len(test),
+            "together": dict(sorted(Counter(outcome.get("together", ONE_BY_ONE) for outcome in outcomes.values()).items())),
             **self._image_variances(outcomes),
         }
 

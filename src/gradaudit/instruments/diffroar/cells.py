@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from gradaudit.attributions import kept
 from gradaudit.classifiers.normalisation import Normalisation, read_normalisation
-from gradaudit.devices import one_thread, resolve_precision, seeded
+from gradaudit.devices import one_thread, resolve_precision
 from gradaudit.errors import TrainingError
 from gradaudit.fills import Fill
 from gradaudit.instruments.diffroar.usable_information import calibrated_bits, label_prior, packed_bits
-from gradaudit.training.fitting import Draw, autocast, fit
+from gradaudit.training.fitting import Draw, autocast
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import Store, packed
+from gradaudit.training.together import ONE_BY_ONE, Member, fit_together
 
 Side = Literal["top", "bottom"]
 SIDES: tuple[Side, Side] = ("top", "bottom")
@@ -85,15 +86,54 @@ class Cell:
         return {"keep": self.keep, "side": self.side, "shift": self.shift, "fill": self.fill.key if self.fill else ""}
 
 
-def run_cell(
-    cell: Cell, train: Split, test: Split, classes: int, description: dict[str, Any], store: Store, device: str
-) -> dict[str, Any]:
-    """The outcome of a cell, from the store or by fitting it; a pure function of the cell and its data."""
-    found = store.get(description)
-    if found is None:
-        found = fit_cell(cell, train, test, classes, torch.device(device))
-        store.put(description, found)
-    return found
+def describe_way(description: dict[str, Any], way: str) -> dict[str, Any]:
+    """The store's key of the fit when it was trained in that way: another way's numbers differ in the last digits."""
+    return description if way == ONE_BY_ONE else description | {"together": way}
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    splits: Sequence[tuple[Split, Split]],
+    classes: int,
+    descriptions: Sequence[dict[str, Any]],
+    store: Store,
+    device: str,
+    ways: Sequence[str],
+) -> list[dict[str, Any]]:
+    """The outcomes of cells that share a recipe but for the seed: from the store, or by fitting them together.
+
+    Args:
+        cells: of learners of one kind.
+        splits: training and test images of each.
+        classes: how many there are.
+        descriptions: the store's keys, of fits one by one.
+        store: gets each outcome as soon as it is there.
+        device: where the learners are fitted.
+        ways: the first is that in which they are fitted; outcomes of the others count as well.
+
+    Raises:
+        TrainingError: a learner's loss, or a test image's logit, is not finite; outcomes of the others in its group are kept.
+    """
+    found = [found_in(store, description, ways) for description in descriptions]
+    missing = [place for place, outcome in enumerate(found) if outcome is None]
+    failed: list[TrainingError] = []
+    with one_thread():
+        fits = fit_cells([cells[at] for at in missing], [splits[at] for at in missing], classes, torch.device(device), ways[0])
+        for position, outcome in fits:
+            if isinstance(outcome, TrainingError):
+                failed.append(outcome)
+            else:
+                found[missing[position]] = outcome
+                store.put(describe_way(descriptions[missing[position]], ways[0]), outcome)
+    if failed:
+        raise failed[0]
+    return [outcome for outcome in found if outcome is not None]
+
+
+def found_in(store: Store, description: dict[str, Any], ways: Sequence[str]) -> dict[str, Any] | None:
+    """The outcome of a fit in the store, trained in one of the ways; None where there is none."""
+    outcomes = (store.get(describe_way(description, way)) for way in ways)
+    return next((outcome for outcome in outcomes if outcome is not None), None)
 
 
 def fit_cell(cell: Cell, train: Split, test: Split, classes: int, device: torch.device) -> dict[str, Any]:
@@ -101,26 +141,68 @@ def fit_cell(cell: Cell, train: Split, test: Split, classes: int, device: torch.
 
     Returns:
         `accuracy` (PredPower) and `correct`, a bit for each test image (see `unpacked`); `bits`, the mean cross-entropy on the test
-        images, and `image_bits`, that of each (see `calibrated_bits` and `unpacked_bits`); and `seconds`.
+        images, and `image_bits`, that of each (see `calibrated_bits` and `unpacked_bits`); `seconds`, its share of its group's; and
+        `together`, the way in which it was trained.
 
     Raises:
         TrainingError: the loss, or a test image's logit, is not finite.
     """
+    with one_thread():
+        [(_, outcome)] = fit_cells([cell], [(train, test)], classes, device, ONE_BY_ONE)
+    if isinstance(outcome, TrainingError):
+        raise outcome
+    return outcome
+
+
+def fit_cells(
+    cells: Sequence[Cell], splits: Sequence[tuple[Split, Split]], classes: int, device: torch.device, way: str
+) -> Iterator[tuple[int, dict[str, Any] | TrainingError]]:
+    """Position and outcome, as of `fit_cell`, of each cell as it is there; an error where a test image's logit is not finite.
+
+    Raises:
+        TrainingError: a loss is not finite; the outcomes of those that were trained with it come first.
+    """
+    if not cells:
+        return
     start = time.perf_counter()
-    with one_thread(), seeded(cell.recipe.seed, device):
-        learner = build_learner(cell, train, classes).to(device)
-        fit(learner, unmasking(cell, train, device), len(train.labels), cell.recipe, device=device)
-        logits = logits_of(learner, unmasking(cell, test, device), len(test.labels), cell.recipe, device).numpy()
+    place = Placement(device)
+    members = [member_of(cell, *own, classes, place) for cell, own in zip(cells, splits, strict=True)]
+    for ended in fit_together(way, members, len(splits[0][0].labels), cells[0].recipe, device):
+        seconds = (time.perf_counter() - start) / max(1, len(ended))
+        for position, logits in ended.items():
+            train, test = splits[position]
+            outcome = _outcome(cells[position], logits.numpy(), train.labels, test.labels, classes)
+            if not isinstance(outcome, TrainingError):
+                outcome |= {"seconds": round(seconds, 3), "together": way}
+            yield position, outcome
+        start = time.perf_counter()
+
+
+def member_of(cell: Cell, train: Split, test: Split, classes: int, place: Placement) -> Member:
+    """The cell's fit as one of a group; what is measured are its logits of the test images, float32 (N, L) on the CPU."""
+
+    def measure(learner: nn.Module) -> Tensor:
+        draw = unmasking(cell, test, place.device, place)
+        return logits_of(learner, draw, len(test.labels), cell.recipe, place.device)
+
+    return Member(
+        cell.recipe.seed,
+        lambda: build_learner(cell, train, classes),
+        unmasking(cell, train, place.device, place),
+        measure,
+    )
+
+
+def _outcome(cell: Cell, logits: np.ndarray, train: np.ndarray, test: np.ndarray, classes: int) -> dict[str, Any] | TrainingError:
     if not np.isfinite(logits).all():
-        raise TrainingError(f"logits of test images are not finite: lower `learning_rate` (={cell.recipe.learning_rate})")
-    hits = logits.argmax(axis=1) == test.labels
-    bits = calibrated_bits(logits, test.labels, label_prior(train.labels, classes), cell.recipe.seed)
+        return TrainingError(f"logits of test images are not finite: lower `learning_rate` (={cell.recipe.learning_rate})")
+    hits = logits.argmax(axis=1) == test
+    bits = calibrated_bits(logits, test, label_prior(train, classes), cell.recipe.seed)
     return {
         "accuracy": int(hits.sum()) / len(hits),
         "correct": packed(hits),
         "bits": float(bits.mean()),
         "image_bits": packed_bits(bits),
-        "seconds": round(time.perf_counter() - start, 3),
     }
 
 
@@ -157,12 +239,38 @@ def learner_of_both(recipe: Recipe, shape: tuple[int, int, int], mask_channels: 
     return recipe.build((shape[0] + mask_channels, *shape[1:]), classes)
 
 
-def unmasking(cell: Cell, split: Split, device: torch.device) -> Draw:
-    """Batches of what the cell shows; where no features come filled, no masked copy of the data set ever exists."""
-    images, labels = (torch.from_numpy(array).to(device) for array in (split.images, split.labels))
+class Placement:
+    """Arrays on a device, each copied there once however many fits of a group share it.
+
+    Args:
+        device: where they go.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._placed: dict[int, tuple[np.ndarray, Tensor]] = {}
+
+    def __call__(self, array: np.ndarray) -> Tensor:
+        """The array as a tensor on the device."""
+        if id(array) not in self._placed:  # the array is kept, so that no other takes its address
+            self._placed[id(array)] = array, torch.from_numpy(array).to(self.device)
+        return self._placed[id(array)][1]
+
+
+def unmasking(cell: Cell, split: Split, device: torch.device, place: Placement | None = None) -> Draw:
+    """Batches of what the cell shows; where no features come filled, no masked copy of the data set ever exists.
+
+    Args:
+        cell: what is shown.
+        split: of which images.
+        device: where they go.
+        place: puts them there, shared with other cells; a new one unless given.
+    """
+    place = place or Placement(device)
+    images, labels = place(split.images), place(split.labels)
     if split.ranks is None:
         return lambda indices: (images[indices.to(device)].float().div_(255), labels[indices.to(device)])
-    ranks = torch.from_numpy(split.ranks).to(device)
+    ranks = place(split.ranks)
     masks = (split.mask_channels, *images.shape[2:])
 
     def draw(indices: Tensor) -> tuple[Tensor, Tensor]:

@@ -57,7 +57,7 @@ class Filling:
 
     def read(self, store: Store) -> Split | None:
         """The images as they are filled in the store, or None where they are not; damaged ones count as none, with a warning."""
-        path = self.path(store)
+        path = store.fetch(self.path(store))
         try:
             return Split(map_array(path), self.split.labels, self.split.ranks, filled=True)
         except FileNotFoundError:
@@ -76,10 +76,12 @@ def make_filling(filling: Filling, store: Store) -> None:
     """
     images = filling.split.images
     draw = unmasking(filling.cell, filling.split, filling.device)
-    with one_thread(), whole_array(filling.path(store), images.shape, np.dtype(np.uint8)) as filled:
+    path = filling.path(store)
+    with one_thread(), whole_array(path, images.shape, np.dtype(np.uint8)) as filled:
         for indices in chunks(len(images), int(np.prod(images.shape[1:]))):
             seen, _ = draw(indices)
             filled[indices.numpy()] = seen.mul_(255).round_().to("cpu", torch.uint8).numpy()
+    store.publish(path)
 
 
 def chunks(count: int, features: int) -> Sequence[torch.Tensor]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -16,13 +15,19 @@ from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.devices import one_thread, seeded
 from gradaudit.errors import InputError
 from gradaudit.images import ImageSet
-from gradaudit.instruments.diffroar.cells import Cell, Split, build_learner, learner_of_both, run_cell, unmasking
+from gradaudit.instruments.diffroar.cells import build_learner, found_in, learner_of_both, run_cells, unmasking
 from gradaudit.instruments.diffroar.fillings import Filling, chunks, make_filling
+from gradaudit.instruments.diffroar.groups import Job, Together, members, standing_in
 from gradaudit.progress import duration
-from gradaudit.training.fitting import accuracy, fit
+from gradaudit.training.backends import Backend
+from gradaudit.training.backends.local import local
+from gradaudit.training.fitting import accuracy
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import Store, key_of
+from gradaudit.training.together import ONE_BY_ONE, Choice, steps_a_second
 from gradaudit.training.workers import run_all
+
+EVALUATED = 1024  # images on which the time of an evaluation is measured
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,9 @@ class Plan:
         networks: how many learners the result rests on.
         stored: how many of these the store already has.
         seconds: predicted time for the others, measured on a few steps of a learner of each kind, and for the fillings.
-        workers: how many fits run at once.
+        workers: how many fits, or groups of fits that train together, run at once.
         fillings: how many sets of images are to be filled once and for all before, where the fill is costly.
+        choices: how the fits of each kind are trained, where not simply one by one.
     """
 
     networks: int
@@ -42,6 +48,7 @@ class Plan:
     seconds: float
     workers: int
     fillings: int = 0
+    choices: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         stored = f" ({self.stored:,} already in the store)" if self.stored else ""
@@ -49,27 +56,20 @@ class Plan:
         filling = f", and {self.fillings:,} sets of images to fill before" if self.fillings else ""
         if self.stored == self.networks:
             return f"{self.networks:,} networks, all in the store: nothing to train"
-        return f"{self.networks:,} networks to train{stored} with {workers}{filling}: about {duration(self.seconds)}"
-
-
-@dataclass(frozen=True)
-class Job:
-    """A cell with its data and its key in the store; and, where its fill is costly, the fillings of training and test images."""
-
-    cell: Cell
-    train: Split
-    test: Split
-    description: dict[str, Any]
-    fillings: tuple[Filling, ...] = ()
-
-    def filled(self, splits: Iterable[Split]) -> Job:
-        """The same job on images that come filled, so that no worker needs the fill."""
-        train, test = splits
-        return replace(self, cell=replace(self.cell, fill=None), train=train, test=test, fillings=())
+        together = "".join(f", {choice}" for choice in self.choices)
+        return f"{self.networks:,} networks to train{stored} with {workers}{together}{filling}: about {duration(self.seconds)}"
 
 
 def run_jobs(
-    jobs: Mapping[Any, Job], classes: int, store: Store, *, device: torch.device, workers: int, show_progress: bool
+    jobs: Mapping[Any, Job],
+    classes: int,
+    store: Store,
+    *,
+    device: torch.device,
+    workers: int,
+    show_progress: bool,
+    backend: Backend | None = None,
+    together: Together | None = None,
 ) -> dict[Any, dict[str, Any]]:
     """The outcome of every job; finished ones come from the store, the others are fitted and kept there.
 
@@ -77,55 +77,61 @@ def run_jobs(
         StoreError: an outcome can't be written; what was finished before is kept.
         TrainingError: a learner's loss is no longer finite.
     """
+    together = together or Together(classes, device, workers)
     by_key = _by_key(jobs)
-    outcomes = {key: store.get(job.description) for key, job in by_key.items()}
+    outcomes = {key: found_in(store, job.description, together.accepted) for key, job in by_key.items()}
     pending = _shuffled(key for key, outcome in outcomes.items() if outcome is None)
     missing = _missing([by_key[key] for key in pending], store)
-    how: dict[str, Any] = {"workers": workers, "store": store, "show_progress": show_progress}
+    how: dict[str, Any] = {"backend": backend or local(store, device), "workers": workers, "show_progress": show_progress}
     fillings = ((missing[key], store) for key in _shuffled(missing))
     for _ in run_all(make_filling, fillings, len(missing), title="filling images", **how):
         pass
-    fits = (_task(key, by_key[key], classes, store, str(device)) for key in pending)
-    outcomes.update(run_all(_run, fits, len(pending), title="fitting learners", **how))
+    groups = together.groups({key: by_key[key] for key in pending})
+    random.SystemRandom().shuffle(groups)
+    tasks = (_task([by_key[key] for key in keys], choice, store, together) for choice, keys in groups)
+    title = "fitting learners" if len(groups) == len(pending) else "fitting groups of learners"
+    for ended in run_all(_run, tasks, len(groups), title=title, **how):
+        outcomes.update(ended)
     found = {key: outcome for key, outcome in outcomes.items() if outcome is not None}
     return {name: found[key_of(job.description)] for name, job in jobs.items()}
 
 
-def predict(jobs: Mapping[Any, Job], classes: int, store: Store, *, device: torch.device, workers: int) -> Plan:
+def predict(
+    jobs: Mapping[Any, Job], classes: int, store: Store, *, device: torch.device, workers: int, together: Together | None = None
+) -> Plan:
     """How many networks, how many of them are stored, and how long the others will take."""
+    together = together or Together(classes, device, workers)
     by_key = _by_key(jobs)
-    pending = [job for job in by_key.values() if store.get(job.description) is None]
-    missing = _missing(pending, store)
-    alike: dict[str, list[Job]] = {}
-    for job in pending:
-        alike.setdefault(job.cell.content, []).append(job)
+    pending = {key: job for key, job in by_key.items() if found_in(store, job.description, together.accepted) is None}
+    missing = _missing(pending.values(), store)
+    groups = together.groups(pending)
+    alike: dict[tuple[Any, ...], list[tuple[Choice, Job]]] = {}
+    for choice, keys in groups:
+        for key in keys:
+            alike.setdefault((pending[key].kind, pending[key].cell.content), []).append((choice, pending[key]))
     # Learners that see more take longer, and so does a fill.
-    fitting = sum(len(group) * seconds_to_fit(group[-1], classes, device) for group in alike.values())
+    fitting = sum(len(found) * seconds_to_fit([job for _, job in found], found[0][0], classes, device) for found in alike.values())
     filling = _seconds_to_fill([*missing.values()]) if missing else 0.0
-    rounds = (ceil(len(found) / workers) / len(found) if found else 0.0 for found in (pending, missing))
+    rounds = (ceil(count / workers) / count if count else 0.0 for count in (len(groups), len(missing)))
     seconds = sum(time * share for time, share in zip((fitting, filling), rounds, strict=True))
-    return Plan(len(by_key), len(by_key) - len(pending), seconds, workers, len(missing))
+    choices = dict.fromkeys(str(choice) for choice, _ in groups if choice.way != ONE_BY_ONE or choice.why_not)
+    return Plan(len(by_key), len(by_key) - len(pending), seconds, workers, len(missing), tuple(choices))
 
 
-def seconds_to_fit(job: Job, classes: int, device: torch.device, steps: int = 8) -> float:
-    """Predicted seconds of one fit, from a few steps of it."""
-    if job.fillings:  # how long a step takes does not depend on what was filled in
-        job = job.filled(replace(split, filled=True) for split in (job.train, job.test))
-    recipe = job.cell.recipe
-    count, tested = len(job.train.labels), len(job.test.labels)
-    few = min(count, steps * recipe.batch_size)
-    short = recipe.with_(epochs=1)
-    with one_thread(), seeded(recipe.seed, device):
-        learner = build_learner(job.cell, job.train, classes).to(device)
-        draw = unmasking(job.cell, job.train, device)
-        fit(learner, draw, min(few, 2 * recipe.batch_size), short, device=device)  # the first steps are slow
-        start = time.perf_counter()
-        fit(learner, draw, few, short, device=device)
-        a_step = (time.perf_counter() - start) / ceil(few / recipe.batch_size)
-        start = time.perf_counter()
-        accuracy(learner, draw, few, recipe, device=device)
-        an_image = (time.perf_counter() - start) / few
-    return a_step * ceil(count / recipe.batch_size) * recipe.epochs + an_image * tested
+def seconds_to_fit(jobs: Sequence[Job], choice: Choice, classes: int, device: torch.device) -> float:
+    """Predicted seconds of one of these fits, trained as chosen, from a few steps."""
+    first = standing_in(jobs[0])
+    recipe, count = first.cell.recipe, len(first.train.labels)
+    few = min(count, EVALUATED)
+    with one_thread():
+        rate = steps_a_second(choice.way, members(jobs[: choice.at_once], classes, device), count, recipe, device)
+        with seeded(recipe.seed, device):
+            learner = build_learner(first.cell, first.train, classes).to(device)
+            draw = unmasking(first.cell, first.train, device)
+            start = time.perf_counter()
+            accuracy(learner, draw, few, recipe, device=device)
+            an_image = (time.perf_counter() - start) / few
+    return ceil(count / recipe.batch_size) * recipe.epochs / rate + an_image * len(first.test.labels)
 
 
 def check_learner_of_both(recipe: Recipe, images: ImageSet, mask_channels: int) -> str:
@@ -155,9 +161,9 @@ def _by_key(jobs: Mapping[Any, Job]) -> dict[str, Job]:
 
 
 def _shuffled(keys: Iterable[str]) -> list[str]:
-    """In an order of this process's own: two processes on one store then seldom do the same work."""
+    """In an order of this process's own: two processes or machines on one store then seldom do the same work."""
     found = list(keys)
-    random.Random(os.getpid()).shuffle(found)
+    random.SystemRandom().shuffle(found)
     return found
 
 
@@ -179,12 +185,20 @@ def _seconds_to_fill(fillings: list[Filling]) -> float:
     return seconds / len(indices) * sum(len(filling.split.images) for filling in fillings)
 
 
-def _task(key: str, job: Job, classes: int, store: Store, device: str) -> tuple[Any, ...]:
-    if job.fillings:
-        splits = [filling.read(store) for filling in job.fillings]
-        job = job.filled(split for split in splits if split is not None)
-    return key, job.cell, job.train, job.test, classes, job.description, store, device
+def _task(jobs: Sequence[Job], choice: Choice, store: Store, together: Together) -> tuple[Any, ...]:
+    ways = tuple(dict.fromkeys((choice.way, *together.accepted)))
+    return [_filled(job, store) for job in jobs], together.classes, store, str(together.device), ways
 
 
-def _run(key: str, *arguments: Any) -> tuple[str, dict[str, Any]]:
-    return key, run_cell(*arguments)
+def _filled(job: Job, store: Store) -> Job:
+    if not job.fillings:
+        return job
+    splits = [filling.read(store) for filling in job.fillings]
+    return job.filled(split for split in splits if split is not None)
+
+
+def _run(jobs: Sequence[Job], classes: int, store: Store, device: str, ways: Sequence[str]) -> dict[str, dict[str, Any]]:
+    descriptions = [job.description for job in jobs]
+    splits = [(job.train, job.test) for job in jobs]
+    found = run_cells([job.cell for job in jobs], splits, classes, descriptions, store, device, ways)
+    return {key_of(description): outcome for description, outcome in zip(descriptions, found, strict=True)}

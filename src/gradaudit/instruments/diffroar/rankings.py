@@ -75,7 +75,7 @@ class Ranker:
             for name in attributions
             for part in SPLITS
         }
-        found = {at: _read(path) for at, path in paths.items()}
+        found = {at: _read(self.store, path) for at, path in paths.items()}
         # Opening a stream checks its attribution: all are opened before the first, perhaps long, one is drawn from.
         streams = {at: self._scores(attributions[at[0]][at[1]], self.sets[at[1]]) for at in paths if found[at] is None}
         if make:
@@ -83,7 +83,7 @@ class Ranker:
             with progress("ranking features", total, show_progress and bool(streams)) as advance:
                 for at, scores in streams.items():
                     self._rank(scores, len(self.sets[at[1]]), paths[at], advance)
-                    found[at] = _read(paths[at])
+                    found[at] = _read(self.store, paths[at])
         # For a plan, a ranking that is not made yet stands in for itself: no fit on it can be in the store.
         return {name: {part: found[name, part] or self._stand_in(name, part) for part in SPLITS} for name in attributions}
 
@@ -97,6 +97,8 @@ class Ranker:
                 ranks[where] = rank(scores.cpu(), where.start, self.seed, self.features)
                 advance(len(scores))
         write_text(_beside(path), json.dumps({"fingerprint": fingerprint(map_array(path))}) + "\n")
+        for written in (path, _beside(path)):
+            self.store.publish(written)
 
     def _describe(self, attribution: Attribution, images: ImageSet) -> dict[str, Any]:
         described = {
@@ -117,10 +119,11 @@ class Ranker:
         return Ranking(every, f"not made: {name} {part}")
 
 
-def _read(path: Path) -> Ranking | None:
+def _read(store: Store, path: Path) -> Ranking | None:
     """The ranking at `path`, or None where there is none; a damaged one counts as none, with a warning."""
     try:
-        return Ranking(map_array(path), json.loads(_beside(path).read_text(encoding="utf-8"))["fingerprint"])
+        text = store.fetch(_beside(path)).read_text(encoding="utf-8")
+        return Ranking(map_array(store.fetch(path)), json.loads(text)["fingerprint"])
     except FileNotFoundError:
         return None
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:

@@ -195,4 +195,5 @@ def _detectable(rows: pd.DataFrame, wording: Wording) -> str:
     if smallest > wording.most:
         return "its seeds differ too much for this run to have detected any difference; use more seeds"
     none = f" (above {wording.most:.4g}: none)" if largest > wording.most else ""
-    return f"this run could have detected {smallest:.3f} to {largest:.3f}{wording.unit}{none}"
+    least = f"{smallest:.3f}" if smallest == largest else f"{smallest:.3f} to {largest:.3f}"
+    return f"this run could have detected {least}{wording.unit}{none}"
