@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError
     from gradaudit.images import ImageSet
     from gradaudit.instruments.alignment import AlignmentResult, alignment
-    from gradaudit.instruments.counterfactual import CounterfactualResult, counterfactual
-    from gradaudit.instruments.diffroar import DiffROARResult, diffroar, prepare_diffroar
+    from gradaudit.instruments.counterfactual import CounterfactualResult, counterfactual, counterfactual_differences
+    from gradaudit.instruments.diffroar import CounterfactualDifferencesResult, DiffROARResult, diffroar, prepare_diffroar
     from gradaudit.instruments.leakage import LeakageResult, SensitivityResult, leakage, mask_from_boxes, sensitivity
     from gradaudit.instruments.manifold_robustness import ManifoldRobustnessResult, manifold_robustness
     from gradaudit.instruments.mask_recovery import MaskRecoveryResult, mask_recovery
@@ -76,8 +76,8 @@ _HOMES = {
     "gradaudit.errors": ("InputError", "MissingExtraError", "StoreError", "TrainingError"),
     "gradaudit.images": ("ImageSet",),
     "gradaudit.instruments.alignment": ("AlignmentResult", "alignment"),
-    "gradaudit.instruments.counterfactual": ("CounterfactualResult", "counterfactual"),
-    "gradaudit.instruments.diffroar": ("DiffROARResult", "diffroar", "prepare_diffroar"),
+    "gradaudit.instruments.counterfactual": ("CounterfactualResult", "counterfactual", "counterfactual_differences"),
+    "gradaudit.instruments.diffroar": ("CounterfactualDifferencesResult", "DiffROARResult", "diffroar", "prepare_diffroar"),
     "gradaudit.instruments.leakage": ("LeakageResult", "SensitivityResult", "leakage", "mask_from_boxes", "sensitivity"),
     "gradaudit.instruments.manifold_robustness": ("ManifoldRobustnessResult", "manifold_robustness"),
     "gradaudit.instruments.mask_recovery": ("MaskRecoveryResult", "mask_recovery"),

@@ -11,6 +11,14 @@ SMALL = {
     "alignment": {"images": 20},
     "manifold_robustness": {"images": 10, "tangents": "neighbours(neighbours=20, dimensions=4)", "samples": 2},
     "counterfactual": {"images": 3, "method": ["apgd(steps=3)"]},
+    "counterfactual_differences": {
+        "method": "apgd(steps=2)",
+        "train_images": 90,
+        "test_images": 30,
+        "levels": [0.3],
+        "controls": [],
+        "learner": {"network": "mlp(width=8)", "epochs": 1},
+    },
 }
 
 

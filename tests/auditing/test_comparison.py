@@ -30,8 +30,8 @@ def test_single_classifiers_are_compared_whatever_their_names(audited, tmp_path)
         assert row["before"] == scores["mlp", row["measure"]]
         assert row["after"] == scores["bayes", row["measure"]]
         assert row["difference"] == pytest.approx(row["after"] - row["before"])
-        apart = row["after_low"] > row["before_high"] or row["after_high"] < row["before_low"]
-        assert (row["change"] != "within the intervals") == apart
+        shown = row["difference_low"] > 0 or row["difference_high"] < 0
+        assert (row["change"] in ("better", "worse")) == shown
     page = found.write(tmp_path)
     assert "before: mlp" in page.read_text()
     assert (tmp_path / "comparison.csv").exists()
@@ -51,10 +51,75 @@ def test_saved_audits_are_compared(audited, tmp_path):
     assert len(found.table) == len(audited[0].scores)
 
 
-def test_what_audits_do_not_share_is_said(audited):
+def test_the_interval_of_a_difference_is_that_of_two_independent_means(audited):
+    """Symmetric intervals add as standard errors do; others by the sides that the difference meets."""
+    bare = only(audited[0], "mlp")
+    one, other = (replace(bare) for _ in range(2))
+    columns = {"value": (0.5, 0.7), "low": (0.4, 0.4), "high": (0.6, 0.74)}
+    for place, audit in enumerate((one, other)):
+        audit.__dict__["scores"] = bare.scores.head(1).assign(**{name: values[place] for name, values in columns.items()})
+    row = ga.compare(one, other).table.iloc[0]
+    assert row["difference"] == pytest.approx(0.2)
+    assert row["difference_low"] == pytest.approx(0.2 - (0.3**2 + 0.1**2) ** 0.5)
+    assert row["difference_high"] == pytest.approx(0.2 + (0.04**2 + 0.1**2) ** 0.5)
+
+
+def test_what_audits_do_not_share_is_said(audited, tmp_path):
     result, _ = audited
-    other = replace(result, settings={**result.settings, "seed": 3, "test_fingerprint": "x"})
-    assert ga.compare(result, other).caveats == ("the audits differ in their test fingerprint", "the audits differ in their seed")
+    options = {**result.settings["options"], "robustness": {**result.settings["options"]["robustness"], "steps": 9}}
+    changed = {"seed": 3, "test_fingerprint": "x", "test_images": 50, "options": options}
+    other = replace(result, settings={**result.settings, **changed})
+    found = ga.compare(result, other)
+    assert found.caveats == (
+        "the test images are others: 60 before, 50 after",
+        "the seed differs: 0 before, 3 after",
+        "robustness was run with other options: steps",
+    )
+    assert set(found.settings["setting"]) == {"test images", "test images' fingerprint", "seed", "robustness: steps"}
+    page = found.write(tmp_path).read_text()
+    assert page.index("The seed differs: 0 before, 3 after") < page.index("<svg")
+    assert page.index("Before you read on") < page.index('id="findings-heading"')
+
+
+def test_what_only_one_audit_has_is_said(audited):
+    result, _ = audited
+    fewer = {kind: one for kind, one in result.results["mlp"].items() if kind != "alignment"}
+    found = ga.compare(result, replace(result, results={"mlp": fewer}))
+    assert "only the audit before has bayes" in found.caveats
+    assert "of mlp, only the audit before has alignment" in found.caveats
+    renamed = replace(result)
+    measure = result.scores["measure"].iloc[0]
+    renamed.__dict__["scores"] = result.scores.replace({"measure": {measure: "by another name"}})
+    assert any("a number under another name, by another name" in one for one in ga.compare(result, renamed).caveats)
+
+
+def test_other_versions_are_said(audited):
+    result = only(audited[0], "mlp")
+    older = {
+        kind: replace(one, versions={**one.versions, "torch": "1.0"}) if kind == "robustness" else one
+        for kind, one in result.results["mlp"].items()
+    }
+    (said,) = ga.compare(replace(result, results={"mlp": older}), result).caveats
+    assert said.startswith("they were computed by other software: torch ")
+
+
+def test_verdicts_that_changed_come_first_and_stand_on_the_first_screen(audited, tmp_path):
+    result = only(audited[0], "mlp")
+    last = [*result.results["mlp"]][-1]
+    turned = dict(result.results["mlp"])
+    turned[last] = replace(turned[last], verdict=replace(turned[last].verdict, label="turned"))
+    found = ga.compare(result, replace(result, results={"mlp": turned}))
+    assert [*found.changed["instrument"]] == [last]
+    assert found.verdicts["instrument"].iloc[0] == last
+    page = found.write(tmp_path).read_text()
+    assert f"from {result.results['mlp'][last].verdict.label} to turned" in page
+    assert page.index('id="comparison"') < page.index('id="findings"')
+    assert f"1 of {len(turned)} verdicts changed" in page
+    same = ga.compare(result, result)
+    assert not len(same.changed)
+    text = same.write(tmp_path / "same").read_text()
+    assert "Before you read on" not in text
+    assert "Both audits have the same settings" in text
 
 
 def test_audits_with_nothing_in_common_are_refused(audited, tmp_path):

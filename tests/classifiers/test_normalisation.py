@@ -62,7 +62,7 @@ def test_normalised_network_sees_normalised_images() -> None:
         ((0.5, 0.5), r"a pair \(mean, std\)"),
         (((0.5,),), r"a pair \(mean, std\)"),
         ({"mean": [0.5]}, r"a pair \(mean, std\)"),
-        ("cifar10", "given for 1 channels, as the images have; it has 3"),
+        ("cifar10", "given for 1 channels, as the images have by `input_shape`; it has 3"),
         (((), ()), "one for each channel"),
     ],
 )

@@ -101,6 +101,12 @@ def own_model(names, folder):
     images = test.floats()
     assert torch.allclose(names["Logits"](probabilities)(images).softmax(1), probabilities(images)["probabilities"], atol=1e-6)
     assert set(names["result"].table["attribution"]) == {"ours", "random"}
+    report = names["report"]
+    assert set(report.results) == {"converted", "theirs"}
+    assert set(report.results["theirs"]) == {"diffroar", "counterfactual_differences", "robustness", "counterfactual"}
+    assert set(report.skipped["theirs"]) == {"leakage", "alignment", "manifold_robustness"}
+    assert names["ready"].accuracies["theirs"] == pytest.approx(ga.measure_accuracy(names["theirs"], names["test"]))
+    assert ga.load_audit(folder / "report").to_json() == report.to_json()
 
 
 def regimes(names, folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from gradaudit.diffusion import Denoiser
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
 from gradaudit.training import Recipe, Store
+from gradaudit.training.backends import BackendLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,7 @@ class Bench:
         seed: every random draw comes from it.
         store: where finished work is kept.
         workers: fits at once.
+        backend: where they run.
         device: where to compute.
         show_progress: print progress to standard error.
     """
@@ -45,6 +48,7 @@ class Bench:
     seed: int
     store: Store
     workers: int | str
+    backend: BackendLike
     device: torch.device
     show_progress: bool
 
@@ -57,6 +61,16 @@ class Bench:
         whole = isinstance(count, int) and not isinstance(count, bool) and count >= 1
         require(count is None or whole, "images", count, "a whole number above 0; left out for all test images")
         return at_most(self.test, count, self.seed)
+
+    @cached_property
+    def denoiser_mark(self) -> list[Any] | None:
+        """What tells the denoiser from another, in JSON values; None where there is none."""
+        return None if self.denoiser is None else [classifier_fingerprint(self.denoiser), self.denoiser.classes]
+
+    @cached_property
+    def robust_mark(self) -> str | None:
+        """What tells the robust helper from another; None where there is none."""
+        return None if self.robust is None else classifier_fingerprint(self.robust)
 
     def judges(self, name: str) -> dict[str, nn.Module]:
         """The oracles for the classifier of that name: those given, or the other audited ones that know as many classes.

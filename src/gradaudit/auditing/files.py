@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from gradaudit.classifiers import classifier_metadata, load_classifier
+from gradaudit.classifiers.checkpoints import FOREIGN, SUFFIXES
 from gradaudit.errors import InputError, require
 from gradaudit.images import ImageSet
 from gradaudit.registry import parse_spec
@@ -19,7 +21,7 @@ from gradaudit.training import Recipe
 from gradaudit.zoo import PREFIX, zoo_file
 
 LOADING = ("weights", "normalisation", "allow_pickle")
-KEYS = {"data", "data_dir", "preset", "seed", "denoiser", "robust", "classifiers", "oracles"}
+KEYS = {"classes", "data", "data_dir", "preset", "seed", "denoiser", "robust", "classifiers", "oracles"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Request:
         robust: what `read_classifier` takes, or None.
         oracles: as `classifiers`.
         data_dir: where the data sets' files lie.
+        classes: the names of the classes in the order of the classifiers' outputs; as the data set has them where None.
         options: changes of the preset.
     """
 
@@ -46,6 +49,7 @@ class Request:
     robust: Any = None
     oracles: Mapping[str, Any] = field(default_factory=dict)
     data_dir: Path | None = None
+    classes: Sequence[str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -68,8 +72,27 @@ def read_request(path: str | os.PathLike[str], instruments: set[str]) -> Request
         require(key in data, "audit", str(path), f"a file with {key!r}")
     for key in ("classifiers", "oracles"):
         require(isinstance(data.get(key, {}), dict), key, data.get(key), 'a table, such as standard = "zoo:mnist/standard"')
+    named = data.get("classes")
+    require(named is None or isinstance(named, list), "classes", named, 'a list of class names, such as ["dog", "cat"]')
     folder = data.pop("data_dir", None)
     return Request(**data, options=options, data_dir=None if folder is None else Path(folder))
+
+
+def in_order(images: ImageSet, classes: Sequence[str]) -> ImageSet:
+    """The images with their classes in another order, that of a model's outputs: names and labels change together.
+
+    Raises:
+        InputError: other names than those of the images.
+    """
+    names = tuple(classes)
+    require(
+        sorted(names) == sorted(images.classes),
+        "classes",
+        names,
+        f"the images' classes in another order: {', '.join(images.classes)}",
+    )
+    places = torch.tensor([names.index(name) for name in images.classes])
+    return ImageSet(images.images, places[images.labels], names, images.signal_mask)
 
 
 def read_classifier(argument: str, value: Any, like: ImageSet) -> tuple[nn.Module, Recipe | None]:
@@ -88,8 +111,23 @@ def read_classifier(argument: str, value: Any, like: ImageSet) -> tuple[nn.Modul
     try:
         found = load_classifier(spec, input_shape=like.shape, classes=len(like.classes), **loading)
     except InputError as error:
-        raise InputError(argument, value, f"a classifier that can be loaded ({error})") from error
+        raise InputError(argument, value, f"a classifier that can be loaded ({error}){_hint(spec)}") from error
     return found, _recipe(spec)
+
+
+def _hint(spec: Any) -> str:
+    """What usually is meant by a classifier that can't be loaded; empty where nothing is known of it."""
+    if not isinstance(spec, str):
+        return ""
+    if spec.endswith(FOREIGN):
+        return ". Weights of another framework need a function that makes the module of them, given as my_file:my_function"
+    if ".py:" in spec:
+        return f". A module is named without .py: {spec.replace('.py:', ':').replace('/', '.')}"
+    return (
+        f". Here that is written NETWORK(weights='{spec}'), or my_file:MyNetwork(weights='{spec}')"
+        if spec.endswith(SUFFIXES)
+        else ""
+    )
 
 
 def _parts(argument: str, value: Any) -> tuple[Any, dict[str, Any]]:

@@ -41,6 +41,7 @@ class AuditResult:
         timings: seconds in all, and of each instrument.
         pictures: images with gradients for the page; none where the audit was loaded.
         facts: for each classifier what else is known of it, in words.
+        notices: what a reader must know before all else; none where the audit was loaded.
     """
 
     results: Mapping[str, Mapping[str, Result]]
@@ -49,6 +50,7 @@ class AuditResult:
     timings: Mapping[str, Any]
     pictures: Sequence[Pictures] = ()
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    notices: Sequence[str] = ()
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -109,6 +111,7 @@ class AuditResult:
             command=command or self._call(),
             seconds=self.timings.get("seconds"),
             skipped=self._reasons(),
+            notices=self.notices,
             extra=[agreement_section(self.scores, self.agreement)] if len(self.scores) else [],
         )
         write_text(target / "results.json", json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -15,13 +16,14 @@ from typing import Any, Literal
 
 import pandas as pd
 import torch
-from torch import nn
+from rich.markup import escape
+from torch import Tensor, nn
 
 from gradaudit.attributions import Attribution
 from gradaudit.auditing.bench import Bench, at_most
 from gradaudit.auditing.costs import Cost, Rates, rates
 from gradaudit.auditing.decided import decided
-from gradaudit.auditing.facts import facts
+from gradaudit.auditing.facts import doubts, facts, predictions
 from gradaudit.auditing.result import AuditResult, about, folder_of
 from gradaudit.auditing.settings import Settings, resolve_settings
 from gradaudit.auditing.stages import STAGES
@@ -30,7 +32,7 @@ from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.devices import resolve_device
 from gradaudit.diffusion import Denoiser
 from gradaudit.errors import InputError, require
-from gradaudit.files import ensure_room
+from gradaudit.files import ensure_room, write_text
 from gradaudit.images import ImageSet
 from gradaudit.instruments.counterfactual.arguments import check_classifiers
 from gradaudit.instruments.diffroar.arguments import named_attributions
@@ -38,6 +40,7 @@ from gradaudit.progress import duration
 from gradaudit.report import Pictures, gallery
 from gradaudit.results import Result, versions
 from gradaudit.training import Recipe, Store
+from gradaudit.training.backends import BackendLike, resolve_backend
 from gradaudit.training.learners import check_alike
 from gradaudit.training.store import as_store, key_of
 
@@ -58,6 +61,7 @@ def prepare_audit(
     seed: int = 0,
     store: Store | str | os.PathLike[str] | None = None,
     workers: int | Literal["auto"] = "auto",
+    backend: BackendLike = "local",
     device: str | torch.device = "auto",
     show_progress: bool = False,
 ) -> Audit:
@@ -77,6 +81,8 @@ def prepare_audit(
     require(not strangers, "recipes", strangers, f"of audited classifiers: {', '.join(named)}")
     require(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**31, "seed", seed, "a whole number, 0 or more")
     settings = resolve_settings(preset, options or {}, {name: set(stage.takes) for name, stage in STAGES.items()})
+    kept, place = as_store(store), resolve_device(device)
+    resolve_backend(backend, kept, place)  # now, and not after hours
     bench = Bench(
         classifiers=dict(named),
         recipes=dict(recipes or {}),
@@ -86,16 +92,17 @@ def prepare_audit(
         robust=robust,
         oracles=dict(oracles or {}),
         seed=seed,
-        store=as_store(store),
+        store=kept,
         workers=workers,
-        device=resolve_device(device),
+        backend=backend,
+        device=place,
         show_progress=show_progress,
     )
     require(len(bench.test) > 1, "test_images", len(bench.test), "2 or more: no instrument can say anything of a single image")
     for classifier in named.values():
         check_classifier(classifier, bench.test)
     ready = Audit(bench, settings, preset)
-    if any("counterfactual" in ready._wanted(name) for name in named):
+    if any({"counterfactual", "counterfactual_differences"} & {*ready._wanted(name)} for name in named):
         _check_helpers(bench)
     return ready
 
@@ -118,8 +125,9 @@ def audit(classifiers: Mapping[str, nn.Module] | nn.Module, train: ImageSet, tes
             known signal.
         options: changes of the preset: `{"diffroar": {"seeds": 5}, "robustness": False, "test_images": 1000}`.
         seed: every random draw comes from it.
-        store: a folder for finished work, or a Store; the user's own unless given.
-        workers: fits at once; `"auto"` for one a core.
+        store: a folder or a URL (`s3://bucket/folder`) for finished work, or a Store; the user's own unless given.
+        workers: fits at once; `"auto"` for one a core, or as many as a cluster has room for.
+        backend: where fits run, as `ga.diffroar` takes it.
         device: `"auto"` or a torch device.
         show_progress: print what is being done, and the time left, to standard error.
 
@@ -153,6 +161,21 @@ class Audit:
                     found.setdefault(name, {})[kind] = reason
         return found
 
+    @cached_property
+    def _seen(self) -> dict[str, Tensor]:
+        """The class that each classifier gives each test image."""
+        return {name: predictions(self.bench, name) for name in self.bench.classifiers}
+
+    @property
+    def accuracies(self) -> dict[str, float]:
+        """The share of the test images that each classifier gives their label."""
+        return {name: float((seen == self.bench.test.labels).double().mean()) for name, seen in self._seen.items()}
+
+    @cached_property
+    def doubts(self) -> list[str]:
+        """What must be looked into before anything else: classifiers that are no better than a constant answer."""
+        return doubts(self.bench.test, self._seen)
+
     def estimate(self) -> pd.DataFrame:
         """What each classifier and instrument will take: `networks` to train, images through the classifier (`gradients`) and
         through the denoiser (`denoised`), predicted `seconds`; what the store has takes nothing."""
@@ -170,7 +193,9 @@ class Audit:
         reasons = sorted({reason for one in self.skipped.values() for reason in one.values()})
         some = any(self._wanted(name) for name in self.bench.classifiers)
         require(some, "options", self.preset, f"such that an instrument is left to run; none is: {'; '.join(reasons)}")
-        self._say(_spell(self.estimate()) if self.bench.show_progress else "")
+        self._say(_spell(self.estimate(), self.accuracies) if self.bench.show_progress else "")
+        for doubt in self.doubts:
+            self._say(f"[bold]Look into this first[/bold]: {escape(doubt)}")
         results: dict[str, dict[str, Result]] = {name: {} for name in self.bench.classifiers}
         seconds: dict[str, dict[str, float]] = {name: {} for name in self.bench.classifiers}
         for kind in STAGES:
@@ -183,7 +208,7 @@ class Audit:
                 seconds[name][kind] = time.perf_counter() - begun
         timings = {"seconds": time.perf_counter() - start, "instruments": seconds}
         settings = about(self.bench, self.settings, self.preset)
-        return AuditResult(results, self.skipped, settings, timings, self._pictures(results), self._facts(results))
+        return AuditResult(results, self.skipped, settings, timings, self._pictures(results), self._facts(), self.doubts)
 
     def _pictures(self, results: Mapping[str, Mapping[str, Result]]) -> list[Pictures]:
         """Some test images with the gradients of every classifier that has results."""
@@ -192,8 +217,8 @@ class Audit:
         first = _first_of_test((options or {}).get("attribution", "logit_gradient"), self.bench.seed)
         return [gallery(shown, self.bench.test, first, controls=("random",), seed=self.bench.seed)]
 
-    def _facts(self, results: Mapping[str, Mapping[str, Result]]) -> dict[str, dict[str, str]]:
-        return {name: facts(self.bench, name, found) for name, found in results.items()}
+    def _facts(self) -> dict[str, dict[str, str]]:
+        return {name: facts(self.bench, name, seen) for name, seen in self._seen.items()}
 
     def _wanted(self, name: str) -> dict[str, Mapping[str, Any]]:
         """The options of each instrument that the classifier will have."""
@@ -214,6 +239,7 @@ class Audit:
                 shutil.rmtree(entry, ignore_errors=True)
         result = STAGES[kind].run(self.bench, name, options)
         _keep(result, entry)
+        self.bench.store.publish_folder(entry)
         return Result.load(entry)  # as the next run will find it
 
     def _entry(self, name: str, kind: str, options: Mapping[str, Any]) -> Path:
@@ -224,17 +250,13 @@ class Audit:
             "instrument": kind,
             "options": decided(options),
             "classifier": classifier_fingerprint(bench.classifiers[name]),
-            "recipe": bench.recipes[name].model_dump() if name in bench.recipes else None,
-            "train": bench.train.fingerprint,
+            "uses": STAGES[kind].uses(bench, name, options),
             "test": bench.test.fingerprint,
-            "denoiser": bench.denoiser and [classifier_fingerprint(bench.denoiser), bench.denoiser.classes],
-            "robust": bench.robust and classifier_fingerprint(bench.robust),
-            "oracles": {title: classifier_fingerprint(one) for title, one in bench.judges(name).items()},
             "seed": bench.seed,
             "device": bench.device.type,
             "versions": versions(),
         }
-        return bench.store.folder / "audits" / key_of(described)
+        return bench.store.fetch_folder(bench.store.folder / "audits" / key_of(described))
 
     def _say(self, text: str) -> None:
         if self.bench.show_progress and text:
@@ -244,11 +266,11 @@ class Audit:
 
 
 def _keep(result: Result, entry: Path) -> None:
-    """Write the result to a folder that appears whole or not at all."""
+    """Write the result, without tables and figures, to a folder that appears whole or not at all."""
     entry.parent.mkdir(parents=True, exist_ok=True)
     ensure_room(entry.parent, ROOM)
     with tempfile.TemporaryDirectory(prefix=f".{entry.name[:8]}", suffix=".part", dir=entry.parent) as folder:
-        result.save(folder)
+        write_text(Path(folder) / "results.json", json.dumps(result.to_json(), allow_nan=False) + "\n")
         try:
             Path(folder).rename(entry)
         except OSError:
@@ -276,8 +298,10 @@ def _check_named(argument: str, named: Any, empty: bool = False) -> None:
         require(isinstance(one, nn.Module), f"{argument}[{name!r}]", type(one).__name__, "an nn.Module")
 
 
-def _spell(estimate: pd.DataFrame) -> str:
+def _spell(estimate: pd.DataFrame, accuracies: Mapping[str, float]) -> str:
     total = estimate[["networks", "gradients", "denoised", "seconds"]].sum()
     networks, gradients, denoised = (f"{int(total[name]):,}" for name in ("networks", "gradients", "denoised"))
     left = duration(float(total["seconds"]))
-    return f"Audit: {networks} networks to train, {gradients} gradients, {denoised} denoised images: about {left}"
+    right = ", ".join(f"{escape(name)} {100 * accuracy:.1f} %" for name, accuracy in accuracies.items())
+    work = f"{networks} networks to train, {gradients} gradients, {denoised} denoised images: about {left}"
+    return f"Test images given their label: {right}\nAudit: {work}"

@@ -16,6 +16,7 @@ from gradaudit.classifiers.build import NETWORKS, build_shapes
 from gradaudit.errors import InputError, require
 
 SUFFIXES = (".pt", ".pth", ".th", ".model", ".bin", ".safetensors")
+FOREIGN = (".npz", ".npy", ".h5", ".hdf5", ".keras", ".msgpack")  # what other frameworks write
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "ema")
 PREFIXES = ("module.", "_orig_mod.", "model.")
 RESHAPED = "of another shape"
@@ -36,6 +37,8 @@ def read_checkpoint(
         InputError: there is no such file, it is damaged, holds no tensors, or is a pickle with code in it.
     """
     require(Path(path).is_file(), argument, str(path), "a file that exists")
+    expected = "a checkpoint of PyTorch's or .safetensors; of another framework's arrays, a function of yours makes the module"
+    require(Path(path).suffix not in FOREIGN, argument, str(path), expected)
     safe = Path(path).suffix == ".safetensors"
     content = _read_safetensors(path, argument) if safe else _read_torch(path, allow_pickle, argument)
     found = _unwrapped(content)
@@ -71,7 +74,7 @@ def load_weights(
     chosen = closest(weights, expected)
     problem = mismatch(chosen, expected)
     if problem:
-        hint = _hint(problem, fitting_networks(weights, input_shape, classes), input_shape, classes)
+        hint = _hint(problem, weights, input_shape, classes)
         raise InputError(argument, source, f"a checkpoint of this network: {problem}{hint}")
     require_finite(chosen, argument, source)
     network.load_state_dict(chosen, strict=False)
@@ -121,7 +124,10 @@ def require_finite(tensors: Mapping[str, Any], argument: str, value: Any) -> Non
             raise InputError(argument, value, f"finite: `{name}` holds {count:,} NaN or infinite values")
 
 
-def _hint(problem: str, fits: list[str], input_shape: tuple[int, int, int], classes: int) -> str:
+def _hint(problem: str, weights: Mapping[str, Tensor], input_shape: tuple[int, int, int], classes: int) -> str:
+    if any("kernel" in name for name in weights):
+        return ". Kernels are another framework's, with their dimensions in another order: a function of yours makes the module"
+    fits = fitting_networks(weights, input_shape, classes)
     if fits:
         return f". For images of {input_shape} its tensors fit {' or '.join(repr(name) for name in fits)}"
     only_shapes = problem.startswith(RESHAPED)

@@ -101,7 +101,7 @@ def read_normalisation(
     require(finite and len(found.mean) > 0, argument, normalisation, "finite numbers, one for each channel")
     require(len(found.mean) == len(found.std), argument, normalisation, "as many means as standard deviations")
     require(min(found.std) > 0, argument, normalisation, "given with standard deviations above 0")
-    expected = f"given for {channels} channels, as the images have; it has {len(found.mean)}"
+    expected = f"given for {channels} channels, as the images have by `input_shape`; it has {len(found.mean)}"
     require(channels in (None, len(found.mean)), argument, normalisation, expected)
     return found
 

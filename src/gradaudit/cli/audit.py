@@ -13,13 +13,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from gradaudit.cli._options import (
+    Address,
     AsJson,
+    Backend,
     Device,
     Folder,
     StoreFolder,
     TestImages,
     TrainImages,
     Workers,
+    backend_of,
     command_line,
     workers_of,
 )
@@ -51,6 +54,9 @@ def audit(
         list[str] | None,
         typer.Option(help="NAME=CLASSIFIER, asked what counterfactuals show; the other audited ones unless given."),
     ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="The class names in the order of the classifiers' outputs, such as dog,cat; else the data's.")
+    ] = None,
     skip: Annotated[list[str] | None, typer.Option(help="An instrument to leave out; may be repeated.")] = None,
     train_images: TrainImages = None,
     test_images: TestImages = None,
@@ -58,6 +64,8 @@ def audit(
     out: Annotated[Path, typer.Option(help="Folder for the page, results.json, tables and figures.")] = Path("report"),
     store: StoreFolder = None,
     workers: Workers = "auto",
+    backend: Backend = "local",
+    address: Address = None,
     device: Device = "auto",
     seed: Annotated[int | None, typer.Option(help="Every random draw comes from it.", show_default="0")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and how long it takes.")] = False,
@@ -81,7 +89,7 @@ def audit(
         for option, value in (("--data", data), ("--denoiser", denoiser), ("--robust", robust), ("--oracle", oracle)):
             require(value is None, option, value, "left out where a TOML file says all")
         asked = read_request(classifiers[0], set(STAGES))
-        given: dict[str, Any] = {"preset": preset or None, "seed": seed, "data_dir": data_dir}
+        given: dict[str, Any] = {"preset": preset or None, "seed": seed, "data_dir": data_dir, "classes": _names(classes)}
         changed = {key: value for key, value in given.items() if value is not None}
         asked = replace(asked, options={**asked.options, **changes}, **changed)
     else:
@@ -95,9 +103,10 @@ def audit(
             robust=robust,
             oracles=_named("--oracle", oracle or []),
             data_dir=data_dir,
+            classes=_names(classes),
             options=changes,
         )
-    ready = _prepared(asked, store=store, workers=workers, device=device)
+    ready = _prepared(asked, store=store, workers=workers, backend=backend_of(backend, address), device=device)
     if dry_run:
         print_plan(ready)
         return
@@ -152,12 +161,18 @@ def print_plan(audit: Audit) -> None:
         counts = (f"{row[name]:,}" for name in ("networks", "gradients", "denoised"))
         table.add_row(escape(row["classifier"]), row["instrument"], *counts, duration(row["seconds"]))
     console().print(table)
+    for name, accuracy in audit.accuracies.items():
+        say(f"{escape(name)} gives {100 * accuracy:.1f} % of the test images their label")
+    for doubt in audit.doubts:
+        say(f"[bold]Look into this first[/bold]: {escape(doubt)}")
     _print_skipped(audit.skipped)
     say(f"about {duration(float(estimate['seconds'].sum()))} in all")
 
 
 def print_audit(result: AuditResult) -> None:
     """Print the verdicts, the numbers across classifiers, and what was left out."""
+    for notice in result.notices:
+        say(f"[bold]Look into this first[/bold]: {escape(notice)}")
     table = Table(title="Verdicts")
     for column in ("classifier", "instrument", "verdict", "in words"):
         table.add_column(column)
@@ -169,28 +184,32 @@ def print_audit(result: AuditResult) -> None:
 
 
 def print_comparison(found: Comparison) -> None:
-    """Print what changed."""
+    """Print what the audits don't share, the verdicts that changed, and the numbers."""
+    for caveat in found.caveats:
+        say(f"[bold]Before you compare[/bold]: {escape(caveat)}")
+    for row in found.changed.to_dict("records"):
+        say(f"{escape(row['classifier'])}, {row['instrument']}: {row['before']} before, {row['after']} after")
+    if not len(found.changed):
+        say("no verdict changed")
     table = Table(title="Before and after")
     for column in ("classifier", "number", "before", "after", "difference", "change"):
         table.add_column(column, justify="right" if column in ("before", "after", "difference") else "left")
     for row in found.table.to_dict("records"):
         ends = (_with_interval(row[when], row[f"{when}_low"], row[f"{when}_high"]) for when in ("before", "after"))
-        table.add_row(escape(row["classifier"]), escape(row["measure"]), *ends, f"{row['difference']:+.3f}", row["change"])
+        difference = _with_interval(row["difference"], row["difference_low"], row["difference_high"], "+.3f")
+        table.add_row(escape(row["classifier"]), escape(row["measure"]), *ends, difference, row["change"])
     console().print(table)
-    changed = found.verdicts[found.verdicts["before"] != found.verdicts["after"]]
-    for row in changed.to_dict("records"):
-        say(f"{row['classifier']}, {row['instrument']}: {row['before']} before, {row['after']} after")
-    for caveat in found.caveats:
-        say(f"  - but {caveat}")
 
 
 def _prepared(asked: Request, **where: Any) -> Audit:
     from gradaudit.auditing import prepare_audit
-    from gradaudit.auditing.files import read_classifier
+    from gradaudit.auditing.files import in_order, read_classifier
     from gradaudit.datasets import load_images
     from gradaudit.diffusion import load_denoiser
 
     training, testing = load_images(asked.data, folder=asked.data_dir, seed=asked.seed)
+    if asked.classes is not None:
+        training, testing = in_order(training, asked.classes), in_order(testing, asked.classes)
     read = {name: read_classifier(f"classifiers[{name}]", value, testing) for name, value in asked.classifiers.items()}
     return prepare_audit(
         {name: classifier for name, (classifier, _) in read.items()},
@@ -205,9 +224,14 @@ def _prepared(asked: Request, **where: Any) -> Audit:
         seed=asked.seed,
         store=where["store"],
         workers=workers_of(where["workers"]),
+        backend=where["backend"],
         device=where["device"],
         show_progress=True,
     )
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",")]
 
 
 def _named(argument: str, texts: list[str]) -> dict[str, str]:
@@ -239,8 +263,9 @@ def _numbers(scores: pd.DataFrame) -> Table:
     return table
 
 
-def _with_interval(value: float, low: float, high: float) -> str:
-    return f"{value:.3f}" + ("" if low != low else f" [{low:.3f}, {high:.3f}]").replace("[", r"\[")
+def _with_interval(value: float, low: float, high: float, form: str = ".3f") -> str:
+    ends = "" if low != low else f" [{low:{form}}, {high:{form}}]"
+    return f"{value:{form}}" + ends.replace("[", r"\[")
 
 
 def _print_skipped(skipped: Any) -> None:

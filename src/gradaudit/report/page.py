@@ -37,6 +37,8 @@ def write_page(
     seconds: float | None,
     extra: Sequence[Section] = (),
     skipped: Mapping[str, str] = MappingProxyType({}),
+    first: Sequence[Section] = (),
+    notices: Sequence[str] = (),
 ) -> Path:
     """The path of the page, one HTML file that loads nothing else; the same arguments give the same bytes.
 
@@ -51,6 +53,8 @@ def write_page(
         seconds: wall time of the audit; None if unknown.
         extra: sections that no single instrument makes, shown after those of the instruments.
         skipped: for each instrument that did not run, the reason.
+        first: sections like `extra`, shown before all findings.
+        notices: what a reader must know before any figure; above all that follows.
 
     Raises:
         InputError: there is no result, a classifier has two of one instrument, `pictures` or `facts` name a classifier that has
@@ -62,11 +66,13 @@ def write_page(
     _check_skipped(skipped)
     every = {name: (one,) if isinstance(one, Result) else tuple(one) for name, one in results.items()}
     parts = _sections(every)
-    _check_anchors(extra, {part.anchor for part in parts.values()})
+    _check_anchors([*first, *extra], {part.anchor for part in parts.values()})
     page = render(
         "page.html",
         title=title,
+        first=[*first],
         sections=[*parts.values(), *extra],
+        notices=[*notices],
         classifiers=[*results],
         skipped={_title(kind): reason for kind, reason in skipped.items()},
         facts=compared("The audited classifiers", "Fact", {name: facts.get(name, {}) for name in results}) if facts else None,

@@ -22,6 +22,8 @@ class Stage:
         takes: the options that a user may set.
         lacks: why a classifier can't have it, or None; told the bench, the classifier's name and the options.
         run: its result for a classifier, likewise.
+        uses: what decides that result beside the classifier, the test images, the options and the seed, in JSON values, likewise:
+            what is not in it can change, and the finished result still counts.
         cost: what that will take, likewise.
         scores: the numbers of its result by which classifiers can be compared, each under the words that say what it is.
     """
@@ -30,6 +32,7 @@ class Stage:
     takes: frozenset[str]
     lacks: Callable[[Bench, str, Options], str | None]
     run: Callable[[Bench, str, Options], Result]
+    uses: Callable[[Bench, str, Options], dict[str, Any]]
     cost: Callable[[Bench, str, Options], Cost]
     scores: Callable[[Result], dict[str, Score]]
 

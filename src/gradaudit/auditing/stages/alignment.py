@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gradaudit.auditing.bench import Bench
 from gradaudit.auditing.costs import Cost
 from gradaudit.auditing.settings import options_taken
@@ -35,6 +37,11 @@ def run(bench: Bench, name: str, options: Options) -> Result:
     )
 
 
+def uses(bench: Bench, name: str, options: Options) -> dict[str, Any]:
+    """The denoiser."""
+    return {"denoiser": bench.denoiser_mark}
+
+
 def cost(bench: Bench, name: str, options: Options) -> Cost:
     """A gradient, two scores and a check of the denoiser for each image and sigma."""
     count = len(bench.tested(options.get("images")))
@@ -54,4 +61,4 @@ def scores(result: Result) -> dict[str, Score]:
     return {words: Score(float(chosen["value"]), float(chosen["low"]), float(chosen["high"]), 1)}
 
 
-STAGE = Stage("alignment", frozenset(options_taken(alignment, "images")), lacks, run, cost, scores)
+STAGE = Stage("alignment", frozenset(options_taken(alignment, "images")), lacks, run, uses, cost, scores)

@@ -9,11 +9,14 @@ from gradaudit.auditing.costs import Cost
 from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._denoiser import unfit
 from gradaudit.auditing.stages._stage import Options, Score, Stage
+from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.instruments.counterfactual import CounterfactualResult, counterfactual
-from gradaudit.instruments.counterfactual.arguments import resolve_methods
+from gradaudit.instruments.counterfactual.arguments import Method, resolve_methods
+from gradaudit.instruments.counterfactual.differences import asks_helpers
 from gradaudit.results import Result
 
 STEPS = 75  # of a method that does not say
+BACK = {"none": 0, "combined": 1, "exact": 3}  # ways back through the denoiser in a guided step
 GIVEN = {"denoiser", "robust", "oracles", "reference"}
 REAL = 1000  # training images beside which realism is measured
 
@@ -33,7 +36,7 @@ def run(bench: Bench, name: str, options: Options) -> Result:
         bench.classifiers[name],
         images,
         given.pop("targets", "second"),
-        None if unfit(bench) else bench.denoiser,
+        bench.denoiser if _asked(bench, options) else None,
         robust=bench.robust,
         oracles=bench.judges(name),
         reference=at_most(bench.train, REAL, bench.seed),
@@ -51,19 +54,39 @@ def _methods(bench: Bench, options: Options) -> list[Any]:
     return [one for one in methods if unfit(bench) is None or not _guided(one)]
 
 
+def _asked(bench: Bench, options: Options) -> bool:
+    """Whether a method that is left may ask the denoiser."""
+    return unfit(bench) is None and any(asks_helpers(one) for one in resolve_methods(_methods(bench, options)).values())
+
+
 def _guided(method: Any) -> bool:
     """Whether it walks through a denoiser."""
     return any(one.needs_denoiser for one in resolve_methods(method).values())
 
 
+def uses(bench: Bench, name: str, options: Options) -> dict[str, Any]:
+    """The helpers, the judges, and the real images beside which realism is measured."""
+    return {
+        "denoiser": bench.denoiser_mark if _asked(bench, options) else None,
+        "robust": bench.robust_mark,
+        "oracles": {title: classifier_fingerprint(one) for title, one in bench.judges(name).items()},
+        "train": bench.train.fingerprint,
+    }
+
+
 def cost(bench: Bench, name: str, options: Options) -> Cost:
-    """Each guided step is a pass through the denoiser and three back; each other step a gradient."""
+    """What each method takes for each image and seed."""
     count = len(bench.tested(options.get("images"))) * int(options.get("seeds", 1))
-    total = Cost()
-    for method in resolve_methods(_methods(bench, options)).values():
-        steps = count * method.options.get("steps", STEPS)
-        total += Cost(gradients=steps, denoised=2 * steps if method.needs_denoiser else 0)  # a late start: half of the steps
-    return total
+    return sum((cost_of(method, count) for method in resolve_methods(_methods(bench, options)).values()), Cost())
+
+
+def cost_of(method: Method, count: int) -> Cost:
+    """What so many counterfactuals take: a gradient a step; a guided step is a pass through the denoiser, and back through it."""
+    steps = count * int(method.options.get("steps", STEPS))
+    if not method.needs_denoiser:
+        return Cost(gradients=steps)
+    passes = 1 + BACK.get(str(method.options.get("guidance")), 3)
+    return Cost(gradients=steps, denoised=steps * passes // 2)  # the walk begins half-way
 
 
 def scores(result: Result) -> dict[str, Score]:
@@ -86,6 +109,7 @@ STAGE = Stage(
     frozenset(options_taken(counterfactual, "images", "targets") - GIVEN),
     lacks,
     run,
+    uses,
     cost,
     scores,
 )

@@ -31,6 +31,11 @@ def run(bench: Bench, name: str, options: Options) -> Result:
     return grid(bench, name, options).run()
 
 
+def uses(bench: Bench, name: str, options: Options) -> dict[str, Any]:
+    """Training images, for the learners."""
+    return {"train": bench.train.fingerprint}
+
+
 def cost(bench: Bench, name: str, options: Options) -> Cost:
     """The networks that the store lacks."""
     plan = grid(bench, name, options).plan()
@@ -51,6 +56,7 @@ def grid(bench: Bench, name: str, options: Options) -> Grid:
         seed=bench.seed,
         store=bench.store,
         workers=bench.workers,  # type: ignore[arg-type]
+        backend=bench.backend,
         device=bench.device,
         show_progress=bench.show_progress,
     )
@@ -59,10 +65,15 @@ def grid(bench: Bench, name: str, options: Options) -> Grid:
 def scores(result: Result) -> dict[str, Score]:
     """The mean over levels of the first attribution's DiffROAR."""
     assert isinstance(result, DiffROARResult)
+    return level_scores(result, "DiffROAR")
+
+
+def level_scores(result: DiffROARResult, named: str) -> dict[str, Score]:
+    """The means over levels of the first attribution's DiffROAR, raw and given the mask, under words that begin as `named`."""
     rows = result.summary[result.summary["attribution"] == result.audited[0]]
-    found = {"DiffROAR, mean over levels": _mean(rows, "mean", "low", "high")}
+    found = {f"{named}, mean over levels": _mean(rows, "mean", "low", "high")}
     if "conditional_mean" in rows and rows["conditional_mean"].notna().all():
-        found["DiffROAR given the mask, bits"] = _mean(rows, "conditional_mean", "conditional_low", "conditional_high")
+        found[f"{named} given the mask, bits"] = _mean(rows, "conditional_mean", "conditional_low", "conditional_high")
     return found
 
 
@@ -72,4 +83,4 @@ def _mean(rows: Any, *columns: str) -> Score:
     return Score(value, low, high, 1)
 
 
-STAGE = Stage("diffroar", frozenset(options_taken(prepare_diffroar)), lacks, run, cost, scores)
+STAGE = Stage("diffroar", frozenset(options_taken(prepare_diffroar)), lacks, run, uses, cost, scores)

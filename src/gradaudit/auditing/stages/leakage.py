@@ -83,6 +83,13 @@ def _network(bench: Bench, recipe: Recipe) -> nn.Module:
         return recipe.build((channels, 2 * height, width), CLASSES)
 
 
+def uses(bench: Bench, name: str, options: Options) -> dict[str, Any]:
+    """What the classifier on blocks is made of, where the images have no signal mask."""
+    if bench.test.signal_mask is not None:
+        return {}
+    return {"train": bench.train.fingerprint, "recipe": bench.recipes[name].model_dump()}
+
+
 def cost(bench: Bench, name: str, options: Options) -> Cost:
     """A training on blocks where there is no signal mask, and a gradient an image."""
     count = len(bench.tested(options.get("images")))
@@ -102,4 +109,4 @@ def scores(result: Result) -> dict[str, Score]:
     return {words: Score(float(row["value"]), float(row["low"]), float(row["high"]), -1)}
 
 
-STAGE = Stage("leakage", frozenset(options_taken(leakage, "images", "epochs") - {"signal_mask"}), lacks, run, cost, scores)
+STAGE = Stage("leakage", frozenset(options_taken(leakage, "images", "epochs") - {"signal_mask"}), lacks, run, uses, cost, scores)

@@ -74,6 +74,15 @@ def _bases(bench: Bench, tangents: str) -> Callable[[Tensor], Tensor]:
     return bases
 
 
+def uses(bench: Bench, name: str, options: Options) -> dict[str, Any]:
+    """What knows the manifold; an autoencoder's file is among the options."""
+    known: dict[str, dict[str, Any]] = {
+        "neighbours": {"train": bench.train.fingerprint},
+        "denoiser": {"denoiser": bench.denoiser_mark},
+    }
+    return known.get(_source(options), {})
+
+
 def cost(bench: Bench, name: str, options: Options) -> Cost:
     """Both directions of every draw at every radius; a pass forward is about a third of one there and back."""
     count = len(bench.tested(options.get("images")))
@@ -88,4 +97,5 @@ def scores(result: Result) -> dict[str, Score]:
     return {"relative off-manifold robustness": Score(*result.ratio(), 1)}
 
 
-STAGE = Stage("manifold_robustness", frozenset(options_taken(manifold_robustness, "images", "tangents")), lacks, run, cost, scores)
+TAKES = frozenset(options_taken(manifold_robustness, "images", "tangents"))
+STAGE = Stage("manifold_robustness", TAKES, lacks, run, uses, cost, scores)

@@ -38,6 +38,11 @@ def run(bench: Bench, name: str, options: Options) -> Result:
     )
 
 
+def uses(bench: Bench, name: str, options: Options) -> dict[str, Any]:
+    """Nothing more."""
+    return {}
+
+
 def radii(images: ImageSet, options: Options) -> Sequence[float]:
     """The radii: those given, or those usual for the norm and such images."""
     usual = GREY if images.shape[0] == 1 else COLOUR
@@ -70,4 +75,4 @@ def scores(result: Result) -> dict[str, Score]:
     return {f"accuracy under {name}, eps {middle:.4g}": Score(float(row["accuracy"]), float(row["low"]), float(row["high"]), 1)}
 
 
-STAGE = Stage("robustness", frozenset(options_taken(robustness, "images")), lacks, run, cost, scores)
+STAGE = Stage("robustness", frozenset(options_taken(robustness, "images")), lacks, run, uses, cost, scores)

@@ -2,7 +2,8 @@
 
 from gradaudit.instruments.counterfactual.arguments import METHODS
 from gradaudit.instruments.counterfactual.audit import counterfactual
+from gradaudit.instruments.counterfactual.differences import counterfactual_differences
 from gradaudit.instruments.counterfactual.problem import Found, Problem
 from gradaudit.instruments.counterfactual.result import CounterfactualResult
 
-__all__ = ["METHODS", "CounterfactualResult", "Found", "Problem", "counterfactual"]
+__all__ = ["METHODS", "CounterfactualResult", "Found", "Problem", "counterfactual", "counterfactual_differences"]

@@ -84,7 +84,7 @@ def counterfactual(
         seed: every random draw comes from it; an image's belong to the image and not to its batch or place.
         seeds: counterfactuals of each image: of seeds `seed`, `seed + 1`, ...
         batch_size: images at once; `"auto"` for as many as fit in memory. It does not change the result beyond rounding.
-        store: a folder for finished work, or a Store; the user's own unless given.
+        store: a folder or a URL (`s3://bucket/folder`) for finished work, or a Store; the user's own unless given.
         device: `"auto"` or a torch device.
         show_progress: print the time left to standard error.
 

@@ -67,8 +67,11 @@ def curve_rows(result: DiffROARResult, attribution: str, measure: Measure) -> pd
     return pd.DataFrame({"level": rows["level"]} | {part: rows[f"{measure.prefix}{part}"] for part in ("mean", "low", "high")})
 
 
-def difference_figures(curves: Sequence[Curve], measure: Measure) -> dict[str, Markup]:
-    """The measure against level with 95 % intervals, every curve in one figure; drawn for `wide` and for `narrow` screens."""
+def difference_figures(curves: Sequence[Curve], measure: Measure, identity: str = "") -> dict[str, Markup]:
+    """The measure against level with 95 % intervals, every curve in one figure; drawn for `wide` and for `narrow` screens.
+
+    `identity` begins the figures' names, where the page has others of the same measure.
+    """
     ylabel, most = AXES[measure.prefix]
     label = f"{ylabel}, against the share of features kept. " + "; ".join(curve.words() for curve in curves)
     sizes = {"wide": WIDE, "narrow": NARROW}
@@ -76,7 +79,7 @@ def difference_figures(curves: Sequence[Curve], measure: Measure) -> dict[str, M
     for name, size in sizes.items():
         with figure_style():
             figure = _difference_figure(curves, size, ylabel, most)
-            found[name] = inline_svg(figure, f"{measure.column}-{name}", label)
+            found[name] = inline_svg(figure, f"{identity}{measure.column}-{name}", label)
     return found
 
 

@@ -52,25 +52,26 @@ def diffroar(results: Mapping[str, DiffROARResult]) -> Section:
         "diffroar.html",
         panels=_panels(results),
         bits_panels=_bits_panels(given),
-        summary=_summary_table(results),
+        summary=summary_table(results),
         measurements=_measurement_table(results),
         controls=controls,
         masks=any(result.table["mask_top"].notna().any() for result in results.values()),
         fills=sorted({str(result.settings["fill"]) for result in results.values()}),
         learners=sorted({str(result.settings["learner"]["network"]) for result in results.values()}),
     )
-    figures = [_overview(results, RAW), *([_overview(given, CONDITIONAL)] if given else [])]
+    figures = [overview_figure(results, RAW), *([overview_figure(given, CONDITIONAL)] if given else [])]
     return Section(
         anchor="diffroar",
         title="DiffROAR",
         question="Do the features that an attribution ranks high carry more label information than those it ranks low?",
-        findings=tuple(_findings(results)),
+        findings=tuple(findings(results)),
         overview=render("diffroar_overview.html", figures=figures),
         body=body,
     )
 
 
-def _findings(results: Mapping[str, DiffROARResult]) -> Iterator[Finding]:
+def findings(results: Mapping[str, DiffROARResult]) -> Iterator[Finding]:
+    """The verdict of each attribution, and beside it the one given the mask."""
     for name, result in results.items():
         for attribution, verdict in result.verdicts.items():
             yield Finding(name, attribution, verdict)
@@ -78,11 +79,11 @@ def _findings(results: Mapping[str, DiffROARResult]) -> Iterator[Finding]:
                 yield Finding(name, f"{attribution}, given the mask", result.conditional_verdicts[attribution])
 
 
-def _overview(results: Mapping[str, DiffROARResult], measure: Measure) -> dict[str, object]:
+def overview_figure(results: Mapping[str, DiffROARResult], measure: Measure, identity: str = "") -> dict[str, object]:
     """One measure of every classifier and control: figures, curves for the key, and whether a curve has no interval."""
     curves = [*_audited_curves(results, measure), *_control_curves(results, measure)]
     single = any(int(result.summary["seeds"].min()) < 2 for result in results.values())
-    return {"kind": measure.column, "figures": difference_figures(curves, measure), "curves": curves, "single": single}
+    return {"kind": measure.column, "figures": difference_figures(curves, measure, identity), "curves": curves, "single": single}
 
 
 def _audited_curves(results: Mapping[str, DiffROARResult], measure: Measure) -> Iterator[Curve]:
@@ -170,7 +171,8 @@ def _key(result: DiffROARResult, attribution: str) -> list[tuple[Stroke, str]]:
     ]
 
 
-def _summary_table(results: Mapping[str, DiffROARResult]) -> Table:
+def summary_table(results: Mapping[str, DiffROARResult]) -> Table:
+    """Each ranking and level: means, intervals, and the accuracies behind them."""
     measured = ("DiffROAR", "95% interval", "95% at all levels", "Detectable")
     given = ("Given the mask, bits", *(f"{words}, given the mask" for words in measured[1:]))
     accuracies = ("Top", "Bottom", "Mask top", "Mask bottom")

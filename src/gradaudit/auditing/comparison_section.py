@@ -1,0 +1,98 @@
+"""What changed between two audits, as a section of the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from gradaudit.report.rendering import render
+from gradaudit.report.section import Section
+from gradaudit.report.tables import Cell, Table, number
+
+CHANGES = ("better", "worse")
+
+
+def comparison_section(table: pd.DataFrame, verdicts: pd.DataFrame, settings: pd.DataFrame) -> Section:
+    """Verdicts that changed, then numbers before and after with their difference, then the settings that differ.
+
+    Args:
+        table: as `Comparison` has it.
+        verdicts: likewise.
+        settings: likewise.
+    """
+    body = render(
+        "comparison.html",
+        summaries=[*_summaries(table, verdicts)],
+        verdicts=_verdicts(verdicts),
+        numbers=_numbers(table),
+        count=len(table),
+        settings=_settings(settings) if len(settings) else None,
+    )
+    return Section(
+        anchor="comparison",
+        title="What changed",
+        question="Which verdicts changed, and which numbers by more than their intervals?",
+        findings=(),
+        overview=Markup(""),
+        body=body,
+    )
+
+
+def _summaries(table: pd.DataFrame, verdicts: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """What changed of each classifier, in words."""
+    for name, rows in table.groupby("classifier", sort=False):
+        own = verdicts[verdicts["classifier"] == name]
+        turned = own[own["before"] != own["after"]].to_dict("records")
+        words = "; ".join(f"{_spoken(row['instrument'])} from {row['before']} to {row['after']}" for row in turned)
+        counts = ", ".join(f"{(rows['change'] == change).sum()} {change}" for change in CHANGES)
+        rest = len(rows) - int(rows["change"].isin(CHANGES).sum())
+        said = f"{len(turned)} of {len(own)} verdicts changed{': ' if words else ''}{words}"
+        yield str(name), f"{said}. Of {len(rows)} numbers {counts} by more than their intervals, {rest} not"
+
+
+def _verdicts(verdicts: pd.DataFrame) -> Table:
+    rows = [
+        (
+            Cell(row["classifier"]),
+            Cell(_spoken(row["instrument"])),
+            Cell(row["before"]),
+            Cell(row["after"]),
+            Cell("changed" if row["before"] != row["after"] else "the same"),
+        )
+        for row in verdicts.to_dict("records")
+    ]
+    return Table("Verdicts, those that changed first", ("Classifier", "Instrument", "Before", "After", "Change"), tuple(rows))
+
+
+def _numbers(table: pd.DataFrame) -> Table:
+    rows = [
+        (
+            Cell(row["classifier"]),
+            Cell(row["measure"]),
+            Cell(row["change"]),
+            *(_with_interval(row, when) for when in ("before", "after")),
+            _with_interval(row, "difference", signed=True),
+        )
+        for row in table.to_dict("records")
+    ]
+    columns = ("Classifier", "Number", "Change", "Before", "After", "Difference")
+    return Table("Numbers before and after, and their difference, with 95% intervals", columns, tuple(rows))
+
+
+def _with_interval(row: Mapping[Any, Any], what: str, signed: bool = False) -> Cell:
+    value, low, high = (float(row[f"{what}{end}"]) for end in ("", "_low", "_high"))
+    ends = "" if math.isnan(low) else f" [{number(low, signed=signed).text}, {number(high, signed=signed).text}]"
+    return Cell(f"{number(value, signed=signed).text}{ends}", repr(value), "number")
+
+
+def _settings(settings: pd.DataFrame) -> Table:
+    rows = [tuple(Cell(str(value).replace("_", " ")) for value in row) for row in settings.itertuples(index=False)]
+    return Table("Settings that differ", ("Setting", "Before", "After"), tuple(rows), sortable=False)
+
+
+def _spoken(kind: str) -> str:
+    return "DiffROAR" if kind == "diffroar" else kind.replace("_", " ")

@@ -1,0 +1,133 @@
+"""What counterfactuals change, as an attribution that DiffROAR judges beside the gradient: two instruments joined."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from gradaudit.auditing.bench import Bench, at_most
+from gradaudit.auditing.costs import Cost
+from gradaudit.auditing.settings import options_taken
+from gradaudit.auditing.stages._denoiser import unfit
+from gradaudit.auditing.stages._stage import Options, Score, Stage
+from gradaudit.auditing.stages.counterfactual import cost_of
+from gradaudit.auditing.stages.diffroar import FEWEST, grid, level_scores
+from gradaudit.errors import require
+from gradaudit.images import ImageSet
+from gradaudit.instruments.counterfactual import counterfactual_differences
+from gradaudit.instruments.counterfactual.arguments import Method, probabilities_of, resolve_methods
+from gradaudit.instruments.counterfactual.differences import asks_helpers
+from gradaudit.instruments.diffroar import CounterfactualDifferencesResult, prepare_diffroar
+from gradaudit.instruments.diffroar.differences import DIFFERENCES, of_differences
+from gradaudit.results import Result
+
+BESIDE = "logit_gradient"
+METHOD = "dvce(steps=50, views=1, guidance=none)"
+OURS = ("method", "train_images", "test_images")
+"""Options that DiffROAR does not have."""
+
+
+def lacks(bench: Bench, name: str, options: Options) -> str | None:
+    """The method's denoiser is needed, and enough training images for DiffROAR."""
+    method = _method(options)
+    problem = unfit(bench) if method.needs_denoiser else None
+    if problem:
+        return f"{method.name}: {problem}; method = svce would do without one, and is as meaningful as the classifier's gradient"
+    fewest = _small(bench, options).fewest
+    if fewest >= FEWEST:
+        return None
+    return f"it retrains networks, and a class has only {fewest} of the training images drawn for it; {FEWEST} or more are needed"
+
+
+def run(bench: Bench, name: str, options: Options) -> Result:
+    """DiffROAR of the differences, and beside it of the gradient on the same images; what a reader must know comes first."""
+    small, method = _small(bench, options), _method(options)
+    differences = tuple(_differences(small, name, images, options) for images in (small.train, small.test))
+    result = grid(small, name, _beside(options, differences)).run()
+    changed = _left_their_class(small, name, differences[1])
+    made = {"method": method.name, "targets": "second", "left_their_class": changed}
+    return of_differences(result, made)
+
+
+def uses(bench: Bench, name: str, options: Options) -> dict[str, Any]:
+    """Training images, and the helpers if the method asks them."""
+    asked = asks_helpers(_method(options))
+    helpers = {"denoiser": bench.denoiser_mark, "robust": bench.robust_mark} if asked else {}
+    return {"train": bench.train.fingerprint, **helpers}
+
+
+def cost(bench: Bench, name: str, options: Options) -> Cost:
+    """A counterfactual of each image, and the networks."""
+    small = _small(bench, options)
+    plan = grid(small, name, _beside(options, _not_made)).plan()
+    walks = cost_of(_method(options), len(small.train) + len(small.test))
+    return walks + Cost(networks=plan.networks - plan.stored, seconds=plan.seconds)
+
+
+def scores(result: Result) -> dict[str, Score]:
+    """As DiffROAR's, of the differences."""
+    assert isinstance(result, CounterfactualDifferencesResult)
+    return level_scores(result, f"DiffROAR of {DIFFERENCES}")
+
+
+def _method(options: Options) -> Method:
+    given = options.get("method", METHOD)
+    found = resolve_methods(given)
+    require(len(found) == 1, "method", given, "a single method: an image has one map of differences")
+    return next(iter(found.values()))
+
+
+def _small(bench: Bench, options: Options) -> Bench:
+    """The bench with as many training and test images as the stage is to have."""
+    train = _drawn(bench.train, "train_images", options, bench.seed)
+    return replace(bench, train=train, test=_drawn(bench.test, "test_images", options, bench.seed))
+
+
+def _drawn(images: ImageSet, option: str, options: Options, seed: int) -> ImageSet:
+    count = options.get(option)
+    whole = isinstance(count, int) and not isinstance(count, bool) and count >= 2
+    require(count is None or whole, option, count, "a whole number above 1; left out for all images")
+    return at_most(images, count, seed)
+
+
+def _differences(bench: Bench, name: str, images: ImageSet, options: Options) -> Tensor:
+    method = _method(options)
+    helped = unfit(bench) is None and asks_helpers(method)
+    return counterfactual_differences(
+        bench.classifiers[name],
+        images,
+        "second",
+        bench.denoiser if helped else None,
+        robust=bench.robust if asks_helpers(method) else None,
+        method=options.get("method", METHOD),
+        seed=bench.seed,
+        store=bench.store,
+        device=bench.device,
+        show_progress=bench.show_progress,
+    )
+
+
+def _beside(options: Options, differences: Any) -> dict[str, Any]:
+    """DiffROAR's options, with the differences first and what was asked for beside them."""
+    given = {key: value for key, value in options.items() if key not in OURS}
+    wanted = given.get("attribution", BESIDE)
+    return given | {"attribution": [{DIFFERENCES: differences}, *(wanted if isinstance(wanted, list) else [wanted])]}
+
+
+def _not_made(classifier: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    """Stands in for the differences in a plan, which ranks nothing."""
+    return images
+
+
+def _left_their_class(bench: Bench, name: str, differences: Tensor) -> float:
+    """The share of the test images whose counterfactual the classifier gives another class."""
+    images = bench.test
+    pixels = ((images.floats() + differences) * 255).round().clamp(0, 255).to(images.images.dtype)
+    changed = ImageSet(pixels, images.labels, images.classes)
+    seen = [probabilities_of(bench.classifiers[name], one, bench.device).argmax(dim=1) for one in (images, changed)]
+    return float((seen[0] != seen[1]).double().mean())
+
+
+STAGE = Stage("counterfactual_differences", frozenset(options_taken(prepare_diffroar, *OURS)), lacks, run, uses, cost, scores)

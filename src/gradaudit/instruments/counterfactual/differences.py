@@ -1,0 +1,130 @@
+"""`counterfactual_differences`: what a counterfactual changes in each image, as scores that other instruments take."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gradaudit.batching import batch_size_for, frozen
+from gradaudit.classifiers import classifier_fingerprint
+from gradaudit.devices import resolve_device
+from gradaudit.diffusion import Denoiser
+from gradaudit.errors import require
+from gradaudit.files import fingerprint
+from gradaudit.images import ImageSet
+from gradaudit.instruments.counterfactual.arguments import (
+    Method,
+    MethodLike,
+    Targets,
+    check_classifiers,
+    check_denoiser,
+    check_settings,
+    check_subjects,
+    probabilities_of,
+    resolve_methods,
+    resolve_targets,
+)
+from gradaudit.instruments.counterfactual.audit import CPU_CAP, CUDA_CAP, VIEWS
+from gradaudit.instruments.counterfactual.finding import Bench, Wanted, checked
+from gradaudit.instruments.counterfactual.problem import Found, Problem
+from gradaudit.noise import image_keys
+from gradaudit.training.store import Store, as_store
+
+
+def counterfactual_differences(
+    classifier: nn.Module,
+    images: ImageSet,
+    targets: Targets = "second",
+    denoiser: Denoiser | None = None,
+    *,
+    robust: nn.Module | None = None,
+    method: MethodLike = "dvce",
+    seed: int = 0,
+    batch_size: int | Literal["auto"] = "auto",
+    store: Store | str | os.PathLike[str] | None = None,
+    device: str | torch.device = "auto",
+    show_progress: bool = False,
+) -> Tensor:
+    """Counterfactual less image, float32 (N, C, H, W) in [-1, 1], on the CPU: scores for `diffroar` or `leakage`.
+
+    Instruments rank by magnitude; the sign says whether a pixel became brighter. An image that has no counterfactual has 0
+    everywhere. Every finished one goes into the store, without the way there, so that a run that is stopped continues.
+
+    For DiffROAR, make those of the training and of the test images, and give it the pair. Where an image changes tells which
+    classes it was changed between, so a mask may tell the label before any pixel does: read DiffROAR given the mask.
+
+    Args:
+        classifier: what is explained, as in `counterfactual`.
+        images: those that are to change.
+        targets: the class wanted, as in `counterfactual`, one for each image: `"second"`, a class, or a list; not `"all"`.
+        denoiser: of such images; None for methods that do without.
+        robust: a classifier of the same classes whose gradients are trusted to lie along the data, or None.
+        method: one of `"dvce"`, `"blended"`, `"svce"`, `"apgd"`, with options as in `"dvce(steps=50)"`; or a function.
+        seed: every random draw comes from it.
+        batch_size: images at once; `"auto"` for as many as fit in memory.
+        store: a folder for finished work, or a Store; the user's own unless given.
+        device: `"auto"` or a torch device.
+        show_progress: print the time left to standard error.
+
+    Raises:
+        InputError: a bad argument, before anything long begins.
+        StoreError: the store can't be written.
+    """
+    check_subjects(images, denoiser)
+    check_settings(seed, 1, batch_size)
+    way = _one_method(method)
+    check_denoiser({way.name: way}, denoiser)
+    check_classifiers(classifier, robust, {}, images)
+    place = resolve_device(device)
+    # What the method does not ask is no part of the counterfactuals' keys in the store.
+    helpers: dict[str, Any] = {"denoiser": denoiser, "robust": robust} if asks_helpers(way) else {"denoiser": None, "robust": None}
+    owners = {"classifier": classifier, **helpers}
+    marks = {name: None if one is None else classifier_fingerprint(one) for name, one in owners.items()}
+    with ExitStack() as constant:
+        for module in owners.values():
+            if module is not None:
+                constant.enter_context(frozen(module.to(place)))
+        size = _images_at_once(classifier, images, way, place) if batch_size == "auto" else int(batch_size)
+        kept = as_store(store)
+        bench = Bench(classifier, images, helpers["denoiser"], helpers["robust"], marks, size, place, kept, show_progress)
+        wanted = _wanted(images, targets, probabilities_of(classifier, images, place), helpers["denoiser"], seed)
+        bench.rehearse([way])
+        found = bench.find([way], wanted)[way.name]
+    changed = torch.from_numpy(np.stack([one.image for one in found]))
+    return changed.float().div_(255) - images.floats()
+
+
+def asks_helpers(method: Method) -> bool:
+    """Whether a method may ask the denoiser or the robust classifier; of a user's function nobody knows."""
+    return method.needs_denoiser or method.own
+
+
+def _one_method(method: Any) -> Method:
+    several = resolve_methods(method)
+    require(len(several) == 1, "method", method, "a single method: an image has one map of differences")
+    (found,) = several.values()
+
+    def still(problem: Problem) -> Found:
+        one = checked(found.name, found.function(problem), problem)
+        return Found(one.images, failed=one.failed)  # the ways there of thousands of images would fill a disk
+
+    return replace(found, function=still, fingerprint=fingerprint("still", found.fingerprint))
+
+
+def _wanted(images: ImageSet, targets: Targets, before: Tensor, denoiser: Denoiser | None, seed: int) -> list[Wanted]:
+    which, chosen = resolve_targets(targets, before, images, denoiser)
+    single = which.tolist() == list(range(len(images)))
+    require(single, "targets", targets, 'one for each image: "second", a class, or a list')
+    keys = image_keys(images.floats(), seed)
+    return [Wanted(image, int(target), seed, keys[image]) for image, target in zip(which.tolist(), chosen, strict=True)]
+
+
+def _images_at_once(classifier: nn.Module, images: ImageSet, method: Method, device: torch.device) -> int:
+    fits = batch_size_for(classifier, images.floats([0], device), device=device, factor=2.0 * VIEWS)
+    return min(fits, CPU_CAP if device.type == "cpu" else CUDA_CAP) if asks_helpers(method) else fits

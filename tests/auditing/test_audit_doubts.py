@@ -1,0 +1,72 @@
+"""Whether a classifier seems to be the one that was meant, and the order of its classes."""
+
+import pytest
+import torch
+
+import gradaudit as ga
+from gradaudit.auditing.facts import doubts
+from gradaudit.auditing.files import in_order
+from gradaudit.errors import InputError
+
+
+def images(labels, classes=("a", "b", "c")):
+    return ga.ImageSet(torch.zeros(len(labels), 1, 2, 2, dtype=torch.uint8), torch.as_tensor(labels), classes)
+
+
+def test_a_classifier_that_is_right_raises_no_doubt():
+    labels = torch.arange(60) % 3
+    nearly = torch.where(torch.arange(60) < 15, 0, labels)
+    assert doubts(images(labels), {"right": labels, "nearly": nearly}) == []
+
+
+def test_a_constant_answer_is_named_with_its_share():
+    labels = [0] * 30 + [1] * 20 + [2] * 10
+    (said,) = doubts(images(labels), {"constant": torch.zeros(60, dtype=torch.int64), "right": torch.tensor(labels)})
+    assert said.startswith("constant gives 50 % of the test images their label, and a constant answer 50 %: are its weights")
+
+
+def test_another_order_is_named_where_it_would_be_much_better():
+    labels = torch.arange(60) % 3
+    turned = torch.tensor([2, 0, 1])[labels]  # output 0 stands for class b, 1 for c, 2 for a
+    swapped = torch.tensor([1, 0, 2])[labels]
+    for seen, order in ((turned, "b, c, a"), (swapped, "b, a, c")):
+        (said,) = doubts(images(labels), {"mine": seen})
+        assert f"were its outputs {order} in this order, 100 %" in said
+
+
+def test_no_order_is_named_that_may_fit_by_chance():
+    """With an image a class, some order is right about every image whose class is seen once."""
+    labels, rng = torch.arange(200), torch.Generator().manual_seed(0)
+    names = tuple(map(str, range(200)))
+    seen = torch.where(torch.arange(200) < 110, labels, torch.randint(0, 200, (200,), generator=rng))
+    assert doubts(images(labels, names), {"fair": seen}) == []
+    random = torch.randint(0, 10, (60,), generator=rng)
+    (said,) = doubts(images(torch.arange(60) % 10, names[:10]), {"random": random})
+    assert "were its outputs" not in said
+
+
+def test_outputs_beyond_the_images_classes_count_as_wrong():
+    labels = torch.arange(60) % 3
+    (said,) = doubts(images(labels), {"more": labels + 7})
+    assert "gives 0 %" in said
+    assert "in this order" not in said
+
+
+def test_names_and_labels_are_brought_in_order_together():
+    given = ga.ImageSet(
+        torch.arange(3, dtype=torch.uint8).reshape(3, 1, 1, 1).expand(3, 1, 2, 2),
+        torch.tensor([0, 1, 2]),
+        ("a", "b", "c"),
+        torch.ones(3, 2, 2, dtype=torch.bool),
+    )
+    found = in_order(given, ["c", "a", "b"])
+    assert found.classes == ("c", "a", "b")
+    assert [found.classes[label] for label in found.labels] == ["a", "b", "c"]
+    assert torch.equal(found.images, given.images)
+    assert found.signal_mask is not None
+
+
+@pytest.mark.parametrize("names", [["a", "b"], ["a", "b", "d"], ["a", "a", "b"]])
+def test_other_names_are_refused(names):
+    with pytest.raises(InputError, match="classes"):
+        in_order(images([0, 1, 2]), names)

@@ -1,0 +1,31 @@
+"""A learner that DiffROAR retrains, by the name of a recipe."""
+
+import json
+
+import pytest
+
+from gradaudit.training import named_recipe
+
+QUICK = ("--levels", "0.3", "--seeds", 1, "--controls", "none", "--no-mask-only", "--device", "cpu", "--workers", 1, "--json")
+
+
+@pytest.mark.parametrize(
+    ("options", "fields"), [((), {}), (("--epochs", 1, "--learning-rate", 0.01), {"epochs": 1, "learning_rate": 0.01})]
+)
+def test_a_recipes_name_brings_all_of_it_but_what_is_said_beside(cli, images, trained, options, fields):
+    found = cli("diffroar", trained, images, "--learner", "learners/fast-mlp", *options, *QUICK)
+    assert found.status == 0, found.err
+    expected = named_recipe("learners/fast-mlp", **fields).model_dump(exclude={"seed"})
+    assert json.loads(found.out)["settings"]["learner"] == expected
+
+
+def test_a_network_has_the_default_recipe(cli, images, trained):
+    found = cli("diffroar", trained, images, "--learner", "linear", *QUICK)
+    learner = json.loads(found.out)["settings"]["learner"]
+    assert (learner["network"], learner["epochs"], learner["batch_size"], learner["learning_rate"]) == ("linear", 5, 128, 0.1)
+
+
+def test_a_misspelt_name_is_told_the_right_one(cli, images, trained):
+    found = cli("diffroar", trained, images, "--learner", "learners/fast-mpl", *QUICK)
+    assert found.status != 0
+    assert "did you mean 'learners/fast-mlp'?" in " ".join(found.err.split())
