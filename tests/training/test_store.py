@@ -1,10 +1,12 @@
 """The store: whole entries or none, from any number of processes."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -164,3 +166,17 @@ def test_a_folder_that_cannot_be_written_names_the_argument(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match=r"`store` \(='.*inside'\) must be a folder that can be written"):
         Store(tmp_path / "file" / "inside")
+
+
+def test_what_killed_processes_left_is_removed_after_a_day(tmp_path):
+    old, new, entry = (tmp_path / "fits" / "ab" / name for name in (".a.json.x.part", ".b.json.y.part", "ab.json"))
+    folder = tmp_path / "audits" / ".abcd.z.part"
+    folder.mkdir(parents=True)
+    old.parent.mkdir(parents=True)
+    for path in (old, new, entry, folder / "results.json"):
+        path.write_text("half")
+    for path in (old, entry, folder):
+        os.utime(path, (time.time() - 90_000,) * 2)
+    Store(tmp_path)
+    assert (old.exists(), folder.exists()) == (False, False)
+    assert (new.read_text(), entry.read_text()) == ("half", "half")

@@ -1,13 +1,15 @@
-"""Many fits at once."""
+"""Many fits at once, on this machine."""
 
 import os
+import sys
 
 import joblib
 import numpy as np
 import pytest
 import torch
 
-from gradaudit.errors import InputError
+from gradaudit.errors import InputError, MissingExtraError
+from gradaudit.training.backends import resolve_backend
 from gradaudit.training.store import Store
 from gradaudit.training.workers import resolve_workers, run_all
 
@@ -24,9 +26,13 @@ def failing(number):
     return number
 
 
+def here(tmp_path, device=CPU):
+    return resolve_backend("local", Store(tmp_path), device)
+
+
 def all_of(function, tasks, tmp_path, **how):
     tasks = list(tasks)
-    options = {"workers": 1, "store": Store(tmp_path), "title": "squaring", "show_progress": False}
+    options = {"workers": 1, "backend": here(tmp_path), "title": "squaring", "show_progress": False}
     return run_all(function, iter(tasks), len(tasks), **options | how)
 
 
@@ -52,7 +58,7 @@ def test_no_more_workers_than_tasks(tmp_path):
 def test_tasks_are_made_as_they_are_needed(tmp_path):
     made = []
     tasks = ((made.append(number) or number,) for number in range(6))
-    running = run_all(failing, tasks, 6, workers=1, store=Store(tmp_path), title="", show_progress=False)
+    running = run_all(failing, tasks, 6, workers=1, backend=here(tmp_path), title="", show_progress=False)
     assert next(running) == 0
     assert len(made) < 6
     running.close()
@@ -84,13 +90,41 @@ def test_each_finished_task_is_noted(tmp_path, monkeypatch):
     assert notes == [("squaring", 2, True, 1, "number 0"), ("squaring", 2, True, 1, "number 1")]
 
 
-def test_auto_is_a_worker_for_each_physical_core_and_one_on_an_accelerator():
-    assert resolve_workers("auto", CPU) == joblib.cpu_count(only_physical_cores=True)
-    assert resolve_workers("auto", torch.device("cuda")) == 1
-    assert resolve_workers(np.int64(3), CPU) == 3
+def test_auto_is_a_worker_for_each_physical_core_and_one_on_an_accelerator(tmp_path):
+    assert resolve_workers("auto", here(tmp_path)) == joblib.cpu_count(only_physical_cores=True)
+    assert resolve_workers("auto", here(tmp_path, torch.device("cuda"))) == 1
+    assert resolve_workers(np.int64(3), here(tmp_path)) == 3
+
+
+def test_a_store_that_no_other_process_sees_takes_one_worker(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADAUDIT_CACHE", str(tmp_path))
+    alone = resolve_backend("local", Store("memory://workers"), CPU)
+    assert resolve_workers("auto", alone) == 1
+    assert list(all_of(failing, [(0,), (1,)], tmp_path, backend=alone)) == [0, 1]
+    with pytest.raises(InputError, match=r"^`workers` \(=2\) must be 1 with the store memory://workers"):
+        list(all_of(failing, [(0,), (1,)], tmp_path, backend=alone, workers=2))
 
 
 @pytest.mark.parametrize("workers", [0, -1, True, 1.0, "2", None])
-def test_other_numbers_of_workers_are_refused(workers):
+def test_other_numbers_of_workers_are_refused(tmp_path, workers):
     with pytest.raises(InputError, match=r"^`workers`"):
-        resolve_workers(workers, CPU)
+        resolve_workers(workers, here(tmp_path))
+
+
+def test_without_ray_its_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"the backend `ray` needs the package `ray`: pip install 'gradaudit\[ray\]'"):
+        resolve_backend("ray", Store(tmp_path), CPU)
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [
+        ("locale", r"^`backend` \(='locale'\) must be the name of a backend: local, ray \(did you mean 'local'"),
+        ("local(gpus=1)", "^`backend`"),
+        (3, "^`backend`"),
+    ],
+)
+def test_other_backends_are_refused(tmp_path, backend, message):
+    with pytest.raises(InputError, match=message):
+        resolve_backend(backend, Store(tmp_path), CPU)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,12 +32,25 @@ TrainImages = Annotated[int | None, typer.Option(help="Use that many training im
 TestImages = Annotated[int | None, typer.Option(help="Use that many test images, drawn stratified by `--seed`.")]
 Device = Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`, `cuda:1`, ...")]
 Workers = Annotated[str, typer.Option(help="Fits at once, one thread each; `auto` for one a core.")]
+Backend = Annotated[str, typer.Option(help="Where fits run: `local`, or a cluster: `ray`, `ray(cpus=1, gpus=0.25)`.")]
+Address = Annotated[
+    str | None,
+    typer.Option(help="The cluster's: `auto`, `host:port` or `ray://host:port`.", show_default="$RAY_ADDRESS, or Ray starts here"),
+]
 Seed = Annotated[int, typer.Option(help="Every random draw comes from it.")]
-StoreFolder = Annotated[Path | None, typer.Option("--store", help="Where finished work is kept; `$GRADAUDIT_STORE` or the cache.")]
+StoreFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        help="Where finished work is kept: a folder, or a URL such as `s3://bucket/folder`.",
+        show_default="$GRADAUDIT_STORE or the cache",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output, and nothing else there.")]
 Epochs = Annotated[int, typer.Option(help="Passes over the training images.")]
-BatchSize = Annotated[int, typer.Option(help="Images a step.")]
-LearningRate = Annotated[float, typer.Option(help="Peak of the one-cycle schedule.")]
+LearnerEpochs = Annotated[int | None, typer.Option(help="Passes over the training images.", show_default="the recipe's, or 5")]
+BatchSize = Annotated[int | None, typer.Option(help="Images a step.", show_default="the recipe's, or 128")]
+LearningRate = Annotated[float | None, typer.Option(help="Peak of the one-cycle schedule.", show_default="the recipe's, or 0.1")]
 Normalisation = Annotated[
     str | None,
     typer.Option(help="What the network expects: `none`, `mnist`, `cifar10`, `imagenet`, or `mean,.../std,...`; it is put inside."),
@@ -114,6 +128,14 @@ def workers_of(text: str) -> Any:
         return int(text)
     except ValueError:
         return text
+
+
+def backend_of(text: str, address: str | None) -> Any:
+    """The backend's spec, with the cluster's address where one is given."""
+    from gradaudit.registry import parse_spec
+
+    spec = parse_spec("--backend", text)
+    return spec if address is None else replace(spec, options={**spec.options, "address": address})
 
 
 def trained_file(out: Path) -> Path:

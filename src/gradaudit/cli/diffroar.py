@@ -13,15 +13,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from gradaudit.cli._options import (
+    Address,
     AllowPickle,
     AsJson,
     Audited,
+    Backend,
     BatchSize,
     Data,
     Device,
-    Epochs,
     Features,
     Folder,
+    LearnerEpochs,
     LearningRate,
     Normalisation,
     RankingTarget,
@@ -31,6 +33,7 @@ from gradaudit.cli._options import (
     TrainImages,
     Weights,
     Workers,
+    backend_of,
     images,
     load_audited,
     numbers,
@@ -55,10 +58,13 @@ def diffroar(
     scores: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Two `.npy` files with scores computed elsewhere: of training and test images.")
     ] = None,
-    learner: Annotated[str, typer.Option(help="Network that is retrained; see `gradaudit networks`.")] = "mlp",
-    epochs: Epochs = 5,
-    batch_size: BatchSize = 128,
-    learning_rate: LearningRate = 0.1,
+    learner: Annotated[
+        str,
+        typer.Option(help="Network that is retrained, or a recipe's name: `learners/fast-convnet`; see `gradaudit recipes`."),
+    ] = "mlp",
+    epochs: LearnerEpochs = None,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = None,
     levels: Annotated[str, typer.Option(help="Shares of the features that are kept.")] = "0.05,0.1,0.2,0.4",
     seeds: Annotated[int, typer.Option(help="Independent seeds; intervals need at least 2.")] = 5,
     controls: Annotated[str, typer.Option(help="Model-free attributions beside, or `none`.")] = "random,blurred_random,edges",
@@ -82,6 +88,12 @@ def diffroar(
     out: Annotated[Path, typer.Option(help="Folder for results.json, table, figure and page.")] = Path("out"),
     store: StoreFolder = None,
     workers: Workers = "auto",
+    together: Annotated[
+        str, typer.Option(help="How fits train side by side: `auto`, `one_by_one`, `stacked`, `graphed` or `streams`.")
+    ] = "auto",
+    at_once: Annotated[str, typer.Option(help="Fits that train side by side: a number, or `auto` for as many as pay.")] = "auto",
+    backend: Backend = "local",
+    address: Address = None,
     device: Device = "auto",
     seed: Seed = 0,
     dry_run: Annotated[
@@ -97,10 +109,11 @@ def diffroar(
     """
     from gradaudit.files import check_writable
     from gradaudit.instruments.diffroar import prepare_diffroar
-    from gradaudit.training import Recipe
+    from gradaudit.training.learners import read_learner
 
     check_writable("--out", out)
-    recipe = Recipe(network=learner, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate)
+    fields = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    recipe = read_learner(learner, **{name: value for name, value in fields.items() if value is not None})
     shares = numbers("--levels", levels)
     training, testing = images(data, data_dir, seed, train_images, test_images)
     audited = load_audited(classifier, weights, training, normalisation, allow_pickle)
@@ -122,6 +135,9 @@ def diffroar(
         seed=seed,
         store=store,
         workers=workers_of(workers),
+        together=together,
+        at_once=workers_of(at_once),
+        backend=backend_of(backend, address),
         device=device,
         show_progress=True,
     )

@@ -11,9 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from gradaudit.cli._options import (
+    Address,
     AllowPickle,
     AsJson,
     Audited,
+    Backend,
     Data,
     Device,
     Features,
@@ -26,6 +28,7 @@ from gradaudit.cli._options import (
     TrainImages,
     Weights,
     Workers,
+    backend_of,
     images,
     load_audited,
     numbers,
@@ -66,6 +69,8 @@ def mask_recovery(
     out: Annotated[Path, typer.Option(help="Folder for results.json, table, figure and page.")] = Path("out"),
     store: StoreFolder = None,
     workers: Workers = "auto",
+    backend: Backend = "local",
+    address: Address = None,
     device: Device = "auto",
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -100,6 +105,7 @@ def mask_recovery(
         seed=seed,
         store=store,
         workers=workers_of(workers),
+        backend=backend_of(backend, address),
         device=device,
         show_progress=True,
     )

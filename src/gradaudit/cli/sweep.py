@@ -13,8 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from gradaudit.cli._options import (
+    Address,
     AllowPickle,
     AsJson,
+    Backend,
     Data,
     Device,
     Folder,
@@ -24,6 +26,7 @@ from gradaudit.cli._options import (
     TestImages,
     TrainImages,
     Workers,
+    backend_of,
     images,
     numbers,
     workers_of,
@@ -85,6 +88,8 @@ def sweep(
     out: Annotated[Path, typer.Option(help="Folder for results.json, table, figures and page.")] = Path("out"),
     store: StoreFolder = None,
     workers: Workers = "auto",
+    backend: Backend = "local",
+    address: Address = None,
     device: Device = "auto",
     seed: Seed = 0,
     allow_pickle: AllowPickle = False,
@@ -131,6 +136,7 @@ def sweep(
         seed=seed,
         store=store,
         workers=workers_of(workers),
+        backend=backend_of(backend, address),
         device=device,
         show_progress=True,
     )

@@ -38,7 +38,7 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="`sgd` or `adamw`.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="`sgd`, `adamw` or `muon`.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak of the one-cycle schedule.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="L2 penalty on the weights.")] = None,
     ramp: Annotated[

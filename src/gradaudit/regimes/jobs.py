@@ -9,6 +9,7 @@ from typing import Any
 from gradaudit.regimes.measure import Bench, run
 from gradaudit.registry import parse_spec
 from gradaudit.training import Recipe
+from gradaudit.training.backends import Backend
 from gradaudit.training.workers import run_all
 
 
@@ -27,7 +28,7 @@ class Job:
         return f"{self.family} {self.strength:g}"
 
 
-def run_jobs(jobs: Sequence[Job], bench: Bench, *, workers: int, show_progress: bool) -> list[dict[str, Any]]:
+def run_jobs(jobs: Sequence[Job], bench: Bench, *, backend: Backend, workers: int, show_progress: bool) -> list[dict[str, Any]]:
     """The outcome of every job, in the jobs' order.
 
     Raises:
@@ -40,8 +41,8 @@ def run_jobs(jobs: Sequence[Job], bench: Bench, *, workers: int, show_progress: 
         _placed,
         ((place, jobs[place], bench) for place in pending),
         len(pending),
+        backend=backend,
         workers=workers,
-        store=bench.store,
         title="training and measuring classifiers",
         show_progress=show_progress,
         note=lambda found: jobs[found[0]].title,

@@ -24,6 +24,7 @@ from gradaudit.regimes.result import RATIO, SweepResult, tabulate
 from gradaudit.regimes.verdict import judge
 from gradaudit.results import versions
 from gradaudit.training import Recipe, Store
+from gradaudit.training.backends import BackendLike, resolve_backend
 from gradaudit.training.learners import check_alike
 from gradaudit.training.perturbations import Norm
 from gradaudit.training.store import as_store
@@ -51,6 +52,7 @@ def sweep(
     seed: int = 0,
     store: Store | str | os.PathLike[str] | None = None,
     workers: int | Literal["auto"] = "auto",
+    backend: BackendLike = "local",
     device: str | torch.device = "auto",
     show_progress: bool = False,
 ) -> SweepResult:
@@ -81,8 +83,10 @@ def sweep(
         norm: of the PGD that measures, and of those objectives that have a norm.
         eps: radii of PGD, above 0, ascending.
         seed: of all noise and of the bootstraps; trainings have that of `base`.
-        store: a folder for finished work, or a Store; the user's own unless given.
-        workers: classifiers at once, one thread each; `"auto"` for one a core. It does not change the result.
+        store: a folder or a URL (`s3://bucket/folder`) for finished work, or a Store; the user's own unless given.
+        workers: classifiers at once, one thread each; `"auto"` for one a core, or as many as a cluster has room for. It does not
+            change the result.
+        backend: where they are trained and measured, as `ga.diffroar` takes it. It does not change the result.
         device: `"auto"` or a torch device.
         show_progress: print the time left to standard error.
 
@@ -102,14 +106,15 @@ def sweep(
     chosen = read_families(families, norm)
     alike = {"sigma": sigma, "similarity": similarity, "gradient": gradient, "score": score, "radius": radius, "samples": samples}
     options = read_options(test, denoiser, **alike, norm=norm, eps=eps, seed=seed)
-    count = resolve_workers(workers, place)
     kept = as_store(store)
+    crew = resolve_backend(backend, kept, place)
+    count = resolve_workers(workers, crew)
     bases = resolve_tangents(tangent_spaces, test, seed, place, show_progress)
     rehearse(options, base, test, denoiser, bases, place)
     common = _common(train, test, denoiser, bases, options, network, seed, place)
     jobs = _jobs(base, chosen, common)
     bench = Bench(arrays(train), arrays(test), bases.numpy(), denoiser, *options[:3], seed, kept, str(place))
-    outcomes = run_jobs(jobs, bench, workers=count, show_progress=show_progress)
+    outcomes = run_jobs(jobs, bench, backend=crew, workers=count, show_progress=show_progress)
     details = {"classifiers": [_about(job) | outcome for job, outcome in zip(jobs, outcomes, strict=True)]}
     settings = _settings(base, chosen, common, test)
     table = tabulate(details, settings)

@@ -34,7 +34,7 @@ def train_once(
     Args:
         recipe: what to train, and how.
         images: the training images.
-        store: a Store or its folder; the user's own unless given.
+        store: a Store, its folder or its URL; the user's own unless given.
         device: `"auto"`, or a torch device.
         show_progress: print progress to standard error.
 
@@ -49,7 +49,8 @@ def train_once(
         "device": place.type,
         "versions": versions(),
     }
-    file = as_store(store).path(description, ".safetensors")
+    kept = as_store(store)
+    file = kept.fetch(kept.path(description, ".safetensors"))
     if file.exists():
         try:
             return load_classifier(file, device=place)
@@ -59,5 +60,6 @@ def train_once(
     with one_thread():
         classifier = train(recipe, images, device=place, checkpoint=checkpoint, show_progress=show_progress)
     save_trained(file, classifier, recipe, images)
+    kept.publish(file)
     checkpoint.unlink(missing_ok=True)
     return load_classifier(file, device=place)

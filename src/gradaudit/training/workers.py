@@ -1,29 +1,26 @@
-"""Many fits on as many workers as there are, through joblib."""
+"""Many fits at once, on this machine or on a cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-import joblib
-import torch
-
 from gradaudit.errors import require
 from gradaudit.progress import progress
+from gradaudit.training.backends import Backend
 from gradaudit.training.learners import is_whole
-from gradaudit.training.store import Store
 
 R = TypeVar("R")
 
 
-def resolve_workers(workers: Any, device: torch.device) -> int:
-    """The number of fits at once: for `"auto"` one for each physical core, or one on an accelerator.
+def resolve_workers(workers: Any, backend: Backend) -> int:
+    """The number of fits at once; for `"auto"` what the backend has room for.
 
     Raises:
         InputError: neither `"auto"` nor a whole number above 0.
     """
     if workers == "auto":
-        return joblib.cpu_count(only_physical_cores=True) if device.type == "cpu" else 1
+        return backend.slots()
     require(is_whole(workers) and workers >= 1, "workers", workers, '"auto" or 1 or more')
     return int(workers)
 
@@ -33,20 +30,20 @@ def run_all(
     tasks: Iterable[tuple[Any, ...]],
     count: int,
     *,
+    backend: Backend,
     workers: int,
-    store: Store,
     title: str,
     show_progress: bool,
     note: Callable[[R], str] = lambda returned: "",
 ) -> Iterator[R]:
-    """What the function returns for each task, as they finish: in order with one worker, in any order with several.
+    """What the function returns for each task, as they finish: in order with one local worker, else in any order.
 
     Args:
         function: importable by workers; one thread each where there are several.
         tasks: its arguments for each call; taken one by one as workers become free.
         count: how many tasks there are; no more workers than that are started.
-        workers: calls at once; 1 stays in this process.
-        store: in whose folder the arrays lie that workers share.
+        backend: where the calls run.
+        workers: calls at once; locally 1 stays in this process.
         title: of the progress bar.
         show_progress: whether there is one.
         note: what it says once a task is finished.
@@ -54,13 +51,9 @@ def run_all(
     Raises:
         Exception: whatever the function raises; tasks that have not begun are dropped.
     """
-    workers = max(1, min(workers, count))
-    shared = {"inner_max_num_threads": 1, "temp_folder": str(store.folder)} if workers > 1 else {}
-    with (
-        progress(title, count, show_progress and count > 0) as advance,
-        joblib.parallel_config("loky" if workers > 1 else "sequential", **shared),
-    ):
-        parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", mmap_mode="c", max_nbytes="100K")
-        for returned in parallel(joblib.delayed(function)(*task) for task in tasks):
+    if count < 1:
+        return
+    with progress(title, count, show_progress) as advance:
+        for returned in backend.run(function, tasks, min(workers, count)):
             yield returned
             advance(1, note(returned))

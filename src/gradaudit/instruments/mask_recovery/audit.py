@@ -34,6 +34,7 @@ from gradaudit.instruments.mask_recovery.verdict import judge, overall
 from gradaudit.progress import Advance, progress
 from gradaudit.results import versions
 from gradaudit.training import Recipe, Store
+from gradaudit.training.backends import Backend, BackendLike, resolve_backend
 from gradaudit.training.learners import check_recipe, check_seeds, check_sets, is_whole
 from gradaudit.training.store import as_store
 from gradaudit.training.workers import resolve_workers, run_all
@@ -63,6 +64,7 @@ def mask_recovery(
     seed: int = 0,
     store: Store | str | os.PathLike[str] | None = None,
     workers: int | Literal["auto"] = "auto",
+    backend: BackendLike = "local",
     device: str | torch.device = "auto",
     show_progress: bool = False,
 ) -> MaskRecoveryResult:
@@ -87,8 +89,10 @@ def mask_recovery(
         epochs: passes over the training images of the network that recovers masks.
         seeds: how many independent seeds, or the seeds themselves.
         seed: of ties, of what draws, and the first of the seeds when `seeds` is a number.
-        store: a folder for finished work, or a Store; the user's own unless given.
-        workers: fits at once, each on one thread; `"auto"` for one a core (one on an accelerator).
+        store: a folder or a URL (`s3://bucket/folder`) for finished work, or a Store; the user's own unless given.
+        workers: fits at once, each on one thread; `"auto"` for one a core (one on an accelerator), or as many as a cluster has room
+            for.
+        backend: where fits run, as `ga.diffroar` takes it. It does not change the result.
         device: `"auto"` or a torch device.
         show_progress: print the time left to standard error.
 
@@ -108,6 +112,8 @@ def mask_recovery(
     found = resolve_attribution(attribution, seed=seed)
     require(found.scores is None, "attribution", found.name, "a spec or a function, that ranks training and test images alike")
     check_classifier(classifier, train)
+    kept = as_store(store)
+    crew = resolve_backend(backend, kept, place)
     return Grid(
         classifier=classifier,
         sets={"train": train, "test": test},
@@ -122,8 +128,9 @@ def mask_recovery(
         epochs=epochs,
         seeds=check_seeds(seeds, seed),
         seed=seed,
-        store=as_store(store),
-        workers=resolve_workers(workers, place),
+        store=kept,
+        workers=resolve_workers(workers, crew),
+        backend=crew,
         device=place,
         show_progress=show_progress,
     ).run()
@@ -148,6 +155,7 @@ class Grid:
     seed: int
     store: Store
     workers: int
+    backend: Backend
     device: torch.device
     show_progress: bool
 
@@ -205,7 +213,7 @@ class Grid:
         splits = self._splits(streams)
         classes, place = len(self.sets["train"].classes), str(self.device)
         tasks = ((cells[group], *splits, classes, lacking[group], self.store, place) for group in pending)
-        how: dict[str, Any] = {"workers": self.workers, "store": self.store, "show_progress": self.show_progress}
+        how: dict[str, Any] = {"backend": self.backend, "workers": self.workers, "show_progress": self.show_progress}
         for _ in run_all(run_cell, tasks, len(pending), title="recovering masks", **how):
             pass
 

@@ -63,7 +63,7 @@ def robustness(
         seed: every random draw comes from it; those of `pgd`, `smoothing` and `gaussian` belong to an image and not to its batch.
         batch_size: images at once; `"auto"` for as many as fit in memory. It does not change the result.
         device: `"auto"` or a torch device.
-        store: a folder for finished work, or a Store; the user's own unless given.
+        store: a folder or a URL (`s3://bucket/folder`) for finished work, or a Store; the user's own unless given.
         show_progress: print the time left to standard error.
 
     Returns:

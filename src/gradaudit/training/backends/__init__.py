@@ -1,0 +1,5 @@
+"""Where fits run: each backend is one function in one file, found by name."""
+
+from gradaudit.training.backends._backend import BACKENDS, Backend, BackendLike, resolve_backend
+
+__all__ = ["BACKENDS", "Backend", "BackendLike", "resolve_backend"]
