@@ -10,7 +10,7 @@ from gradaudit.devices import seeded
 from gradaudit.errors import InputError
 from gradaudit.training import OBJECTIVES, Recipe, named_recipe, recipe_summaries
 
-SHAPES = {"mnist": (1, 28, 28), "fashion-mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+SHAPES = {"mnist": (1, 28, 28), "fashion-mnist": (1, 28, 28), "cifar10": (3, 32, 32), "learners": (2, 12, 12)}
 
 
 @pytest.mark.parametrize("name", recipe_summaries())
@@ -79,3 +79,10 @@ def test_an_override_out_of_range_is_named():
         named_recipe("mnist/standard", epochs=0)
     with pytest.raises(InputError, match="`about`"):
         named_recipe("mnist/standard", about="mine")
+
+
+def test_learners_take_every_image_as_it_is():
+    learners = [named_recipe(name) for name in recipe_summaries() if name.startswith("learners/")]
+    assert len(learners) >= 3
+    # A mirrored or moved image keeps other features than the mask kept.
+    assert {(one.objective, one.augment, one.normalisation) for one in learners} == {("standard", "none", "none")}

@@ -90,7 +90,7 @@ def test_a_finished_training_is_not_repeated(here, small, monkeypatch):
     first = train(SMALL.with_(ema=0.5), small, device="cpu", checkpoint="folder")
     (file,) = (here / "folder").iterdir()
     assert file.suffix == ".checkpoint"
-    monkeypatch.setattr("gradaudit.training.fitting._set_rate", None)  # any step would fail
+    monkeypatch.setattr("gradaudit.training.fitting.set_rate", None)  # any step would fail
     epochs = []
     assert same(train(SMALL.with_(ema=0.5), small, device="cpu", checkpoint="folder", on_epoch=epochs.append), first)
     assert [epoch.number for epoch in epochs] == [1, 2]

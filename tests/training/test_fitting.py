@@ -9,7 +9,7 @@ from torch import nn
 
 from gradaudit.devices import seeded
 from gradaudit.errors import InputError, TrainingError
-from gradaudit.training.fitting import _set_rate, accuracy, fit, memory_format
+from gradaudit.training.fitting import accuracy, fit, memory_format, set_rate
 from gradaudit.training.recipe import Recipe
 
 CPU = torch.device("cpu")
@@ -100,7 +100,7 @@ def test_the_rate_is_one_cycle(total, warmup):
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=9.0)
     rates = []
     for step in range(total):
-        _set_rate(optimizer, recipe, step, total)
+        set_rate(optimizer, recipe, step, total)
         rates.append(optimizer.param_groups[0]["lr"])
     assert np.allclose(rates, [one_cycle(step, total, 0.3, warmup) for step in range(total)], rtol=1e-9)
     assert all(0 < rate <= 0.3 for rate in rates)

@@ -8,7 +8,8 @@ from torch import nn
 from gradaudit import ImageSet, Recipe
 from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.errors import InputError
-from gradaudit.training.learners import check_alike, check_recipe, check_seeds, check_sets, is_whole
+from gradaudit.training import named_recipe
+from gradaudit.training.learners import check_alike, check_recipe, check_seeds, check_sets, is_whole, read_learner
 
 
 def images(labels=(0, 1, 1), shape=(1, 4, 4), classes=("a", "b")) -> ImageSet:
@@ -59,14 +60,37 @@ def test_a_learner_is_a_recipe_or_a_network_and_its_fingerprint_is_that_of_the_n
     assert other != network
 
 
+def test_a_learner_may_be_a_recipes_name():
+    recipe, network = check_recipe("learners/fast-mlp", images())
+    assert recipe == named_recipe("learners/fast-mlp")
+    assert network == check_recipe(recipe, images())[1]
+
+
+@pytest.mark.parametrize("learner", ["mlp(width=8)", "learners/fast-mlp", Recipe(network="linear", learning_rate=3)])
+def test_fields_take_the_place_of_the_learners_own(learner):
+    plain = read_learner(learner)
+    assert read_learner(learner, epochs=7) == plain.with_(epochs=7) != plain
+
+
+def test_a_network_with_a_slash_in_its_options_is_no_recipes_name():
+    assert read_learner("linear").network == "linear"
+    with pytest.raises(InputError, match=r"^`network` .*the name of a network"):
+        read_learner("lineal(name='a/b')")
+
+
 def one_logit(shape, classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(16, 1))
 
 
-@pytest.mark.parametrize("learner", [3, "no_such_network", f"{__name__}:one_logit"])
+@pytest.mark.parametrize("learner", [3, "no_such_network", "learners/no_such", f"{__name__}:one_logit"])
 def test_other_learners_are_refused_under_the_name_that_the_caller_knows(learner):
     with pytest.raises(InputError, match=r"^`base`"):
         check_recipe(learner, images(), "base")
+
+
+def test_a_misspelt_name_of_a_recipe_is_told_the_right_one():
+    with pytest.raises(InputError, match=r"^`learner`.*\(did you mean 'learners/fast-mlp'\?\)"):
+        check_recipe("learners/fast_mlp", images())
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.devices import seeded
 from gradaudit.errors import InputError, require
 from gradaudit.images import ImageSet
+from gradaudit.training.named import named_recipe
 from gradaudit.training.recipe import Recipe
 
 
@@ -44,20 +45,38 @@ def check_seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
     return tuple(int(one) for one in found)
 
 
+def read_learner(learner: Any, **fields: Any) -> Recipe:
+    """The recipe given, that of the name given, or the default one with the network given.
+
+    Args:
+        learner: a Recipe; the name of one, such as `"learners/fast-convnet"`; or the spec of a network.
+        fields: of a `Recipe`, in the place of its own.
+
+    Raises:
+        InputError: it is none of these, or a field is out of its range.
+    """
+    if isinstance(learner, Recipe):
+        return learner.with_(**fields)
+    if isinstance(learner, str) and _names_recipe(learner):
+        return named_recipe(learner, **fields)
+    return Recipe(network=learner, **fields)
+
+
 def check_recipe(learner: Any, images: ImageSet, argument: str = "learner") -> tuple[Recipe, str]:
-    """The recipe given, or the default one with the network given; and the fingerprint of the network that it builds.
+    """The recipe that is meant, as `read_learner`, and the fingerprint of the network that it builds.
 
     A user's own network may change under the same name: the fingerprint tells its fits in the store apart.
 
     Raises:
-        InputError: neither a recipe nor the spec of a network, or a network that can't take these images.
+        InputError: no recipe, name of one or spec of a network; or a network that can't take these images.
     """
     try:
-        recipe = learner if isinstance(learner, Recipe) else Recipe(network=learner)
+        recipe = read_learner(learner)
         with seeded(recipe.seed):
             network = recipe.build(images.shape, len(images.classes))
     except InputError as error:
-        raise InputError(argument, learner, f"a Recipe or a network, for images of {images.shape} ({error})") from None
+        expected = f"a Recipe, the name of one or a network, for images of {images.shape} ({error})"
+        raise InputError(argument, learner, expected) from None
     check_classifier(network, images, argument)
     return recipe, classifier_fingerprint(network)
 
@@ -65,3 +84,9 @@ def check_recipe(learner: Any, images: ImageSet, argument: str = "learner") -> t
 def is_whole(value: Any) -> bool:
     """Whether it is a whole number, 0 or more; True and False are none."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 0)
+
+
+def _names_recipe(text: str) -> bool:
+    # Networks have no slash in their names, but options and the names of other libraries' networks may.
+    name = text.partition("(")[0]
+    return "/" in name and ":" not in name

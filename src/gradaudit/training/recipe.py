@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from torch import nn
@@ -12,10 +12,11 @@ from gradaudit.classifiers import NETWORKS, build_network, normalised, read_norm
 from gradaudit.devices import Precision
 from gradaudit.errors import InputError, invalid, require
 from gradaudit.registry import Registry, Spec, options_of, parse_spec
-from gradaudit.training import objectives
+from gradaudit.training import objectives, optimizers
 from gradaudit.training.augmentation import Augment
 
 OBJECTIVES = Registry(objectives.__name__, "objective")
+OPTIMIZERS = Registry(optimizers.__name__, "optimizer")
 STRENGTHS = ("eps", "strength", "std")
 
 
@@ -29,7 +30,7 @@ class Recipe(BaseModel):
             numbers; see `read_normalisation`.
         epochs: passes over the training images, at least 1.
         batch_size: images a step, at least 1.
-        optimizer: `"sgd"` (Nesterov momentum 0.9) or `"adamw"`.
+        optimizer: a spec: `"sgd"` (Nesterov momentum 0.9), `"adamw"` or `"muon"`.
         learning_rate: its peak; it rises linearly from zero over the `warmup` share of the steps, then falls linearly to zero
             (the one-cycle schedule of Smith and Topin, 2018, without the momentum's cycle).
         weight_decay: L2 penalty on the weights.
@@ -53,7 +54,7 @@ class Recipe(BaseModel):
     normalisation: str = "none"
     epochs: int = Field(5, ge=1)
     batch_size: int = Field(128, ge=1)
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: str = "sgd"
     learning_rate: float = Field(0.1, gt=0, allow_inf_nan=False)
     weight_decay: float = Field(5e-4, ge=0, allow_inf_nan=False)
     warmup: float = Field(0.25, ge=0, lt=1)
@@ -83,6 +84,13 @@ class Recipe(BaseModel):
         spec = parse_spec("objective", value)
         OBJECTIVES.bind("objective", spec)
         return _text("objective", spec)
+
+    @field_validator("optimizer", mode="before")
+    @classmethod
+    def _optimizer(cls, value: Any) -> str:
+        spec = parse_spec("optimizer", value)
+        OPTIMIZERS.bind("optimizer", spec)
+        return _text("optimizer", spec)
 
     @field_validator("normalisation", mode="before")
     @classmethod

@@ -1,0 +1,1 @@
+"""Optimizers by name: one function `(weights, learning_rate, weight_decay) -> torch.optim.Optimizer` a file."""
