@@ -29,7 +29,7 @@ def draw_from(images: ImageSet, device: torch.device) -> Draw:
 
     def draw(indices: Tensor) -> tuple[Tensor, Tensor]:
         indices = indices.to(device)
-        return pixels[indices].float().div_(255), labels[indices]
+        return pixels.index_select(0, indices).float().div_(255), labels[indices]
 
     return draw
 
