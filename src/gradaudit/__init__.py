@@ -5,7 +5,7 @@ import gradaudit as ga
 
 train, test = ga.load_images("mnist5k")
 classifier = ga.train(ga.Recipe(network="lenet5"), train)
-result = ga.diffroar(classifier, train, test, learner="mlp", seeds=5)
+result = ga.diffroar(classifier, train, test, seeds=5)
 print(result.verdict)
 ```
 """

@@ -60,8 +60,8 @@ def diffroar(
     ] = None,
     learner: Annotated[
         str,
-        typer.Option(help="Network that is retrained, or a recipe's name: `learners/fast-convnet`; see `gradaudit recipes`."),
-    ] = "mlp",
+        typer.Option(help="A recipe's name, or the network that is retrained: see `gradaudit recipes` and `gradaudit networks`."),
+    ] = "learners/fast-convnet",
     epochs: LearnerEpochs = None,
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
