@@ -55,8 +55,12 @@ def peak(arguments: Any, levels: int, images: int | None) -> tuple[int, int]:
 
     def watch() -> None:
         nonlocal highest
+        before = 0
         while not done.is_set():
-            highest = max(highest, tree_memory(process.pid))
+            now = tree_memory(process.pid)
+            # Processes are read one after the other: where one gives shared pages back meanwhile, a single sum counts them twice.
+            highest = max(highest, min(before, now))
+            before = now
             time.sleep(0.1)
 
     watcher = threading.Thread(target=watch)
