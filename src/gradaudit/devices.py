@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, first_line, require
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -25,8 +25,8 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         found = torch.device(device)
         torch.empty(1, device=found)
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError("device", str(device), f'"auto", "cpu", "cuda" or another that works here ({reason})') from error
+        expected = f'"auto", "cpu", "cuda" or another that works here ({first_line(error)})'
+        raise InputError("device", str(device), expected) from error
     return found
 
 

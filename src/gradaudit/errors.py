@@ -69,6 +69,11 @@ def invalid(error: ValidationError, what: str, fields: Iterable[str]) -> InputEr
     return InputError(name, first["input"], first["msg"].removeprefix("Input should be "))
 
 
+def first_line(error: BaseException) -> str:
+    """What the error says, on one line; its type where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def _as_it_was(error: Exception) -> tuple[Any, ...]:
     # An error comes back from a worker by its message; pickle would call __init__ with that as the only argument.
     return copyreg.__newobj__, (type(error), *error.args), error.__dict__  # type: ignore[attr-defined]

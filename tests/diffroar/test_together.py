@@ -108,7 +108,7 @@ def test_groups_are_of_nearly_equal_size_and_of_learners_of_one_shape(prepared, 
     monkeypatch.setattr(groups, "choose", lambda *arguments, **options: Choice("stacked", 4))
     grid = prepared(seeds=3)
     jobs = {str(name): job for name, job in grid._jobs(grid._rankings(make=False)).items()}
-    found = [keys for _, keys in grid._groups.groups(jobs)]
+    found = [keys for _, keys in grid._together.groups(jobs)]
     assert sorted(key for keys in found for key in keys) == sorted(jobs)
     # 15 learners of as many channels as the images have, 6 of one more for the mask.
     assert sorted(map(len, found)) == [3, 3, 3, 4, 4, 4]

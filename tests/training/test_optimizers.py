@@ -11,7 +11,7 @@ from torch import nn
 
 from gradaudit.devices import seeded
 from gradaudit.errors import InputError
-from gradaudit.training.fitting import _optimizer, fit, set_rate
+from gradaudit.training.fitting import fit, optimizer_of, set_rate
 from gradaudit.training.optimizers.muon import muon, orthogonal
 from gradaudit.training.recipe import OPTIMIZERS, Recipe
 
@@ -59,7 +59,7 @@ def own(weights, learning_rate, weight_decay, *, momentum=0.0):
 
 def test_a_users_own_optimizer_is_taken_with_its_options():
     recipe = Recipe(network="linear", optimizer=f"{__name__}:own(momentum=0.5)", learning_rate=0.3, weight_decay=0.02)
-    found = _optimizer(recipe.build((1, 2, 2), 2), recipe).param_groups[0]
+    found = optimizer_of(recipe.build((1, 2, 2), 2).parameters(), recipe).param_groups[0]
     assert (found["momentum"], found["lr"], found["weight_decay"]) == (0.5, 0.3, 0.02)
 
 
@@ -143,7 +143,7 @@ def test_the_first_and_the_last_matrix_and_all_vectors_move_as_sgd_moves_them():
 
 def test_the_others_rate_follows_the_schedule_at_its_own_height():
     recipe = Recipe(network="mlp(width=4)", optimizer="muon(others=3.0)", learning_rate=0.1, warmup=0.0)
-    optimizer = _optimizer(recipe.build((1, 2, 2), 2), recipe)
+    optimizer = optimizer_of(recipe.build((1, 2, 2), 2).parameters(), recipe)
     set_rate(optimizer, recipe, 4, 10)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.055, 0.165])
 

@@ -16,7 +16,7 @@ from gradaudit.attributions import _captum_methods as offered
 from gradaudit.attributions._gradients import check_images, check_targets
 from gradaudit.batching import check_logits, out_of_memory, placed
 from gradaudit.devices import seeded
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, first_line, require
 from gradaudit.noise import image_keys
 
 
@@ -118,6 +118,5 @@ def _named(method: str) -> Iterator[None]:
     except Exception as error:
         if out_of_memory(error):
             raise
-        reason = str(error).partition("\n")[0]
-        expected = f"a Captum method that can do this classifier with these options ({type(error).__name__}: {reason})"
+        expected = f"a Captum method that can do this classifier with these options ({type(error).__name__}: {first_line(error)})"
         raise InputError("method", method, expected) from error

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 from markupsafe import Markup
 
 from gradaudit.report.rendering import render
 from gradaudit.report.section import Section
-from gradaudit.report.tables import Cell, Table, number
+from gradaudit.report.tables import Cell, Table, interval, number
 
 NO_INTERVAL = "no interval"
+ENDS = ("value", "low", "high")
 
 
 def agreement_section(scores: pd.DataFrame, correlations: pd.DataFrame) -> Section:
@@ -46,19 +43,12 @@ def _numbers(scores: pd.DataFrame, classifiers: list[str]) -> Table:
     for measure, found in scores.groupby("measure", sort=False):
         values = {row["classifier"]: row for row in found.to_dict("records")}
         better = "larger" if found["better"].iloc[0] > 0 else "smaller"
-        cells = [_value(values[name]) if name in values else Cell("not measured", kind="missing") for name in classifiers]
+        missing = Cell("not measured", kind="missing")
+        cells = [interval(*(values[name][end] for end in ENDS)) if name in values else missing for name in classifiers]
         rows.append((Cell(str(measure)), Cell(better), *cells))
     return Table(
         "One number of each instrument, with its 95% interval", ("Number", "Trust it more where", *classifiers), tuple(rows)
     )
-
-
-def _value(row: Mapping[Any, Any]) -> Cell:
-    value, low, high = (float(row[name]) for name in ("value", "low", "high"))
-    if math.isnan(value):
-        return Cell("not measured", kind="missing")
-    text = number(value).text + ("" if math.isnan(low) else f" [{number(low).text}, {number(high).text}]")
-    return Cell(text, repr(value), "number")
 
 
 def _correlations(correlations: pd.DataFrame) -> Table:

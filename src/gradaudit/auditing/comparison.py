@@ -89,7 +89,8 @@ def compare(before: AuditResult | str | os.PathLike[str], after: AuditResult | s
     for first, second in pairs:
         results[f"before: {first}"] = [*old.results[first].values()]
         results[f"after: {second}"] = [*new.results[second].values()]
-    return Comparison(table, _verdicts(old, new, pairs), differing(old, new), caveats(old, new, pairs), results)
+    settings = differing(old, new)
+    return Comparison(table, _verdicts(old, new, pairs), settings, caveats(old, new, settings, pairs), results)
 
 
 def _pairs(old: AuditResult, new: AuditResult) -> list[tuple[str, str]]:

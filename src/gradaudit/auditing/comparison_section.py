@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import pandas as pd
 from markupsafe import Markup
 
 from gradaudit.report.rendering import render
-from gradaudit.report.section import Section
-from gradaudit.report.tables import Cell, Table, number
+from gradaudit.report.section import Section, spoken
+from gradaudit.report.tables import Cell, Table, interval
 
 CHANGES = ("better", "worse")
+ENDS = ("", "_low", "_high")
 
 
 def comparison_section(table: pd.DataFrame, verdicts: pd.DataFrame, settings: pd.DataFrame) -> Section:
@@ -47,7 +46,7 @@ def _summaries(table: pd.DataFrame, verdicts: pd.DataFrame) -> Iterator[tuple[st
     for name, rows in table.groupby("classifier", sort=False):
         own = verdicts[verdicts["classifier"] == name]
         turned = own[own["before"] != own["after"]].to_dict("records")
-        words = "; ".join(f"{_spoken(row['instrument'])} from {row['before']} to {row['after']}" for row in turned)
+        words = "; ".join(f"{spoken(row['instrument'])} from {row['before']} to {row['after']}" for row in turned)
         counts = ", ".join(f"{(rows['change'] == change).sum()} {change}" for change in CHANGES)
         rest = len(rows) - int(rows["change"].isin(CHANGES).sum())
         said = f"{len(turned)} of {len(own)} verdicts changed{': ' if words else ''}{words}"
@@ -58,7 +57,7 @@ def _verdicts(verdicts: pd.DataFrame) -> Table:
     rows = [
         (
             Cell(row["classifier"]),
-            Cell(_spoken(row["instrument"])),
+            Cell(spoken(row["instrument"])),
             Cell(row["before"]),
             Cell(row["after"]),
             Cell("changed" if row["before"] != row["after"] else "the same"),
@@ -74,8 +73,8 @@ def _numbers(table: pd.DataFrame) -> Table:
             Cell(row["classifier"]),
             Cell(row["measure"]),
             Cell(row["change"]),
-            *(_with_interval(row, when) for when in ("before", "after")),
-            _with_interval(row, "difference", signed=True),
+            *(interval(*(row[f"{when}{end}"] for end in ENDS)) for when in ("before", "after")),
+            interval(*(row[f"difference{end}"] for end in ENDS), signed=True),
         )
         for row in table.to_dict("records")
     ]
@@ -83,16 +82,6 @@ def _numbers(table: pd.DataFrame) -> Table:
     return Table("Numbers before and after, and their difference, with 95% intervals", columns, tuple(rows))
 
 
-def _with_interval(row: Mapping[Any, Any], what: str, signed: bool = False) -> Cell:
-    value, low, high = (float(row[f"{what}{end}"]) for end in ("", "_low", "_high"))
-    ends = "" if math.isnan(low) else f" [{number(low, signed=signed).text}, {number(high, signed=signed).text}]"
-    return Cell(f"{number(value, signed=signed).text}{ends}", repr(value), "number")
-
-
 def _settings(settings: pd.DataFrame) -> Table:
     rows = [tuple(Cell(str(value).replace("_", " ")) for value in row) for row in settings.itertuples(index=False)]
     return Table("Settings that differ", ("Setting", "Before", "After"), tuple(rows), sortable=False)
-
-
-def _spoken(kind: str) -> str:
-    return "DiffROAR" if kind == "diffroar" else kind.replace("_", " ")

@@ -24,6 +24,11 @@ def predictions(bench: Bench, name: str) -> Tensor:
     return probabilities_of(bench.classifiers[name].to(bench.device), bench.test, bench.device).argmax(dim=1)
 
 
+def accuracy_of(seen: Tensor, test: ImageSet) -> float:
+    """The share of the test images that were given their label."""
+    return float((seen == test.labels).double().mean())
+
+
 def doubts(test: ImageSet, seen: Mapping[str, Tensor]) -> list[str]:
     """A sentence for each classifier that is no better than a constant answer, or much better under other names of its outputs.
 
@@ -37,7 +42,7 @@ def doubts(test: ImageSet, seen: Mapping[str, Tensor]) -> list[str]:
 
 
 def _doubt(test: ImageSet, name: str, seen: Tensor) -> str:
-    accuracy, constant = float((seen == test.labels).double().mean()), float(test.labels.bincount().max()) / len(test)
+    accuracy, constant = accuracy_of(seen, test), float(test.labels.bincount().max()) / len(test)
     order, best = _best_order(test, seen)
     swapped = best >= max(accuracy + MORE, MOST) and len(test) >= FEWEST * len(test.classes)
     if accuracy > constant + 2 * math.sqrt(constant * (1 - constant) / len(test)) and not swapped:
@@ -66,7 +71,7 @@ def facts(bench: Bench, name: str, seen: Tensor) -> dict[str, str]:
     """Accuracy, size, and how it was trained where that is known, in words."""
     weights = sum(weight.numel() for weight in bench.classifiers[name].parameters())
     found = {
-        "accuracy on the test images": f"{float((seen == bench.test.labels).double().mean()):.3f}",
+        "accuracy on the test images": f"{accuracy_of(seen, bench.test):.3f}",
         "weights": f"{weights:,}",
     }
     recipe = bench.recipes.get(name)

@@ -23,7 +23,7 @@ from gradaudit.attributions import Attribution
 from gradaudit.auditing.bench import Bench, at_most
 from gradaudit.auditing.costs import Cost, Rates, rates
 from gradaudit.auditing.decided import decided
-from gradaudit.auditing.facts import doubts, facts, predictions
+from gradaudit.auditing.facts import accuracy_of, doubts, facts, predictions
 from gradaudit.auditing.result import AuditResult, about, folder_of
 from gradaudit.auditing.settings import Settings, resolve_settings
 from gradaudit.auditing.stages import STAGES
@@ -169,7 +169,7 @@ class Audit:
     @property
     def accuracies(self) -> dict[str, float]:
         """The share of the test images that each classifier gives their label."""
-        return {name: float((seen == self.bench.test.labels).double().mean()) for name, seen in self._seen.items()}
+        return {name: accuracy_of(seen, self.bench.test) for name, seen in self._seen.items()}
 
     @cached_property
     def doubts(self) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from gradaudit.auditing.result import AuditResult
+from gradaudit.report.section import spoken
 
 IMAGES = {"train": "training", "test": "test"}
 OTHERS = ("preset", "seed", "denoiser", "robust_helper", "oracles", "device", "classes", "shape")
@@ -23,14 +24,20 @@ def differing(old: AuditResult, new: AuditResult) -> pd.DataFrame:
     return pd.DataFrame([row for row in rows if row[1] != row[2]], columns=list(COLUMNS))
 
 
-def caveats(old: AuditResult, new: AuditResult, pairs: list[tuple[str, str]]) -> tuple[str, ...]:
-    """What a reader must know before comparing, a sentence each; nothing where the audits differ in their classifiers alone."""
-    rows = differing(old, new)
-    named = {str(row["setting"]): (row["before"], row["after"]) for row in rows.to_dict("records")}
+def caveats(old: AuditResult, new: AuditResult, settings: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """What a reader must know before comparing, a sentence each; nothing where the audits differ in their classifiers alone.
+
+    Args:
+        old: the audit before.
+        new: the audit after.
+        settings: from `differing`.
+        pairs: of the classifiers that are compared, their names before and after.
+    """
+    named = {str(row["setting"]): (row["before"], row["after"]) for row in settings.to_dict("records")}
     return (
         *_other_images(old, new),
         *(f"the {name.replace('_', ' ')} differs: {' before, '.join(named[name])} after" for name in OTHERS if name in named),
-        *_other_options(rows["setting"]),
+        *_other_options(settings["setting"]),
         *_other_versions(named),
         *_only_one(old, new, pairs),
     )
@@ -77,7 +84,7 @@ def _other_options(settings: pd.Series) -> Iterator[str]:
             found.setdefault(kind, []).append(option)
     for kind, options in found.items():
         if "run" not in options:
-            yield f"{_spoken(kind)} was run with other options: {', '.join(options)}"
+            yield f"{spoken(kind)} was run with other options: {', '.join(options)}"
 
 
 def _other_versions(named: Mapping[str, tuple[str, str]]) -> Iterator[str]:
@@ -88,7 +95,7 @@ def _other_versions(named: Mapping[str, tuple[str, str]]) -> Iterator[str]:
         yield f"they were computed by other software: {', '.join(changed)}"
 
 
-def _only_one(old: AuditResult, new: AuditResult, pairs: list[tuple[str, str]]) -> Iterator[str]:
+def _only_one(old: AuditResult, new: AuditResult, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
     """Classifiers, instruments and numbers that are not compared, as only one audit has them."""
     for when, audit, place in (("before", old, 0), ("after", new, 1)):
         alone = [name for name in audit.results if name not in {pair[place] for pair in pairs}]
@@ -106,16 +113,12 @@ def _only_one(old: AuditResult, new: AuditResult, pairs: list[tuple[str, str]]) 
 def _only_of(name: str, one: set[str], other: set[str], before: str) -> Iterator[str]:
     for when, alone in (("before", one - other), ("after", other - one)):
         if alone:
-            yield f"of {name}, only the audit {when} has {before}{', '.join(sorted(map(_spoken, alone)))}"
+            yield f"of {name}, only the audit {when} has {before}{', '.join(sorted(map(spoken, alone)))}"
 
 
 def _measures(audit: AuditResult, name: str) -> set[tuple[str, str]]:
     rows = audit.scores[audit.scores["classifier"] == name]
     return set(zip(rows["instrument"], rows["measure"], strict=True))
-
-
-def _spoken(kind: str) -> str:
-    return "DiffROAR" if kind == "diffroar" else kind.replace("_", " ")
 
 
 def _words(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from gradaudit.classifiers.normalisation import NORMALISATIONS, Normalisation, read_normalisation
-from gradaudit.errors import InputError, MissingExtraError, require
+from gradaudit.errors import InputError, MissingExtraError, first_line, require
 from gradaudit.registry import Spec
 
 LIBRARIES = ("timm", "torchvision")
@@ -47,8 +47,7 @@ def library_network(spec: Spec, input_shape: tuple[int, int, int], classes: int,
     except (InputError, MissingExtraError):
         raise
     except (OSError, RuntimeError, ValueError, TypeError) as error:  # no connection, an unknown name, an unknown option
-        reason = str(error).partition("\n")[0]
-        raise InputError(argument, str(spec), f"a network that {library} can build ({reason})") from error
+        raise InputError(argument, str(spec), f"a network that {library} can build ({first_line(error)})") from error
 
 
 def library_normalisation(spec: Spec, network: nn.Module, channels: int) -> Normalisation | None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gradaudit.errors import InputError
+from gradaudit.errors import InputError, first_line
 from gradaudit.images import ImageSet
 
 
@@ -20,8 +20,7 @@ def reading(file: Path, expected: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, InputError) and error.argument == "file":
             raise
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise InputError("file", str(file), f"{expected} ({reason})") from error
+        raise InputError("file", str(file), f"{expected} ({first_line(error)})") from error
 
 
 def image_set(file: Path, images: Any, labels: Any, classes: tuple[str, ...], signal_mask: Any = None) -> ImageSet:

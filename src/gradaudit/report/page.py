@@ -16,7 +16,7 @@ from gradaudit.registry import Registry
 from gradaudit.report import sections
 from gradaudit.report.pictures import BUDGET, PERCENTILE, Pictures, outlines, picture_rows
 from gradaudit.report.rendering import render, script_hash
-from gradaudit.report.section import Section
+from gradaudit.report.section import Section, spoken
 from gradaudit.report.tables import Table, compared
 from gradaudit.results import Result
 
@@ -134,7 +134,8 @@ def _joined(versions: Sequence[Mapping[str, str]]) -> dict[str, str]:
 
 
 def _title(kind: str) -> str:
-    return "DiffROAR" if kind == "diffroar" else kind.replace("_", " ").capitalize()
+    words = spoken(kind)
+    return words[:1].upper() + words[1:]
 
 
 def _check_skipped(skipped: Mapping[str, str]) -> None:

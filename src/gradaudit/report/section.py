@@ -9,6 +9,11 @@ from markupsafe import Markup
 from gradaudit.results import Verdict
 
 
+def spoken(kind: str) -> str:
+    """An instrument's name within a sentence."""
+    return "DiffROAR" if kind == "diffroar" else kind.replace("_", " ")
+
+
 @dataclass(frozen=True)
 class Finding:
     """One verdict, for the first screen.

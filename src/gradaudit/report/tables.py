@@ -50,6 +50,14 @@ def number(value: float, *, digits: int = 3, signed: bool = False, missing: str 
     return Cell(_digits(value, digits, signed), repr(float(value)), "number")
 
 
+def interval(value: float, low: float, high: float, *, signed: bool = False, missing: str = "not measured") -> Cell:
+    """A cell with a number and its interval, where it has one, sorted by the number; words where the number is NaN."""
+    if math.isnan(value):
+        return Cell(missing, kind="missing")
+    ends = "" if math.isnan(low) else f" [{_digits(low, 3, signed)}, {_digits(high, 3, signed)}]"
+    return Cell(f"{_digits(value, 3, signed)}{ends}", repr(float(value)), "number")
+
+
 def span(low: float, high: float, *, missing: str) -> Cell:
     """A cell with an interval of signed numbers, sorted by its lower end, or with words where it is NaN."""
     if math.isnan(low) or math.isnan(high):

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from gradaudit.errors import InputError
+from gradaudit.errors import InputError, first_line
 from gradaudit.files import whole_file, writable_folder
 from gradaudit.training.curves import Epoch
 from gradaudit.training.run import Run
@@ -53,8 +53,8 @@ class Checkpoint:
                 saved = torch.load(self.path, map_location="cpu", weights_only=True)
             form, description, state = saved["format"], saved["description"], saved["state"]
         except Exception as error:  # there is no end to what a damaged file can raise
-            reason = str(error).partition("\n")[0]
-            raise InputError("checkpoint", str(self.path), f"a readable checkpoint; delete it to start again ({reason})") from error
+            expected = f"a readable checkpoint; delete it to start again ({first_line(error)})"
+            raise InputError("checkpoint", str(self.path), expected) from error
         if form != FORMAT or description != self.description:
             expected = f"of this training; there {_difference(description, self.description)}"
             raise InputError("checkpoint", str(self.path), expected)

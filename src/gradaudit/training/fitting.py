@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from math import ceil, isfinite
 from typing import Any
@@ -50,7 +50,7 @@ def fit(
     """
     classifier.to(memory_format=memory_format(classifier)).train()  # type: ignore[call-overload]
     steps = ceil(count / recipe.batch_size)
-    run = Run(classifier, _optimizer(classifier, recipe), recipe.ema, steps, device)
+    run = Run(classifier, optimizer_of(classifier.parameters(), recipe), recipe.ema, steps, device)
     if start is not None:
         run.load(start)
     weights = [weight for weight in classifier.parameters() if weight.requires_grad]
@@ -125,9 +125,9 @@ def _objective(recipe: Recipe) -> Callable[..., Tensor]:
     return now
 
 
-def _optimizer(classifier: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    make = OPTIMIZERS.bind("optimizer", recipe.optimizer)
-    made: torch.optim.Optimizer = make(classifier.parameters(), recipe.learning_rate, recipe.weight_decay)
+def optimizer_of(weights: Iterable[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer of these weights, at the schedule's highest learning rate; see `set_rate`."""
+    made: torch.optim.Optimizer = OPTIMIZERS.bind("optimizer", recipe.optimizer)(weights, recipe.learning_rate, recipe.weight_decay)
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from torch import nn
 
 from gradaudit.classifiers import NETWORKS, build_network, normalised, read_normalisation
@@ -78,19 +78,13 @@ class Recipe(BaseModel):
             NETWORKS.bind("network", spec)
         return _text("network", spec)
 
-    @field_validator("objective", mode="before")
+    @field_validator("objective", "optimizer", mode="before")
     @classmethod
-    def _objective(cls, value: Any) -> str:
-        spec = parse_spec("objective", value)
-        OBJECTIVES.bind("objective", spec)
-        return _text("objective", spec)
-
-    @field_validator("optimizer", mode="before")
-    @classmethod
-    def _optimizer(cls, value: Any) -> str:
-        spec = parse_spec("optimizer", value)
-        OPTIMIZERS.bind("optimizer", spec)
-        return _text("optimizer", spec)
+    def _registered(cls, value: Any, about: ValidationInfo) -> str:
+        argument = str(about.field_name)
+        spec = parse_spec(argument, value)
+        {"objective": OBJECTIVES, "optimizer": OPTIMIZERS}[argument].bind(argument, spec)
+        return _text(argument, spec)
 
     @field_validator("normalisation", mode="before")
     @classmethod

@@ -14,7 +14,7 @@ from gradaudit.diffusion.adapters._edm import edm_preconditioned
 from gradaudit.diffusion.adapters._unet import UNet, fill, shapes_of
 from gradaudit.diffusion.adapters._variance_preserving import CLEAN, variance_preserving
 from gradaudit.diffusion.denoiser import Denoiser
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, first_line, require
 
 WEIGHTS = "diffusion_pytorch_model"
 VARIANCE_PRESERVING = (
@@ -116,8 +116,8 @@ def _alphas_cumprod(config: Mapping[str, Any], path: Path) -> Tensor:
     try:
         found: Tensor = getattr(library, str(name)).from_config(dict(config)).alphas_cumprod
     except Exception as error:  # whatever a damaged configuration leads to
-        reason = str(error).partition("\n")[0]
-        raise InputError("source", str(path), f"the configuration of a {name} ({type(error).__name__}: {reason})") from error
+        expected = f"the configuration of a {name} ({type(error).__name__}: {first_line(error)})"
+        raise InputError("source", str(path), expected) from error
     return found
 
 

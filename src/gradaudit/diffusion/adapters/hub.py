@@ -6,7 +6,7 @@ from torch import Tensor
 
 from gradaudit.diffusion.adapters.diffusers import WEIGHTS, diffusers
 from gradaudit.diffusion.denoiser import Denoiser
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, first_line, require
 
 
 def hub(
@@ -36,6 +36,6 @@ def hub(
     try:
         folder = snapshot_download(name, revision=revision, allow_patterns=wanted)
     except (OSError, ValueError) as error:  # the hub's own errors are kinds of these
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError("source", f"hub:{name}", f"a model that can be downloaded ({type(error).__name__}: {reason})") from error
+        expected = f"a model that can be downloaded ({type(error).__name__}: {first_line(error)})"
+        raise InputError("source", f"hub:{name}", expected) from error
     return diffusers(folder, allow_pickle=allow_pickle, prediction=prediction, schedule=schedule, null_class=null_class)

@@ -60,7 +60,7 @@ def prepare(
     test: ImageSet,
     attribution: Attributed | Sequence[Attributed] = "logit_gradient",
     *,
-    learner: str | Mapping[str, Any] | Recipe = "mlp",
+    learner: str | Mapping[str, Any] | Recipe = "learners/fast-convnet",
     levels: Sequence[float] = (0.05, 0.1, 0.2, 0.4),
     seeds: int | Sequence[int] = 5,
     controls: Sequence[str] = CONTROLS,
@@ -85,7 +85,9 @@ def prepare(
         train: images on which the learners are fitted.
         test: images on which they are measured.
         attribution: what is audited, as in `diffroar`.
-        learner: a recipe, or the network's spec for the default recipe. Its seed is replaced by each of `seeds`.
+        learner: the name of a recipe, a recipe, or a network's spec for the default recipe; each of `seeds` replaces its seed.
+            A learner that is too weak decides the answer: an MLP trained by SGD for few epochs reads some masks and not others
+            (docs/learners.md). For images less than 8 pixels high or wide, `"mlp"`.
         levels: shares of the features that are kept, each in (0, 1).
         seeds: how many independent seeds, or the seeds themselves; top and bottom share a seed, so that they are paired.
         controls: model-free attributions that run beside.
@@ -228,7 +230,7 @@ class Grid:
 
     def plan(self) -> Plan:
         """How many networks will be trained and how long that takes, predicted by a few steps of the learner."""
-        return predict(self._jobs(self._rankings(make=False)), **self._where())
+        return predict(self._jobs(self._rankings(make=False)), self.store, self._together)
 
     def run(self) -> DiffROARResult:
         """Rank, fit every cell that the store lacks, and put what the learners know in a table."""
@@ -236,8 +238,9 @@ class Grid:
         if self.show_progress:
             from rich.console import Console
 
-            Console(stderr=True).print(f"DiffROAR: {predict(jobs, **self._where())}")
-        outcomes = self._free_to_ignore(run_jobs(jobs, **self._where(), backend=self.backend, show_progress=self.show_progress))
+            Console(stderr=True).print(f"DiffROAR: {predict(jobs, self.store, self._together)}")
+        found = run_jobs(jobs, self.store, self._together, backend=self.backend, show_progress=self.show_progress)
+        outcomes = self._free_to_ignore(found)
         table, details = self._table(outcomes), self._details(outcomes)
         summary = summarise(table, len(self.sets["test"]), details)
         verdicts = judge(summary, tuple(self.attributions), tuple(self.controls), details)
@@ -251,12 +254,8 @@ class Grid:
         return self._ranker.rankings(self.attributions | self.controls, make=make, show_progress=self.show_progress)
 
     @cached_property
-    def _groups(self) -> Together:
+    def _together(self) -> Together:
         return Together(len(self.sets["train"].classes), self.device, self.workers, self.together, self.at_once)
-
-    def _where(self) -> dict[str, Any]:
-        classes = len(self.sets["train"].classes)
-        return {"classes": classes, "store": self.store, "device": self.device, "workers": self.workers, "together": self._groups}
 
     def _jobs(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> dict[Any, Job]:
         """Every fit of the run, under the name that the table looks it up by."""

@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.devices import one_thread, seeded
-from gradaudit.errors import InputError
+from gradaudit.errors import InputError, first_line
 from gradaudit.images import ImageSet
 from gradaudit.instruments.diffroar.cells import build_learner, found_in, learner_of_both, run_cells, unmasking
 from gradaudit.instruments.diffroar.fillings import Filling, chunks, make_filling
@@ -26,6 +26,8 @@ from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import Store, key_of
 from gradaudit.training.together import ONE_BY_ONE, Choice, steps_a_second
 from gradaudit.training.workers import run_all
+
+T = TypeVar("T")
 
 EVALUATED = 1024  # images on which the time of an evaluation is measured
 
@@ -61,33 +63,31 @@ class Plan:
 
 
 def run_jobs(
-    jobs: Mapping[Any, Job],
-    classes: int,
-    store: Store,
-    *,
-    device: torch.device,
-    workers: int,
-    show_progress: bool,
-    backend: Backend | None = None,
-    together: Together | None = None,
+    jobs: Mapping[Any, Job], store: Store, together: Together, *, backend: Backend | None = None, show_progress: bool = False
 ) -> dict[Any, dict[str, Any]]:
     """The outcome of every job; finished ones come from the store, the others are fitted and kept there.
+
+    Args:
+        jobs: fits by any name.
+        store: of finished work.
+        together: how, where and how many at once they are fitted.
+        backend: where groups run; this machine unless given.
+        show_progress: show the time left on standard error.
 
     Raises:
         StoreError: an outcome can't be written; what was finished before is kept.
         TrainingError: a learner's loss is no longer finite.
     """
-    together = together or Together(classes, device, workers)
     by_key = _by_key(jobs)
     outcomes = {key: found_in(store, job.description, together.accepted) for key, job in by_key.items()}
     pending = _shuffled(key for key, outcome in outcomes.items() if outcome is None)
     missing = _missing([by_key[key] for key in pending], store)
-    how: dict[str, Any] = {"backend": backend or local(store, device), "workers": workers, "show_progress": show_progress}
+    crew = backend or local(store, together.device)
+    how: dict[str, Any] = {"backend": crew, "workers": together.workers, "show_progress": show_progress}
     fillings = ((missing[key], store) for key in _shuffled(missing))
     for _ in run_all(make_filling, fillings, len(missing), title="filling images", **how):
         pass
-    groups = together.groups({key: by_key[key] for key in pending})
-    random.SystemRandom().shuffle(groups)
+    groups = _shuffled(together.groups({key: by_key[key] for key in pending}))
     tasks = (_task([by_key[key] for key in keys], choice, store, together) for choice, keys in groups)
     title = "fitting learners" if len(groups) == len(pending) else "fitting groups of learners"
     for ended in run_all(_run, tasks, len(groups), title=title, **how):
@@ -96,11 +96,8 @@ def run_jobs(
     return {name: found[key_of(job.description)] for name, job in jobs.items()}
 
 
-def predict(
-    jobs: Mapping[Any, Job], classes: int, store: Store, *, device: torch.device, workers: int, together: Together | None = None
-) -> Plan:
-    """How many networks, how many of them are stored, and how long the others will take."""
-    together = together or Together(classes, device, workers)
+def predict(jobs: Mapping[Any, Job], store: Store, together: Together) -> Plan:
+    """How many networks, how many of them are stored, and how long the others will take; arguments as `run_jobs` has them."""
     by_key = _by_key(jobs)
     pending = {key: job for key, job in by_key.items() if found_in(store, job.description, together.accepted) is None}
     missing = _missing(pending.values(), store)
@@ -110,12 +107,13 @@ def predict(
         for key in keys:
             alike.setdefault((pending[key].kind, pending[key].cell.content), []).append((choice, pending[key]))
     # Learners that see more take longer, and so does a fill.
-    fitting = sum(len(found) * seconds_to_fit([job for _, job in found], found[0][0], classes, device) for found in alike.values())
+    where = together.classes, together.device
+    fitting = sum(len(found) * seconds_to_fit([job for _, job in found], found[0][0], *where) for found in alike.values())
     filling = _seconds_to_fill([*missing.values()]) if missing else 0.0
-    rounds = (ceil(count / workers) / count if count else 0.0 for count in (len(groups), len(missing)))
+    rounds = (ceil(count / together.workers) / count if count else 0.0 for count in (len(groups), len(missing)))
     seconds = sum(time * share for time, share in zip((fitting, filling), rounds, strict=True))
     choices = dict.fromkeys(str(choice) for choice, _ in groups if choice.way != ONE_BY_ONE or choice.why_not)
-    return Plan(len(by_key), len(by_key) - len(pending), seconds, workers, len(missing), tuple(choices))
+    return Plan(len(by_key), len(by_key) - len(pending), seconds, together.workers, len(missing), tuple(choices))
 
 
 def seconds_to_fit(jobs: Sequence[Job], choice: Choice, classes: int, device: torch.device) -> float:
@@ -147,10 +145,9 @@ def check_learner_of_both(recipe: Recipe, images: ImageSet, mask_channels: int) 
             network = learner_of_both(recipe, images.shape, mask_channels, len(images.classes)).eval()
             network(seen)
     except Exception as error:  # a user's module may raise anything
-        reason = str(error).partition("\n")[0]
         expected = (
             f"one for any number of channels, such as the {seen.shape[1]} of an image with its mask; or give conditional=False"
-            f" ({type(error).__name__}: {reason})"
+            f" ({type(error).__name__}: {first_line(error)})"
         )
         raise InputError("learner", recipe.network, expected) from error
     return classifier_fingerprint(network)
@@ -160,9 +157,9 @@ def _by_key(jobs: Mapping[Any, Job]) -> dict[str, Job]:
     return {key_of(job.description): job for job in jobs.values()}  # equal rankings share their fits
 
 
-def _shuffled(keys: Iterable[str]) -> list[str]:
+def _shuffled(work: Iterable[T]) -> list[T]:
     """In an order of this process's own: two processes or machines on one store then seldom do the same work."""
-    found = list(keys)
+    found = list(work)
     random.SystemRandom().shuffle(found)
     return found
 

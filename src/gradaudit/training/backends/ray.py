@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from gradaudit.errors import InputError, MissingExtraError, TrainingError, require
+from gradaudit.errors import InputError, MissingExtraError, TrainingError, first_line, require
 from gradaudit.training.backends import _sharing
 from gradaudit.training.backends._backend import Backend
 from gradaudit.training.store import Store
@@ -108,7 +108,7 @@ def _got(library: ModuleType, reference: Any) -> Any:
             raise error.cause from error
         raise
     except library.exceptions.RayError as error:
-        raise TrainingError(f"the same call lost its worker {RETRIES + 1} times: {_first_line(error)}") from error
+        raise TrainingError(f"the same call lost its worker {RETRIES + 1} times: {first_line(error)}") from error
 
 
 def _ray() -> ModuleType:
@@ -148,7 +148,7 @@ def _check_answers(place: str) -> None:
 
 
 def _unreachable(place: str, error: BaseException) -> InputError:
-    return InputError("address", place, f'"auto", or the address of a Ray cluster that answers ({_first_line(error)})')
+    return InputError("address", place, f'"auto", or the address of a Ray cluster that answers ({first_line(error)})')
 
 
 def _alive() -> list[dict[str, Any]]:
@@ -199,7 +199,3 @@ def _reaches(place: str, remote: bool, token: str) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

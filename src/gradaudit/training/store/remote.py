@@ -20,7 +20,7 @@ from typing import Any
 import platformdirs
 from fsspec.core import url_to_fs
 
-from gradaudit.errors import InputError, MissingExtraError, StoreError
+from gradaudit.errors import InputError, MissingExtraError, StoreError, first_line
 from gradaudit.files import writable_folder
 
 # Where an object appears whole or not at all, by contract. Elsewhere a file is written under another name, and renamed.
@@ -114,7 +114,7 @@ class RemoteFiles:
             self.read(path)
         except (OSError, ValueError) as error:
             reason = error.__cause__ or error
-            raise InputError("store", self.place, f"a place that can be written and read ({_first_line(reason)})") from error
+            raise InputError("store", self.place, f"a place that can be written and read ({first_line(reason)})") from error
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
@@ -142,7 +142,7 @@ class RemoteFiles:
             if doing == "read" and isinstance(error, FileNotFoundError):
                 raise
             number = getattr(error, "errno", None) or errno.EIO
-            raise StoreError(number, f"cannot {doing} {self.name_of(path)}: {_first_line(error)}") from error
+            raise StoreError(number, f"cannot {doing} {self.name_of(path)}: {first_line(error)}") from error
 
 
 @functools.cache
@@ -164,10 +164,6 @@ def _opened(url: str, protocol: str) -> tuple[Any, Any]:
     except ImportError as error:
         if protocol in EXTRAS:
             raise MissingExtraError(*EXTRAS[protocol], f"a store at {url}") from error
-        raise InputError("store", url, f"of a file system that is installed ({_first_line(error)})") from error
+        raise InputError("store", url, f"of a file system that is installed ({first_line(error)})") from error
     except Exception as error:  # a bad URL may raise anything
-        raise InputError("store", url, f"a folder, or a URL that fsspec can open ({_first_line(error)})") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
+        raise InputError("store", url, f"a folder, or a URL that fsspec can open ({first_line(error)})") from error

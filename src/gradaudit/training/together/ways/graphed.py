@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gradaudit.training.fitting import autocast, set_rate
-from gradaudit.training.objectives.standard import standard
-from gradaudit.training.recipe import OPTIMIZERS, Recipe
+from gradaudit.errors import first_line
+from gradaudit.training.fitting import optimizer_of, set_rate
+from gradaudit.training.recipe import Recipe
 from gradaudit.training.together.member import Member
 from gradaudit.training.together.ways._lockstep import Fit, outcomes, train
 from gradaudit.training.together.ways._marks import marked
-from gradaudit.training.together.ways._plain import draws_at_random, tried, why_not_plain
+from gradaudit.training.together.ways._plain import plain_step, tried, why_not_plain
 
 WARM_UP = 3  # steps before a capture, as torch's notes on CUDA graphs ask for
 
@@ -24,17 +24,14 @@ WARM_UP = 3  # steps before a capture, as torch's notes on CUDA graphs ask for
 def _why_not(member: Member, recipe: Recipe, device: torch.device) -> str | None:
     if device.type != "cuda":
         return "only CUDA has graphs"
-    unfit = why_not_plain(recipe)
+    unfit = why_not_plain(member, recipe, device)
     if unfit:
         return unfit
     learner, images, labels = tried(member, device)
-    if draws_at_random(learner, images, device):
-        return "the learner draws at random in its forward pass"
     try:
         GraphedStep(learner, recipe, device, 1)(0, [(images, labels)])
     except Exception as error:  # a user's module may wait for the device, which can't be captured
-        reason = str(error).partition("\n")[0]
-        return f"the learner's step can't be captured ({type(error).__name__}: {reason[:200]})"
+        return f"the learner's step can't be captured ({type(error).__name__}: {first_line(error)[:200]})"
     return None
 
 
@@ -80,8 +77,7 @@ class GraphedStep:
     def __init__(self, learner: nn.Module, recipe: Recipe, device: torch.device, total: int) -> None:
         self.learner = learner
         self.recipe, self.device, self.total = recipe, device, total
-        make = OPTIMIZERS.bind("optimizer", recipe.optimizer)
-        self.optimizer = make(learner.parameters(), recipe.learning_rate, recipe.weight_decay)
+        self.optimizer = optimizer_of(learner.parameters(), recipe)
         # A recorded step reads its rate from the device: a number would be recorded with it.
         self.rates = [torch.zeros((), device=device) for _ in self.optimizer.param_groups]
         self.recorded: dict[int, tuple[torch.cuda.CUDAGraph, Tensor, Tensor, Tensor]] = {}
@@ -135,12 +131,7 @@ class GraphedStep:
         return graph, images, labels, loss
 
     def _step(self, images: Tensor, labels: Tensor) -> Tensor:
-        self.optimizer.zero_grad(set_to_none=True)
-        with autocast(self.recipe, self.device):
-            loss = standard(self.learner, images, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        return loss
+        return plain_step(self.learner, self.optimizer, images, labels, self.recipe, self.device)
 
     def _forget(self) -> None:
         # Momenta of zero are those before the first step, and so is a count of no steps.

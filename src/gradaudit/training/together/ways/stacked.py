@@ -13,31 +13,29 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from gradaudit.training.fitting import autocast, set_rate
+from gradaudit.errors import first_line
+from gradaudit.training.fitting import autocast, optimizer_of, set_rate
 from gradaudit.training.objectives.standard import standard
-from gradaudit.training.recipe import OPTIMIZERS, Recipe
+from gradaudit.training.recipe import Recipe
 from gradaudit.training.together.member import Member
 from gradaudit.training.together.ways._lockstep import Fit, outcomes, train
 from gradaudit.training.together.ways._marks import marked
-from gradaudit.training.together.ways._plain import draws_at_random, tried, why_not_plain
+from gradaudit.training.together.ways._plain import tried, why_not_plain
 
 Tensors = dict[str, Tensor]
 
 
 def _why_not(member: Member, recipe: Recipe, device: torch.device) -> str | None:
-    unfit = why_not_plain(recipe)
+    unfit = why_not_plain(member, recipe, device)
     if unfit:
         return unfit
     learner, images, labels = tried(member, device)
-    if draws_at_random(learner, images, device):
-        return "the learner draws at random in its forward pass"
     stack = Stack([copy.deepcopy(learner) for _ in range(2)])
     try:
         found = stack.losses(images.expand(2, *images.shape), labels.expand(2, *labels.shape))
         found.sum().backward()  # type: ignore[no-untyped-call]
     except Exception as error:  # a user's module may raise anything
-        reason = str(error).partition("\n")[0]
-        return f"torch.func.vmap can't take the learner ({type(error).__name__}: {reason[:200]})"
+        return f"torch.func.vmap can't take the learner ({type(error).__name__}: {first_line(error)[:200]})"
     own = standard(learner, images, labels)
     if not torch.allclose(found, own.expand(2), rtol=1e-2, atol=1e-3):
         return "the learner computes something else under torch.func.vmap"
@@ -70,7 +68,7 @@ def stacked(
     # A lone member trains beside a copy: kernels for one differ in the last digits from those for several.
     fits = [Fit(member, device) for member in (members if len(members) > 1 else [*members, *members])]
     stack = Stack([fit.learner for fit in fits], compile=compile)
-    optimizer = OPTIMIZERS.bind("optimizer", recipe.optimizer)(stack.weights.values(), recipe.learning_rate, recipe.weight_decay)
+    optimizer = optimizer_of(stack.weights.values(), recipe)
     total = recipe.epochs * ceil(count / recipe.batch_size)
 
     def step(number: int, batches: list[tuple[Tensor, Tensor]]) -> Tensor:

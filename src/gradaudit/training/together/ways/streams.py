@@ -9,23 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gradaudit.training.fitting import autocast, set_rate
-from gradaudit.training.objectives.standard import standard
-from gradaudit.training.recipe import OPTIMIZERS, Recipe
+from gradaudit.training.fitting import optimizer_of, set_rate
+from gradaudit.training.recipe import Recipe
 from gradaudit.training.together.member import Member
 from gradaudit.training.together.ways._lockstep import Fit, outcomes, train
 from gradaudit.training.together.ways._marks import marked
-from gradaudit.training.together.ways._plain import draws_at_random, tried, why_not_plain
+from gradaudit.training.together.ways._plain import plain_step, why_not_plain
 
 
 def _why_not(member: Member, recipe: Recipe, device: torch.device) -> str | None:
     if device.type != "cuda":
         return "only CUDA has streams"
-    unfit = why_not_plain(recipe)
-    if unfit:
-        return unfit
-    learner, images, _ = tried(member, device)
-    return "the learner draws at random in its forward pass" if draws_at_random(learner, images, device) else None
+    return why_not_plain(member, recipe, device)
 
 
 @marked(_why_not)
@@ -46,8 +41,7 @@ def streams(
     """
     fits = [Fit(member, device) for member in members]
     lanes = [torch.cuda.Stream(device) for _ in fits]  # type: ignore[no-untyped-call]
-    make = OPTIMIZERS.bind("optimizer", recipe.optimizer)
-    optimizers = [make(fit.learner.parameters(), recipe.learning_rate, recipe.weight_decay) for fit in fits]
+    optimizers = [optimizer_of(fit.learner.parameters(), recipe) for fit in fits]
     total = recipe.epochs * ceil(count / recipe.batch_size)
 
     def step(number: int, batches: list[tuple[Tensor, Tensor]]) -> Tensor:
@@ -59,11 +53,7 @@ def streams(
                 images.record_stream(lane)
                 labels.record_stream(lane)
                 set_rate(optimizer, recipe, number, total)
-                optimizer.zero_grad(set_to_none=True)
-                with autocast(recipe, device):
-                    loss = standard(fit.learner, images, labels)
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
+                loss = plain_step(fit.learner, optimizer, images, labels, recipe, device)
                 loss.record_stream(main)
                 losses.append(loss.detach())
         for lane in lanes:
