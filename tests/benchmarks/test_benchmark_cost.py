@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 
 @pytest.fixture(scope="module")
@@ -23,46 +22,47 @@ def points(cost, seconds, megabytes):
     return pd.DataFrame(rows)
 
 
-@pytest.mark.parametrize("power", [0.0, 0.5, 1.0, 2.0])
-def test_a_power_law_gives_its_power(cost, power):
+@given(constant=st.floats(0.0, 100.0), rate=st.floats(0.01, 100.0))
+def test_a_straight_line_is_found_whole(cost, constant, rate):
     x = np.array([2.0, 4.0, 8.0, 32.0])
-    slope = cost.fitted(x, 3 * x**power)
-    assert slope.value == pytest.approx(power, abs=1e-9)
-    assert slope.high - slope.low == pytest.approx(0, abs=1e-5)
-    assert np.exp(slope.intercept) == pytest.approx(3)
+    line = cost.fitted(x, constant + rate * x)
+    assert (line.constant, line.rate) == pytest.approx((constant, rate), rel=1e-6, abs=1e-6)
+    assert line.off < 1e-6
 
 
 @given(noise=st.lists(st.floats(0.5, 2.0), min_size=6, max_size=6))
-def test_the_slope_and_its_interval_are_those_of_least_squares(cost, noise):
+def test_the_line_is_that_of_the_least_relative_squares_and_never_falls(cost, noise):
     x = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
-    y = x * np.array(noise)
-    found, expected = cost.fitted(x, y), stats.linregress(np.log(x), np.log(y))
-    assert found.value == pytest.approx(expected.slope)
-    assert found.intercept == pytest.approx(expected.intercept, abs=1e-9)
-    reach = 2.7764451 * expected.stderr  # Student's t, 4 degrees of freedom
-    assert (found.low, found.high) == pytest.approx((expected.slope - reach, expected.slope + reach), abs=1e-5)
+    y = (3 + x) * np.array(noise)
+    line = cost.fitted(x, y)
+    assert min(line.constant, line.rate) >= 0
+    squares = lambda constant, rate: float(((constant + rate * x) / y - 1) @ ((constant + rate * x) / y - 1))  # noqa: E731
+    least = squares(line.constant, line.rate)
+    for change in (0.99, 1.01):
+        assert least <= squares(line.constant * change, line.rate) + 1e-12
+        assert least <= squares(line.constant, line.rate * change) + 1e-12
+    assert line.off == pytest.approx(np.abs(line.at(x) / y - 1).max())
 
 
 def test_cost_in_proportion_is_as_needed(cost):
     work = lambda point: point.networks * point.epochs * point.images * point.features  # noqa: E731
-    table = points(cost, lambda point: 5e-9 * work(point), lambda point: (point.images * point.features) ** 0.9)
-    slopes = cost.slopes_of(table)
-    rows = {row.what.partition(" [")[0]: row for row in cost.as_rows(table, slopes)}
-    assert rows["mlp: slope of wall time against images"].value == pytest.approx(1)
-    assert rows["mlp: slope of memory against networks"].value == pytest.approx(0, abs=1e-9)
+    table = points(cost, lambda point: 5e-9 * work(point), lambda point: 20 + point.images * point.features / 1e6)
+    lines = cost.lines_of(table)
+    rows = {row.what.partition(" is ")[0]: row for row in cost.as_rows(table, lines)}
     assert {row.reached for row in rows.values()} <= {"yes", ""}
-    assert cost.constant(table, "mlp") == pytest.approx(5)
-    figure = cost.drawn(table, slopes)
-    assert len(figure.axes) == 6
-    assert "| mlp | images | 1.00 [1.00, 1.00] | 0.90 [0.90, 0.90] |" in cost.as_markdown(table, slopes)
+    assert lines["mlp", "images", "megabytes"].constant == pytest.approx(20)
+    assert lines["mlp", "networks", "megabytes"].rate == pytest.approx(0, abs=1e-9)
+    assert cost.each(table, "mlp") == pytest.approx(5)
+    assert len(cost.drawn(table, lines).axes) == 6
+    assert " + 3.9e-05 an image | 0 % | 20 + 0.00078 an image | 0 % |" in cost.as_markdown(table, lines)
 
 
 def test_cost_that_grows_faster_is_not(cost):
-    table = points(cost, lambda point: point.images**1.5 * point.networks, lambda point: point.networks**1.2 * point.images)
-    rows = {row.what.partition(" [")[0]: row.reached for row in cost.as_rows(table, cost.slopes_of(table))}
-    assert rows["mlp: slope of wall time against images"] == "no"
-    assert rows["mlp: slope of memory against networks"] == "no"
-    assert rows["mlp: slope of wall time against networks"] == "yes"
+    table = points(cost, lambda point: point.images**1.5 * point.networks, lambda point: point.networks**2.0 * point.images)
+    reached = {row.what: row.reached for row in cost.as_rows(table, cost.lines_of(table))}
+    assert {found for what, found in reached.items() if " s an image" in what} == {"no"}
+    assert {found for what, found in reached.items() if " MB a network" in what} == {"no"}
+    assert {found for what, found in reached.items() if " s a network" in what} == {"yes"}
 
 
 def test_what_is_freed_before_does_not_hide_what_is_used(script):
