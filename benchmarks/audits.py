@@ -96,7 +96,6 @@ def cifar10(arguments: argparse.Namespace) -> dict[str, Any]:
         "test": test,
         "preset": "quick",
         "oracles": {"cnn_a": cnn},
-        "options": {"diffroar": {"learner": {"network": "convnet(width=16, batch_norm=true)", "epochs": 5}, "fill": "mean"}},
     }
 
 

@@ -1,7 +1,7 @@
 """Claim: noisy linear imputation of a batch of 28x28 images at least 20 times faster than one sparse direct solve an image where
 a fifth of the pixels or less is kept at random, and equal within 1e-4 everywhere.
 
-In clusters, where holes are larger, it is less; and on one thread of a CPU 3x32x32 images gain 5 to 10 times, since the sparse
+In clusters, where holes are larger, it is less; and on one thread of a CPU 3x32x32 images gain 2 to 8 times, since the sparse
 solver factorises their system once for all three channels.
 The other way is scipy's `spsolve` on each image's own system, which is assembled without a Python loop over pixels and solved once
 for all channels. The iterative solver runs on batches, in float32 as it is used, and in float64, where the two are compared. The

@@ -21,7 +21,7 @@ def demo(
     store: StoreFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Audit a standard and a robust classifier of digits, both packaged, and write a page. About two minutes.
+    """Audit a standard and a robust classifier of digits, both packaged, and write a page. A minute or two.
 
     Everything it needs comes with the package. Open `demo/index.html` when it is done.
     """
