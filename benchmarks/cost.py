@@ -52,6 +52,7 @@ class Point:
 BASES = (Point("mlp", 2, 2, 8000, 28), Point("convnet(width=8)", 1, 2, 2000, 28))
 VARIED = {"networks": ("levels", CELLS), "images": ("images", IMAGES), "features": ("side", SIDES)}
 ONE = {"networks": "a network", "images": "an image", "features": "a pixel"}
+TICKS = [digit * 10.0**power for power in range(-2, 4) for digit in (1, 2, 5)]
 WORDS = {"networks": "networks", "images": "training images", "features": "pixels of an image"}
 
 
@@ -200,7 +201,11 @@ def drawn(table: pd.DataFrame, lines: dict[tuple[str, str, str], Line]) -> Figur
                 axes.plot(ends, line.at(ends), color=color, label=label)
             axes.set(xscale="log", yscale="log", ylabel=f"{'wall time' if unit == 's' else 'memory'}, {unit}")
             axes.set_xlabel(WORDS[varied] if measure == "megabytes" else "")
-            axes.legend(fontsize="x-small")
+            axes.set_xticks(points[varied].unique(), [f"{value:,}" for value in points[varied].unique()], fontsize="x-small")
+            axes.minorticks_off()
+            low, high = axes.get_ylim()
+            axes.set_yticks(ticks := [tick for tick in TICKS if low <= tick <= high], [f"{tick:g}" for tick in ticks])
+            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize="x-small", frameon=False)
     return figure
 
 
