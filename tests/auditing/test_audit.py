@@ -137,8 +137,12 @@ def test_the_estimate_counts_what_is_done(arguments, audited, tmp_path):
     ready = ga.prepare_audit(**arguments, store=tmp_path)
     estimate = ready.estimate().set_index(["classifier", "instrument"])
     assert estimate.loc[("mlp", "leakage"), "networks"] == 1
-    seeds, levels, rankings = 2, 2, 2
-    assert estimate.loc[("mlp", "diffroar"), "networks"] == seeds + seeds * levels * rankings * 6
+    seeds, levels = 2, 2
+    own, control = (seeds * levels * 6 for _ in range(2))
+    # Networks on whole images and on the control's rankings are the same ones for both, and count with the first.
+    first, second = arguments["classifiers"]
+    assert estimate.loc[(first, "diffroar"), "networks"] == seeds + own + control
+    assert estimate.loc[(second, "diffroar"), "networks"] == own
     assert estimate.loc[("mlp", "robustness"), "gradients"] == 20 * 3
     assert (estimate["seconds"] >= 0).all()
     assert (estimate.loc[["bayes"]].index.get_level_values(1) != "leakage").all()

@@ -42,7 +42,7 @@ def test_it_is_diffroar_of_the_differences_beside_the_gradient(audited, argument
         [{"counterfactual differences": scores}, "logit_gradient"],
         learner=ga.Recipe(network="mlp(width=8)", epochs=1),
         levels=[0.3],
-        seeds=2,
+        seeds=3,
         controls=[],
         workers=1,
         device="cpu",
@@ -93,7 +93,7 @@ def test_the_agreement_has_it_beside_diffroar(audited):
 
 
 def test_the_estimate_counts_walks_and_networks(prepared, mixture):
-    rankings, seeds = 2, 2
+    rankings, seeds = 2, 3
     (row,) = prepared().estimate().to_dict("records")
     assert row["gradients"] == (90 + 30) * 2
     assert row["networks"] == seeds + seeds * rankings * 6

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Set
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import nn
@@ -21,19 +21,28 @@ class Cost:
     """What a stage takes.
 
     Args:
-        networks: to train.
+        learners: the keys of networks to train that other stages may share.
+        networks: to train besides.
         gradients: images through the classifier, forward and back.
         denoised: images through the denoiser; guidance counts its way back as two more.
-        seconds: predicted, beside what the counts above take.
+        seconds: predicted for the learners, and what else the counts do not say.
     """
 
+    learners: frozenset[str] = frozenset()
     networks: int = 0
     gradients: int = 0
     denoised: int = 0
     seconds: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+        counts = (getattr(self, field.name) + getattr(other, field.name) for field in fields(self)[1:])
+        return Cost(self.learners | other.learners, *counts)
+
+    def without(self, trained: Set[str]) -> Cost:
+        """What is left of it where some learners are trained already."""
+        left = self.learners - trained
+        share = len(left) / len(self.learners) if self.learners else 1.0
+        return replace(self, learners=left, seconds=share * self.seconds)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gradaudit.attributions import Attribution
 from gradaudit.auditing.bench import Bench, at_most
-from gradaudit.auditing.costs import Cost, Rates, rates
+from gradaudit.auditing.costs import Cost, rates
 from gradaudit.auditing.decided import decided
 from gradaudit.auditing.facts import accuracy_of, doubts, facts, predictions
 from gradaudit.auditing.result import AuditResult, about, folder_of
@@ -178,13 +178,20 @@ class Audit:
 
     def estimate(self) -> pd.DataFrame:
         """What each classifier and instrument will take: `networks` to train, images through the classifier (`gradients`) and
-        through the denoiser (`denoised`), predicted `seconds`; what the store has takes nothing."""
+        through the denoiser (`denoised`), predicted `seconds`.
+
+        What the store has takes nothing; networks that several share, as those of controls, count where they come first.
+        """
         rows = []
+        trained: set[str] = set()
         denoiser = None if unfit(self.bench) else self.bench.denoiser
         for name, classifier in self.bench.classifiers.items():
             rate = rates(classifier, denoiser, self.bench.test, self.bench.device)
             for kind, options in self._wanted(name).items():
-                rows.append((name, kind, *self._predicted(name, kind, options, rate)))
+                cost = self._cost(name, kind, options).without(trained)
+                trained |= cost.learners
+                counts = (len(cost.learners) + cost.networks, cost.gradients, cost.denoised)
+                rows.append((name, kind, *counts, rate.seconds(cost)))
         return pd.DataFrame(rows, columns=["classifier", "instrument", "networks", "gradients", "denoised", "seconds"])
 
     def run(self) -> AuditResult:
@@ -225,9 +232,8 @@ class Audit:
         left_out = self.skipped.get(name, {})
         return {kind: options for kind, options in self.settings.options.items() if kind not in left_out and options is not None}
 
-    def _predicted(self, name: str, kind: str, options: Mapping[str, Any], rate: Rates) -> tuple[int, int, int, float]:
-        cost = Cost() if self._entry(name, kind, options).exists() else STAGES[kind].cost(self.bench, name, options)
-        return cost.networks, cost.gradients, cost.denoised, rate.seconds(cost)
+    def _cost(self, name: str, kind: str, options: Mapping[str, Any]) -> Cost:
+        return Cost() if self._entry(name, kind, options).exists() else STAGES[kind].cost(self.bench, name, options)
 
     def _once(self, name: str, kind: str, options: Mapping[str, Any]) -> Result:
         entry = self._entry(name, kind, options)

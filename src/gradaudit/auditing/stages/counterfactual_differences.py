@@ -63,7 +63,7 @@ def cost(bench: Bench, name: str, options: Options) -> Cost:
     small = _small(bench, options)
     plan = grid(small, name, _beside(options, _not_made)).plan()
     walks = cost_of(_method(options), len(small.train) + len(small.test))
-    return walks + Cost(networks=plan.networks - plan.stored, seconds=plan.seconds)
+    return walks + Cost(plan.pending, seconds=plan.seconds)
 
 
 def scores(result: Result) -> dict[str, Score]:

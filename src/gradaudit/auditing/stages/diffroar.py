@@ -39,7 +39,7 @@ def uses(bench: Bench, name: str, options: Options) -> dict[str, Any]:
 def cost(bench: Bench, name: str, options: Options) -> Cost:
     """The networks that the store lacks."""
     plan = grid(bench, name, options).plan()
-    return Cost(networks=plan.networks - plan.stored, seconds=plan.seconds)
+    return Cost(plan.pending, seconds=plan.seconds)
 
 
 def grid(bench: Bench, name: str, options: Options) -> Grid:

@@ -43,6 +43,7 @@ class Plan:
         workers: how many fits, or groups of fits that train together, run at once.
         fillings: how many sets of images are to be filled once and for all before, where the fill is costly.
         choices: how the fits of each kind are trained, where not simply one by one.
+        pending: the keys of the learners that the store lacks.
     """
 
     networks: int
@@ -51,6 +52,7 @@ class Plan:
     workers: int
     fillings: int = 0
     choices: tuple[str, ...] = ()
+    pending: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         stored = f" ({self.stored:,} already in the store)" if self.stored else ""
@@ -113,7 +115,8 @@ def predict(jobs: Mapping[Any, Job], store: Store, together: Together) -> Plan:
     rounds = (ceil(count / together.workers) / count if count else 0.0 for count in (len(groups), len(missing)))
     seconds = sum(time * share for time, share in zip((fitting, filling), rounds, strict=True))
     choices = dict.fromkeys(str(choice) for choice, _ in groups if choice.way != ONE_BY_ONE or choice.why_not)
-    return Plan(len(by_key), len(by_key) - len(pending), seconds, together.workers, len(missing), tuple(choices))
+    stored = len(by_key) - len(pending)
+    return Plan(len(by_key), stored, seconds, together.workers, len(missing), tuple(choices), frozenset(pending))
 
 
 def seconds_to_fit(jobs: Sequence[Job], choice: Choice, classes: int, device: torch.device) -> float:

@@ -85,7 +85,7 @@ class Ranker:
                     self._rank(scores, len(self.sets[at[1]]), paths[at], advance)
                     found[at] = _read(self.store, paths[at])
         # For a plan, a ranking that is not made yet stands in for itself: no fit on it can be in the store.
-        return {name: {part: found[name, part] or self._stand_in(name, part) for part in SPLITS} for name in attributions}
+        return {name: {part: found[name, part] or self._stand_in(part, paths[name, part]) for part in SPLITS} for name in attributions}
 
     def _scores(self, attribution: Attribution, images: ImageSet) -> Iterator[tuple[slice, Tensor]]:
         return attribute(self.classifier, images, attribution, target=self.target, seed=self.seed, device=self.device)
@@ -112,11 +112,11 @@ class Ranker:
         }
         return described | ({"classifier": self.owner, "target": self.target} if attribution.needs_classifier else {})
 
-    def _stand_in(self, name: str, part: str) -> Ranking:
+    def _stand_in(self, part: str, path: Path) -> Ranking:
         count = self.feature_count
         ranks = (np.random.default_rng(0).permutation(count) - count // 2).astype(rank_dtype(count))
         every = as_strided(ranks, (len(self.sets[part]), count), (0, ranks.itemsize))  # takes the memory of one image
-        return Ranking(every, f"not made: {name} {part}")
+        return Ranking(every, f"not made: {path.name}")
 
 
 def _read(store: Store, path: Path) -> Ranking | None:
