@@ -4,7 +4,7 @@ The package's two classifiers on embedded images, preset `quick` made smaller. O
 (`SIGKILL`, workers included) ten times after random times, each time given the same command again, and at last let finish. The two
 `results.json` are compared value by value, timings aside.
 
-Run: `python benchmarks/killed_audits.py`. About 15 minutes on 2 cores.
+Run: `python benchmarks/killed_audits.py`. About 5 minutes on 2 cores.
 """
 
 from __future__ import annotations
