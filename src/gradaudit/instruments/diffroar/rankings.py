@@ -85,7 +85,8 @@ class Ranker:
                     self._rank(scores, len(self.sets[at[1]]), paths[at], advance)
                     found[at] = _read(self.store, paths[at])
         # For a plan, a ranking that is not made yet stands in for itself: no fit on it can be in the store.
-        return {name: {part: found[name, part] or self._stand_in(part, paths[name, part]) for part in SPLITS} for name in attributions}
+        known = {at: ranking or self._stand_in(at[1], paths[at]) for at, ranking in found.items()}
+        return {name: {part: known[name, part] for part in SPLITS} for name in attributions}
 
     def _scores(self, attribution: Attribution, images: ImageSet) -> Iterator[tuple[slice, Tensor]]:
         return attribute(self.classifier, images, attribution, target=self.target, seed=self.seed, device=self.device)
