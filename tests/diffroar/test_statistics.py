@@ -217,6 +217,24 @@ def test_a_part_that_says_more_than_the_whole_is_named():
     assert judged(table_of((0.1, 0.1, 0.1)), whole=0.59).caveats == ()
 
 
+@pytest.mark.parametrize(("whole", "said"), [(0.15, True), (0.2, False), (0.9, False)])
+def test_learners_that_hardly_learned_are_named_first(whole, said):
+    found = judged(table_of((0.1, 0.1, 0.1), masks=(0.6, 0.9)), whole=whole)  # a constant answer reaches 0.1
+    first = f"learners of whole images reach {whole:.3f}, a constant answer 0.100: they have hardly"
+    assert found.caveats[0].startswith(first) == said
+    assert any("hardly learned" in caveat for caveat in found.caveats) == said
+
+
+@pytest.mark.parametrize(("side", "other"), [("top", "bottom"), ("bottom", "top")])
+def test_learners_that_fall_behind_those_who_see_less_are_named(side, other):
+    table = table_in_bits((OPEN,) * 3, ((0.5, 0.1),) * 3)
+    table.loc[table["level"] == 0.125, f"mask_{side}"] = 0.8
+    table[f"mask_{other}"] = 0.54  # and 0.5 with the pixels: within what seeds do
+    found = conditional_verdict(summary_of(table), "ours", (), nothing=3.0)
+    assert len(found.caveats) == 1
+    assert found.caveats[0].startswith(f"learners of the {side} 12.5% and their mask reach 0.500, those of the mask alone 0.800")
+
+
 def test_a_faint_mask_beside_pixels_that_say_nothing_is_no_caveat():
     assert judged(table_of((0.0, 0.0, 0.0), masks=(0.15, 0.15), tops=0.1)).caveats == ()
 

@@ -13,6 +13,8 @@ from gradaudit.instruments.diffroar.measures import CONDITIONAL, RAW, Measure
 from gradaudit.results import Verdict
 
 MORE = 0.02  # by how much a part of the image must beat the whole to count
+LITTLE = 0.1  # share of what a constant answer gets wrong, below which learners of whole images have hardly learned
+BEHIND = 0.05  # by how much who sees more must fall behind who sees less to have failed
 LEFT = 0.02  # share of the label's bits below which a mask leaves nothing for the pixels to say
 
 
@@ -51,7 +53,12 @@ def verdict(summary: pd.DataFrame, name: str, controls: Sequence[str], chance: f
     wording = Wording(RAW, "DiffROAR", "", "", 1.0)
     rows = summary[summary["attribution"] == name]
     label, sentence = _ruled(rows, wording)
-    caveats = (*_against_controls(summary, rows, controls, wording), *_mask_speaks(rows, chance), *_more_than_whole(rows, whole))
+    caveats = (
+        *_hardly_learned(whole, chance),
+        *_against_controls(summary, rows, controls, wording),
+        *_mask_speaks(rows, chance),
+        *_more_than_whole(rows, whole),
+    )
     return Verdict(label, sentence, caveats)
 
 
@@ -77,7 +84,7 @@ def conditional_verdict(summary: pd.DataFrame, name: str, controls: Sequence[str
         return Verdict("inconclusive", f"at every level {_told(rows, nothing)}")
     left = rows[~silent]
     caveats = [f"at {_levels(rows[silent])} {_told(rows[silent], nothing)}"] if silent.any() else []
-    caveats += [*_no_room(rows, closed, nothing), *_against_controls(summary, left, controls, wording)]
+    caveats += [*_fell_behind(left), *_no_room(rows, closed, nothing), *_against_controls(summary, left, controls, wording)]
     return Verdict(*_ruled(left, wording), tuple(caveats))
 
 
@@ -119,6 +126,31 @@ def _against_controls(summary: pd.DataFrame, rows: pd.DataFrame, controls: Seque
             caveats.append(
                 f"the control {control}, which knows no classifier, reaches the same {wording.name} or more at"
                 f" {', '.join(_percent(level) for level in as_good.index)}"
+            )
+    return caveats
+
+
+def _hardly_learned(whole: float, chance: float) -> list[str]:
+    """A caveat where learners get little out of whole images: what they get out of parts then says little of the parts."""
+    if whole >= chance + LITTLE * (1 - chance):
+        return []
+    return [
+        f"learners of whole images reach {whole:.3f}, a constant answer {chance:.3f}: they have hardly learned, so this says"
+        " little; give them more images or epochs, or take another learner"
+    ]
+
+
+def _fell_behind(rows: pd.DataFrame) -> list[str]:
+    """A caveat where a learner of pixels and mask gets less than one of the mask alone: it has failed to learn from it."""
+    caveats = []
+    for side in SIDES:
+        behind = rows[f"mask_{side}"] - rows[f"both_{side}"]
+        if (behind > BEHIND).any():
+            most = rows.loc[behind.idxmax()]
+            caveats.append(
+                f"learners of the {side} {_percent(most['level'])} and their mask reach {most[f'both_{side}']:.3f}, those of the"
+                f" mask alone {most[f'mask_{side}']:.3f}: they have failed to learn what they were shown, so the pixels may tell"
+                " more than was found; take more epochs or another learner"
             )
     return caveats
 
