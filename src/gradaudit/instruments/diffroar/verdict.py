@@ -146,7 +146,7 @@ def _fell_behind(rows: pd.DataFrame) -> list[str]:
     for side in SIDES:
         behind = rows[f"mask_{side}"] - rows[f"both_{side}"]
         if (behind > BEHIND).any():
-            most = rows.loc[behind.idxmax()]
+            most = rows.iloc[int(behind.argmax())]
             caveats.append(
                 f"learners of the {side} {_percent(most['level'])} and their mask reach {most[f'both_{side}']:.3f}, those of the"
                 f" mask alone {most[f'mask_{side}']:.3f}: they have failed to learn what they were shown, so the pixels may tell"
