@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Set
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -35,8 +35,13 @@ class Cost:
     seconds: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
-        counts = (getattr(self, field.name) + getattr(other, field.name) for field in fields(self)[1:])
-        return Cost(self.learners | other.learners, *counts)
+        return Cost(
+            self.learners | other.learners,
+            self.networks + other.networks,
+            self.gradients + other.gradients,
+            self.denoised + other.denoised,
+            self.seconds + other.seconds,
+        )
 
     def without(self, trained: Set[str]) -> Cost:
         """What is left of it where some learners are trained already."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.classifiers.build import NETWORKS, build_shapes
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, first_line, require
 
 SUFFIXES = (".pt", ".pth", ".th", ".model", ".bin", ".safetensors")
 FOREIGN = (".npz", ".npy", ".h5", ".hdf5", ".keras", ".msgpack")  # what other frameworks write
@@ -174,7 +174,7 @@ def _refused(error: Exception) -> str:
 def _reason(error: Exception) -> str:
     # Other errors of a damaged pickle are about the byte where the reader stumbled.
     telling = isinstance(error, RuntimeError | OSError | ImportError | AttributeError)
-    return str(error).partition("\n")[0] if telling else "it is damaged, or not written by torch.save"
+    return first_line(error) if telling else "it is damaged, or not written by torch.save"
 
 
 def _unwrapped(content: Any) -> Mapping[str, Any] | nn.Module | None:

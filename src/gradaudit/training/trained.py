@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gradaudit.batching import evaluating, placed
 from gradaudit.classifiers import save_classifier
 from gradaudit.devices import resolve_device, resolve_precision, seeded
-from gradaudit.images import ImageSet
+from gradaudit.images import ImageSet, floats_at
 from gradaudit.progress import progress
 from gradaudit.results import versions
 from gradaudit.training.checkpoint import Checkpoint, keeping
@@ -29,7 +29,7 @@ def draw_from(images: ImageSet, device: torch.device) -> Draw:
 
     def draw(indices: Tensor) -> tuple[Tensor, Tensor]:
         indices = indices.to(device)
-        return pixels.index_select(0, indices).float().div_(255), labels[indices]
+        return floats_at(pixels, indices), labels[indices]
 
     return draw
 

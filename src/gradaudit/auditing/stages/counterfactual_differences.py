@@ -93,14 +93,12 @@ def _drawn(images: ImageSet, option: str, options: Options, seed: int) -> ImageS
 
 
 def _differences(bench: Bench, name: str, images: ImageSet, options: Options) -> Tensor:
-    method = _method(options)
-    helped = unfit(bench) is None and asks_helpers(method)
     return counterfactual_differences(
         bench.classifiers[name],
         images,
         "second",
-        bench.denoiser if helped else None,
-        robust=bench.robust if asks_helpers(method) else None,
+        None if unfit(bench) else bench.denoiser,  # neither helper is asked, nor in the key, where the method does without
+        robust=bench.robust,
         method=options.get("method", METHOD),
         seed=bench.seed,
         store=bench.store,

@@ -68,7 +68,7 @@ def counterfactual_differences(
         method: one of `"dvce"`, `"blended"`, `"svce"`, `"apgd"`, with options as in `"dvce(steps=50)"`; or a function.
         seed: every random draw comes from it.
         batch_size: images at once; `"auto"` for as many as fit in memory.
-        store: a folder for finished work, or a Store; the user's own unless given.
+        store: a folder or a URL (`s3://bucket/folder`) for finished work, or a Store; the user's own unless given.
         device: `"auto"` or a torch device.
         show_progress: print the time left to standard error.
 

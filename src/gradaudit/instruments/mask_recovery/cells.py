@@ -13,6 +13,7 @@ from torch import Tensor
 from gradaudit.attributions import kept
 from gradaudit.devices import one_thread, seeded
 from gradaudit.fills import Fill
+from gradaudit.images import floats_at, ones_where
 from gradaudit.instruments.mask_recovery.measures import auroc, bits
 from gradaudit.instruments.mask_recovery.recoverer import Recoverer, prior_logits, schedule
 from gradaudit.training.fitting import Draw, accuracy, fit
@@ -78,7 +79,8 @@ def _shown(cell: Cell, split: Split, device: torch.device) -> Draw:
 
     def draw(indices: Tensor) -> tuple[Tensor, Tensor]:
         indices = indices.to(device)
-        return fill(images[indices].float().div_(255), masks[indices]), masks[indices].float()
+        shown = masks.index_select(0, indices)
+        return fill(floats_at(images, indices), shown), ones_where(shown)
 
     if not fill.costly:
         return draw
@@ -87,7 +89,7 @@ def _shown(cell: Cell, split: Split, device: torch.device) -> Draw:
 
     def found(indices: Tensor) -> tuple[Tensor, Tensor]:
         indices = indices.to(device)
-        return filled[indices].float().div_(255), masks[indices].float()
+        return floats_at(filled, indices), ones_where(masks.index_select(0, indices))
 
     return found
 
