@@ -5,7 +5,7 @@ import gradaudit as ga
 
 train, test = ga.load_images("mnist5k")
 classifier = ga.train(ga.Recipe(network="lenet5"), train)
-result = ga.diffroar(classifier, train, test, seeds=5)
+result = ga.diffroar(classifier, train, test)
 print(result.verdict)
 ```
 """
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         train_denoiser,
     )
     from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError
+    from gradaudit.evaluator import Evaluator
     from gradaudit.images import ImageSet
     from gradaudit.instruments.alignment import AlignmentResult, alignment
     from gradaudit.instruments.counterfactual import CounterfactualResult, counterfactual, counterfactual_differences
@@ -74,6 +75,7 @@ _HOMES = {
         "train_denoiser",
     ),
     "gradaudit.errors": ("InputError", "MissingExtraError", "StoreError", "TrainingError"),
+    "gradaudit.evaluator": ("Evaluator",),
     "gradaudit.images": ("ImageSet",),
     "gradaudit.instruments.alignment": ("AlignmentResult", "alignment"),
     "gradaudit.instruments.counterfactual": ("CounterfactualResult", "counterfactual", "counterfactual_differences"),
@@ -96,6 +98,7 @@ __all__ = [
     "Denoiser",
     "DenoiserRecipe",
     "DiffROARResult",
+    "Evaluator",
     "GaussianMixture",
     "ImageSet",
     "InputError",

@@ -77,6 +77,16 @@ class ImageSet:
     def __iter__(self) -> Iterator[ImageSet]:
         return (self[index] for index in range(len(self)))
 
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        # As arrays, which workers share.
+        return ImageSet, (*self._arrays[:2], self.classes, self._arrays[2])
+
+    @cached_property
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        # One array object each: joblib shares an array between workers, but takes each new view for another array.
+        mask = None if self.signal_mask is None else self.signal_mask.numpy()
+        return self.images.numpy(), self.labels.numpy(), mask
+
     def __repr__(self) -> str:
         mask = ", signal mask" if self.signal_mask is not None else ""
         size = "x".join(str(side) for side in self.images.shape[1:])

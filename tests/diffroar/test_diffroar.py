@@ -9,8 +9,8 @@ from torch.nn import functional as F
 import gradaudit as ga
 from gradaudit.devices import one_thread, seeded
 from gradaudit.instruments.diffroar.measures import ACCURACIES, COLUMNS
-from gradaudit.instruments.diffroar.usable_information import bits_free_to_ignore, calibrated_bits, packed_bits, unpacked_bits
 from gradaudit.training.fitting import accuracy, autocast, fit
+from gradaudit.usable_information import bits_free_to_ignore, calibrated_bits, packed_bits, unpacked_bits
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from gradaudit.instruments.diffroar.usable_information import (
+from gradaudit.usable_information import (
     bits_free_to_ignore,
     bits_of_nothing,
     calibrated_bits,

@@ -13,7 +13,7 @@ from typing import Any
 from gradaudit.auditing import presets
 from gradaudit.errors import InputError, require
 
-OURS = {"seed", "store", "workers", "backend", "device", "show_progress", "batch_size"}  # given to every instrument alike
+OURS = {"masks", "seed", "store", "workers", "backend", "device", "show_progress", "batch_size"}  # given to every instrument alike
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,13 @@ class Target(StrEnum):
     predicted = "predicted"
 
 
+class Evaluate(StrEnum):
+    """How the kept features are judged."""
+
+    values = "values"
+    retrain = "retrain"
+
+
 class RankingTarget(StrEnum):
     """The class whose attribution ranks the features."""
 

@@ -21,6 +21,7 @@ from gradaudit.cli._options import (
     BatchSize,
     Data,
     Device,
+    Evaluate,
     Features,
     Folder,
     LearnerEpochs,
@@ -58,6 +59,20 @@ def diffroar(
     scores: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Two `.npy` files with scores computed elsewhere: of training and test images.")
     ] = None,
+    evaluate: Annotated[
+        Evaluate, typer.Option(help="Read the kept pixels' values by one evaluator, or retrain learners on them as in 2021.")
+    ] = Evaluate.values,
+    evaluator: Annotated[
+        str,
+        typer.Option(
+            help="A recipe's name or a network that reads kept pixels; `classifier` fine-tunes a copy of the audited one."
+        ),
+    ] = "evaluators/convnet",
+    fine_tune: Annotated[str, typer.Option(help="The recipe by which that copy is trained.")] = "evaluators/fine-tune",
+    gap: Annotated[int, typer.Option(help="Evaluators that are compared with networks of a single kind of mask; 0 for none.")] = 1,
+    selection: Annotated[
+        bool, typer.Option("--selection", help="Also fit learners of mask and pixels: what does the choice of pixels tell?")
+    ] = False,
     learner: Annotated[
         str,
         typer.Option(help="A recipe's name, or the network that is retrained: see `gradaudit recipes` and `gradaudit networks`."),
@@ -66,20 +81,27 @@ def diffroar(
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
     levels: Annotated[str, typer.Option(help="Shares of the features that are kept.")] = "0.05,0.1,0.2,0.4",
-    seeds: Annotated[int, typer.Option(help="Independent seeds; intervals need at least 2.")] = 5,
+    seeds: Annotated[
+        int | None, typer.Option(help="Independent seeds; intervals need at least 2.", show_default="3, or 5 to retrain")
+    ] = None,
     controls: Annotated[str, typer.Option(help="Model-free attributions beside, or `none`.")] = "random,blurred_random,edges",
     features: Annotated[Features, typer.Option(help="Rank coordinates, or pixels over channels.")] = Features.coordinates,
     target: Annotated[
         RankingTarget, typer.Option(help="Attribute the label, the predicted class, one drawn at random, or all.")
     ] = RankingTarget.label,
     fill: Annotated[
-        str, typer.Option(help="What replaces removed features: `zero`, `mean`, `noise`, `blur(sigma=2)`, `imputation`, ...")
-    ] = "zero",
-    mask_only: Annotated[bool, typer.Option(help="Also fit learners that see only which features were kept.")] = True,
+        str | None,
+        typer.Option(
+            help="What replaces removed features: `zero`, `mean`, `noise`, `blur(sigma=2)`, `imputation`, ...",
+            show_default="mean, or zero to retrain",
+        ),
+    ] = None,
+    mask_only: Annotated[bool, typer.Option(help="To retrain: also fit learners that see only which features were kept.")] = True,
     conditional: Annotated[
         bool | None,
         typer.Option(
-            help="Also fit learners that see features and mask: what do pixels tell given the mask?", show_default="as mask-only"
+            help="To retrain: also fit learners of features and mask: what do pixels tell given the mask?",
+            show_default="as mask-only",
         ),
     ] = None,
     train_images: TrainImages = None,
@@ -101,7 +123,7 @@ def diffroar(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Retrain on the top- and bottom-ranked features: do high-ranked ones carry more label information?
+    """Top- against bottom-ranked features: do those that are ranked high tell more of the label?
 
     A run that is stopped continues where it was when the same command is given again.
 
@@ -123,6 +145,11 @@ def diffroar(
         training,
         testing,
         attributions + ([{"scores": scores}] if scores else []),
+        evaluate=evaluate.value,
+        evaluator=audited if evaluator == "classifier" else evaluator,
+        fine_tune=fine_tune,
+        gap=gap,
+        selection=selection,
         learner=recipe,
         levels=shares,
         seeds=seeds,
@@ -161,12 +188,27 @@ def diffroar(
 
 
 def print_diffroar(result: DiffROARResult, title: str) -> None:
-    """Print the summary table, and both verdicts of each audited attribution."""
-    console().print(_table(result, title))
+    """Print the summary table, and the verdicts of each audited attribution."""
+    console().print(_values_table(result, title) if result.of_values else _table(result, title))
     for name, verdict in result.verdicts.items():
         print_verdict(verdict, name)
         if name in result.conditional_verdicts:
             print_verdict(result.conditional_verdicts[name], f"{name}, given the mask,")
+
+
+def _values_table(result: DiffROARResult, title: str) -> Table:
+    table = Table(title=f"DiffROAR of values, {escape(title)}")
+    selected = "selection_top_mean" in result.summary
+    heads = ("top, bits", "bottom, bits", *(("selection, top", "selection, bottom") if selected else ()), "top", "bottom")
+    for column in ("attribution", "level", "values, bits", "95 % interval", *heads):
+        table.add_column(column, justify="left" if column == "attribution" else "right")
+    sides = ("top", "bottom")
+    for row in result.summary.to_dict("records"):
+        bits = [f"{row[f'values_{side}_mean']:+.3f}" for side in sides]
+        chosen = [f"{row[f'selection_{side}_mean']:+.3f}" for side in sides] if selected else []
+        cells = (*_measured(row, "values_"), *bits, *chosen, *(_number(row[side]) for side in sides))
+        table.add_row(escape(row["attribution"]), f"{100 * row['level']:.4g}%", *cells)
+    return table
 
 
 def _table(result: DiffROARResult, title: str) -> Table:

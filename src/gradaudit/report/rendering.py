@@ -19,7 +19,9 @@ def render(template: str, **values: Any) -> Markup:
     return Markup(_environment().get_template(template).render(values))
 
 
-GOOD = {"holds", "robust", "stays", "focused", "aligned", "off-manifold robust", "confirmed", "semantic", "hidden"}
+GOOD = {"holds", "robust", "stays", "focused", "aligned", "off-manifold robust", "confirmed", "semantic", "hidden"} | {
+    "informative first"
+}
 BAD = {
     "violated",
     "brittle",
@@ -30,11 +32,15 @@ BAD = {
     "not confirmed",
     "not semantic",
     "visible",
+    "not at all",
+    "upside down",
 }
 
 
 def tone(label: str) -> str:
     """Whether a verdict's label is `good` or `bad` news, or leaves it `open`: its colour on the page."""
+    if label.startswith(("more than ", "no more than ")):  # controls of any name
+        return "good" if label.startswith("more") else "bad"
     return "good" if label in GOOD else "bad" if label in BAD else "open"
 
 

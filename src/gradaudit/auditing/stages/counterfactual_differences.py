@@ -13,7 +13,7 @@ from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._denoiser import unfit
 from gradaudit.auditing.stages._stage import Options, Score, Stage
 from gradaudit.auditing.stages.counterfactual import cost_of
-from gradaudit.auditing.stages.diffroar import FEWEST, grid, level_scores
+from gradaudit.auditing.stages.diffroar import FEWEST, grid, level_scores, masks_of_all
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.counterfactual import counterfactual_differences
@@ -38,15 +38,17 @@ def lacks(bench: Bench, name: str, options: Options) -> str | None:
     fewest = _small(bench, options).fewest
     if fewest >= FEWEST:
         return None
-    return f"it retrains networks, and a class has only {fewest} of the training images drawn for it; {FEWEST} or more are needed"
+    return f"it trains networks, and a class has only {fewest} of the training images drawn for it; {FEWEST} or more are needed"
 
 
 def run(bench: Bench, name: str, options: Options) -> Result:
     """DiffROAR of the differences, and beside it of the gradient on the same images; what a reader must know comes first."""
     small, method = _small(bench, options), _method(options)
-    differences = tuple(_differences(small, name, images, options) for images in (small.train, small.test))
-    result = grid(small, name, _beside(options, differences)).run()
-    changed = _left_their_class(small, name, differences[1])
+    of_test = _differences(small, name, small.test, options)
+    differences = (_differences(small, name, small.train, options), of_test) if _ranks_training(options) else of_test
+    masks = masks_of_all(bench, _only_beside(options), make=True)
+    result = grid(small, name, _beside(options, differences), masks).run()
+    changed = _left_their_class(small, name, of_test)
     made = {"method": method.name, "targets": "second", "left_their_class": changed}
     return of_differences(result, made)
 
@@ -61,8 +63,8 @@ def uses(bench: Bench, name: str, options: Options) -> dict[str, Any]:
 def cost(bench: Bench, name: str, options: Options) -> Cost:
     """A counterfactual of each image, and the networks."""
     small = _small(bench, options)
-    plan = grid(small, name, _beside(options, _not_made)).plan()
-    walks = cost_of(_method(options), len(small.train) + len(small.test))
+    plan = grid(small, name, _beside(options, _not_made), masks_of_all(bench, _only_beside(options), make=False)).plan()
+    walks = cost_of(_method(options), len(small.test) + (len(small.train) if _ranks_training(options) else 0))
     return walks + Cost(plan.pending, seconds=plan.seconds)
 
 
@@ -79,9 +81,14 @@ def _method(options: Options) -> Method:
     return next(iter(found.values()))
 
 
+def _ranks_training(options: Options) -> bool:
+    """Whether training images need counterfactuals as well: learners are fitted on what is ranked of them, evaluators are not."""
+    return options.get("evaluate") == "retrain" or bool(options.get("selection"))
+
+
 def _small(bench: Bench, options: Options) -> Bench:
-    """The bench with as many training and test images as the stage is to have."""
-    train = _drawn(bench.train, "train_images", options, bench.seed)
+    """The bench with as many test images as the stage is to have; and training images, where these need counterfactuals."""
+    train = _drawn(bench.train, "train_images", options, bench.seed) if _ranks_training(options) else bench.train
     return replace(bench, train=train, test=_drawn(bench.test, "test_images", options, bench.seed))
 
 
@@ -112,6 +119,11 @@ def _beside(options: Options, differences: Any) -> dict[str, Any]:
     given = {key: value for key, value in options.items() if key not in OURS}
     wanted = given.get("attribution", BESIDE)
     return given | {"attribution": [{DIFFERENCES: differences}, *(wanted if isinstance(wanted, list) else [wanted])]}
+
+
+def _only_beside(options: Options) -> dict[str, Any]:
+    """DiffROAR's options, with what stands beside the differences alone: evaluators are those of an audit without differences."""
+    return {"attribution": BESIDE} | {key: value for key, value in options.items() if key not in OURS}
 
 
 def _not_made(classifier: nn.Module, images: Tensor, targets: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ from gradaudit.auditing.bench import Bench
 from gradaudit.auditing.costs import Cost
 from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._stage import Options, Score, Stage
-from gradaudit.instruments.diffroar import DiffROARResult, prepare_diffroar
-from gradaudit.instruments.diffroar.audit import Grid
+from gradaudit.evaluator import PoolRanking
+from gradaudit.instruments.diffroar import DiffROARResult, Grid, Values, prepare_diffroar
 from gradaudit.results import Result
 from gradaudit.training import Recipe
 
@@ -20,39 +20,41 @@ FEWEST = 20  # training images a class, below which a learner learns nothing tha
 
 
 def lacks(bench: Bench, name: str, options: Options) -> str | None:
-    """Retraining needs images to train on."""
+    """Training needs images."""
     if bench.fewest >= FEWEST:
         return None
-    return f"it retrains networks, and a class has only {bench.fewest} training images; {FEWEST} or more are needed"
+    return f"it trains networks, and a class has only {bench.fewest} training images; {FEWEST} or more are needed"
 
 
 def run(bench: Bench, name: str, options: Options) -> Result:
     """DiffROAR's result."""
-    return grid(bench, name, options).run()
+    return grid(bench, name, options, masks_of_all(bench, options, make=True)).run()
 
 
 def uses(bench: Bench, name: str, options: Options) -> dict[str, Any]:
-    """Training images, for the learners."""
+    """Training images, for evaluators and learners."""
     return {"train": bench.train.fingerprint}
 
 
 def cost(bench: Bench, name: str, options: Options) -> Cost:
     """The networks that the store lacks."""
-    plan = grid(bench, name, options).plan()
+    plan = grid(bench, name, options, masks_of_all(bench, options, make=False)).plan()
     return Cost(plan.pending, seconds=plan.seconds)
 
 
-def grid(bench: Bench, name: str, options: Options) -> Grid:
-    """The checked run."""
+def grid(bench: Bench, name: str, options: Options, masks: Mapping[str, PoolRanking] | None = None) -> Values | Grid:
+    """The checked run, whose evaluators are trained under these masks as well."""
     given: dict[str, Any] = dict(options)
-    learner = given.get("learner")
-    if isinstance(learner, Mapping) and "network" in learner:
-        given["learner"] = Recipe(**learner)
+    for option in ("learner", "evaluator", "fine_tune"):
+        recipe = given.get(option)
+        if isinstance(recipe, Mapping) and "network" in recipe:
+            given[option] = Recipe(**recipe)
     return prepare_diffroar(
         bench.classifiers[name],
         bench.train,
         bench.test,
         **given,
+        masks=masks,
         seed=bench.seed,
         store=bench.store,
         workers=bench.workers,  # type: ignore[arg-type]
@@ -62,6 +64,20 @@ def grid(bench: Bench, name: str, options: Options) -> Grid:
     )
 
 
+def masks_of_all(bench: Bench, options: Options, *, make: bool) -> dict[str, PoolRanking] | None:
+    """The rankings for all audited classifiers, under whose masks their evaluators are trained; None where learners are retrained."""
+    found: dict[str, PoolRanking] = {}
+    for name in bench.classifiers:
+        run = grid(bench, name, options)
+        if not isinstance(run, Values):
+            return None
+        by_value = {one.fingerprint: label for label, one in found.items()}
+        for label, one in run.own_masks(make=make).items():
+            if one.fingerprint not in by_value:  # a control ranks alike for every classifier
+                found[label if label not in found else f"{label}, {name}"] = one
+    return found
+
+
 def scores(result: Result) -> dict[str, Score]:
     """The mean over levels of the first attribution's DiffROAR."""
     assert isinstance(result, DiffROARResult)
@@ -69,8 +85,10 @@ def scores(result: Result) -> dict[str, Score]:
 
 
 def level_scores(result: DiffROARResult, named: str) -> dict[str, Score]:
-    """The means over levels of the first attribution's DiffROAR, raw and given the mask, under words that begin as `named`."""
+    """The means over levels of the first attribution's DiffROAR, of values or raw and given the mask, under words that begin so."""
     rows = result.summary[result.summary["attribution"] == result.audited[0]]
+    if result.of_values:
+        return {f"{named} of values, bits": _mean(rows, "values_mean", "values_low", "values_high")}
     found = {f"{named}, mean over levels": _mean(rows, "mean", "low", "high")}
     if "conditional_mean" in rows and rows["conditional_mean"].notna().all():
         found[f"{named} given the mask, bits"] = _mean(rows, "conditional_mean", "conditional_low", "conditional_high")

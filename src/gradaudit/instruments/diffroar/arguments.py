@@ -20,11 +20,11 @@ from gradaudit.training.learners import check_sets
 
 SPLITS = ("train", "test")
 
-Attributed = str | Mapping[str, Any] | Callable[..., Tensor] | tuple[Any, Any]
+Attributed = str | Mapping[str, Any] | Callable[..., Tensor] | tuple[Any, Any] | Tensor | np.ndarray
 
 
 def named_attributions(attribution: Any, seed: int) -> dict[str, dict[str, Attribution]]:
-    """The audited attributions by name, each resolved for training and test images.
+    """The audited attributions by name, each resolved for training and test images; scores that are no pair for test images alone.
 
     Raises:
         InputError: there is none, one of them is not an attribution, or two have one name.
@@ -77,10 +77,11 @@ def resolve_contents(mask_only: bool, conditional: bool | None) -> dict[str, Con
 
 
 def _for_each_split(value: Any, seed: int) -> dict[str, Attribution]:
+    if _is_scores(value):
+        return {"test": resolve_attribution(value, seed=seed)}
     pair = value if isinstance(value, tuple) else (value, value)
     expected = "a pair where scores are given: those of the training and those of the test images"
     require(_is_pair(pair) if any(map(_is_scores, pair)) else not isinstance(value, tuple), "attribution", value, expected)
-    require(isinstance(value, tuple) or not _is_scores(value), "attribution", value, expected)
     return {part: resolve_attribution(half, seed=seed) for part, half in zip(SPLITS, pair, strict=True)}
 
 
@@ -92,3 +93,10 @@ def _is_scores(value: Any) -> bool:
     if isinstance(value, Attribution):
         return value.scores is not None
     return isinstance(value, (Tensor, np.ndarray, os.PathLike)) or (isinstance(value, str) and value.endswith(".npy"))
+
+
+def check_pairs(attributions: Mapping[str, Mapping[str, Attribution]]) -> None:
+    """Raise `InputError` where scores of the test images alone are given, and training images are to be ranked as well."""
+    expected = "a pair of scores, of the training and the test images: learners are fitted on ranked training images as well"
+    for name, parts in attributions.items():
+        require(set(parts) == set(SPLITS), "attribution", name, expected)

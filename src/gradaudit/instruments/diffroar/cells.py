@@ -18,11 +18,11 @@ from gradaudit.devices import one_thread, resolve_precision
 from gradaudit.errors import TrainingError
 from gradaudit.fills import Fill
 from gradaudit.images import floats_at, ones_where
-from gradaudit.instruments.diffroar.usable_information import calibrated_bits, label_prior, packed_bits
 from gradaudit.training.fitting import Draw, autocast
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import Store, packed
 from gradaudit.training.together import ONE_BY_ONE, Member, fit_together
+from gradaudit.usable_information import calibrated_bits, label_prior, packed_bits
 
 Side = Literal["top", "bottom"]
 SIDES: tuple[Side, Side] = ("top", "bottom")

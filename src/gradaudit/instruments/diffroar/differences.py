@@ -29,7 +29,7 @@ class CounterfactualDifferencesResult(DiffROARResult):
         """The verdict of each attribution; that of the differences says first what a reader must know of them."""
         found = dict(super().verdicts)
         first, made = found[DIFFERENCES], self.settings["counterfactuals"]
-        said = _caveats(made, self.settings["train_images"])
+        said = _caveats(made, None if self.of_values else self.settings["train_images"])
         return found | {DIFFERENCES: replace(first, caveats=(*said, *first.caveats))}
 
 
@@ -40,15 +40,19 @@ def of_differences(result: DiffROARResult, made: Mapping[str, Any]) -> Counterfa
     return replace(found, verdict=found.verdicts[DIFFERENCES])
 
 
-def _caveats(made: Mapping[str, Any], count: int) -> Iterator[str]:
-    yield (
-        f"counterfactuals by {made['method']} lead from the class that the classifier sees to its second guess: where they change"
-        " an image tells of both, and so may tell the label before a pixel is seen; what the pixels say is DiffROAR given the mask"
-    )
-    yield (
-        f"learners saw {count:,} training images: compare it with the gradient's curve beside it, which is of the same images, and"
-        " not with DiffROAR on more of them"
-    )
+def _caveats(made: Mapping[str, Any], fitted: int | None) -> Iterator[str]:
+    """What a reader must know of the counterfactuals; `fitted` is the number of training images of learners, None of evaluators."""
+    if fitted is not None:
+        yield (
+            f"counterfactuals by {made['method']} lead from the class that the classifier sees to its second guess: where they"
+            f" change"
+            " an image tells of both, and so may tell the label before a pixel is seen; what the pixels say is DiffROAR given the"
+            " mask"
+        )
+        yield (
+            f"learners saw {fitted:,} training images: compare it with the gradient's curve beside it, which is of the same images,"
+            " and not with DiffROAR on more of them"
+        )
     if made["left_their_class"] < REACHED:
         share = f"{100 * made['left_their_class']:.3g} %"
         yield f"only {share} of the counterfactuals left their class: the others show how far the method came"

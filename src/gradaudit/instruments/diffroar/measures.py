@@ -1,4 +1,4 @@
-"""The three measures that DiffROAR gives of every ranking and level, and the table's columns behind them."""
+"""The measures that DiffROAR gives of every ranking and level, and the table's columns behind them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import numpy as np
 
 ACCURACIES = ("top", "bottom", "mask_top", "mask_bottom", "both_top", "both_bottom")
 BITS = tuple(f"bits_{column}" for column in ACCURACIES)
+SIDED = ("values", "selection", "swap", "as_read")  # what an evaluator gives of either side, in bits
 COLUMNS = (
-    *("attribution", "level", "seed", "top", "bottom", "diffroar", "mask_top", "mask_bottom"),
+    *("attribution", "level", "seed", "values_top", "values_bottom", "values", "selection_top", "selection_bottom"),
+    *("swap_top", "swap_bottom", "as_read_top", "as_read_bottom", "top", "bottom", "diffroar", "mask_top", "mask_bottom"),
     *("both_top", "both_bottom", *BITS, "diffroar_bits", "diffroar_conditional"),
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """A difference between top and bottom.
+    """A difference between top and bottom, or what there is on one side.
 
     Args:
         column: of the table.
@@ -44,4 +46,11 @@ CONDITIONAL = Measure(
     "conditional_",
     {"bits_mask_top": 1, "bits_both_top": -1, "bits_mask_bottom": -1, "bits_both_bottom": 1},
 )
-MEASURES = (RAW, IN_BITS, CONDITIONAL)
+VALUES = Measure("values", "values_", {"values_top": 1, "values_bottom": -1})
+BY_SIDE = {
+    (kind, side): Measure(f"{kind}_{side}", f"{kind}_{side}_", {f"{kind}_{side}": 1})
+    for kind in SIDED
+    for side in ("top", "bottom")
+}
+MEASURES = (RAW, IN_BITS, CONDITIONAL, VALUES, *BY_SIDE.values())
+ALWAYS = (RAW, IN_BITS, CONDITIONAL)  # in every summary; the others where they were measured

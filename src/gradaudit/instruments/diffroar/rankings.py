@@ -19,7 +19,6 @@ from gradaudit.attributions import Attribution, Features, attribute, rank, rank_
 from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.files import fingerprint, map_array, whole_array, write_text
 from gradaudit.images import ImageSet
-from gradaudit.instruments.diffroar.arguments import SPLITS
 from gradaudit.instruments.diffroar.cells import VERSIONS
 from gradaudit.progress import Advance, progress
 from gradaudit.training.store import Store
@@ -69,11 +68,11 @@ class Ranker:
     def rankings(
         self, attributions: Mapping[str, Mapping[str, Attribution]], *, make: bool, show_progress: bool = False
     ) -> dict[str, dict[str, Ranking]]:
-        """The rankings by each attribution of both sets; those that the store lacks are made, or stood in for."""
+        """The rankings by each attribution of the sets that it is given for; what the store lacks is made, or stood in for."""
         paths = {
             (name, part): self.store.path(self._describe(attributions[name][part], self.sets[part]), ".npy")
             for name in attributions
-            for part in SPLITS
+            for part in attributions[name]
         }
         found = {at: _read(self.store, path) for at, path in paths.items()}
         # Opening a stream checks its attribution: all are opened before the first, perhaps long, one is drawn from.
@@ -86,7 +85,7 @@ class Ranker:
                     found[at] = _read(self.store, paths[at])
         # For a plan, a ranking that is not made yet stands in for itself: no fit on it can be in the store.
         known = {at: ranking or self._stand_in(at[1], paths[at]) for at, ranking in found.items()}
-        return {name: {part: known[name, part] for part in SPLITS} for name in attributions}
+        return {name: {part: known[name, part] for part in attributions[name]} for name in attributions}
 
     def _scores(self, attribution: Attribution, images: ImageSet) -> Iterator[tuple[slice, Tensor]]:
         return attribute(self.classifier, images, attribution, target=self.target, seed=self.seed, device=self.device)

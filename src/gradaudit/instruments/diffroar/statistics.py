@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from gradaudit.instruments.diffroar.measures import ACCURACIES, BITS, COLUMNS, MEASURES, Measure
+from gradaudit.instruments.diffroar.measures import ACCURACIES, ALWAYS, BITS, COLUMNS, MEASURES, Measure
 from gradaudit.intervals import CONFIDENCE
 
 POWER = 0.8
@@ -103,12 +103,13 @@ def summarise(table: pd.DataFrame, test_count: int, details: Mapping[str, Any]) 
     """
     table = table.reindex(columns=list(COLUMNS))
     comparisons = table["level"].nunique()
-    parts = {measure: _parts(details, measure) for measure in MEASURES}
+    measures = [measure for measure in MEASURES if measure in ALWAYS or table[measure.column].notna().any()]
+    parts = {measure: _parts(details, measure) for measure in measures}
     rows = []
     for (name, level), cells in table.groupby(["attribution", "level"], sort=False):
         row = {"attribution": name, "level": level, "seeds": len(cells)}
         row |= {column: cells[column].mean() for column in (*ACCURACIES, *BITS)}
-        for measure in MEASURES:
+        for measure in measures:
             values = list(cells[measure.column])
             found = interval(values, comparisons, 1 / test_count, next(parts[measure][str(name)], 0.0), test_count)
             row |= {f"{measure.prefix}{part.name}": getattr(found, part.name) for part in fields(Interval)}

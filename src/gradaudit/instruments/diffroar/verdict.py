@@ -83,7 +83,7 @@ def conditional_verdict(summary: pd.DataFrame, name: str, controls: Sequence[str
     if silent.all():
         return Verdict("inconclusive", f"at every level {_told(rows, nothing)}")
     left = rows[~silent]
-    caveats = [f"at {_levels(rows[silent])} {_told(rows[silent], nothing)}"] if silent.any() else []
+    caveats = [f"at {levels_of(rows[silent])} {_told(rows[silent], nothing)}"] if silent.any() else []
     caveats += [*_fell_behind(left), *_no_room(rows, closed, nothing), *_against_controls(summary, left, controls, wording)]
     return Verdict(*_ruled(left, wording), tuple(caveats))
 
@@ -103,14 +103,14 @@ def _ruled(rows: pd.DataFrame, wording: Wording) -> tuple[str, str]:
     above, below = rows[rows[f"{prefix}low_all"] > 0], rows[rows[f"{prefix}high_all"] < 0]
     if len(below):
         worst = below.sort_values(f"{prefix}mean").iloc[0]
-        mixed = f", though it is above 0 at {_levels(above)}" if len(above) else ""
+        mixed = f", though it is above 0 at {levels_of(above)}" if len(above) else ""
         more = "the bottom-ranked features carry more label information than the top-ranked ones"
-        return "violated", f"{wording.given}at {_levels(below)} {more} ({_spell(worst, wording)}){mixed}"
+        return "violated", f"{wording.given}at {levels_of(below)} {more} ({_spell(worst, wording)}){mixed}"
     if 2 * len(above) >= len(rows):
         best = above.sort_values(f"{prefix}mean").iloc[-1]
         more = "the top-ranked features carry more label information than the bottom-ranked ones"
-        return "holds", f"{wording.given}{more} at {_levels(above)} ({_spell(best, wording)})"
-    where = f"is above 0 at {_levels(above)} only" if len(above) else "differs from 0 at no level"
+        return "holds", f"{wording.given}{more} at {levels_of(above)} ({_spell(best, wording)})"
+    where = f"is above 0 at {levels_of(above)} only" if len(above) else "differs from 0 at no level"
     return "inconclusive", f"{wording.name} {where}; {_detectable(rows, wording)}"
 
 
@@ -125,7 +125,7 @@ def _against_controls(summary: pd.DataFrame, rows: pd.DataFrame, controls: Seque
         if len(as_good):
             caveats.append(
                 f"the control {control}, which knows no classifier, reaches the same {wording.name} or more at"
-                f" {', '.join(_percent(level) for level in as_good.index)}"
+                f" {', '.join(percent(level) for level in as_good.index)}"
             )
     return caveats
 
@@ -148,7 +148,7 @@ def _fell_behind(rows: pd.DataFrame) -> list[str]:
         if (behind > BEHIND).any():
             most = rows.iloc[int(behind.argmax())]
             caveats.append(
-                f"learners of the {side} {_percent(most['level'])} and their mask reach {most[f'both_{side}']:.3f}, those of the"
+                f"learners of the {side} {percent(most['level'])} and their mask reach {most[f'both_{side}']:.3f}, those of the"
                 f" mask alone {most[f'mask_{side}']:.3f}: they have failed to learn what they were shown, so the pixels may tell"
                 " more than was found; take more epochs or another learner"
             )
@@ -165,7 +165,7 @@ def _mask_speaks(rows: pd.DataFrame, chance: float) -> list[str]:
             most = speaking.sort_values(f"mask_{side}").iloc[-1]
             caveats.append(
                 f"the shape of the {side} mask alone, without the image, lets a learner reach"
-                f" {most[f'mask_{side}']:.3f} at {_percent(most['level'])} (kept pixels: {most[side]:.3f})"
+                f" {most[f'mask_{side}']:.3f} at {percent(most['level'])} (kept pixels: {most[side]:.3f})"
             )
     return caveats
 
@@ -178,7 +178,7 @@ def _more_than_whole(rows: pd.DataFrame, whole: float) -> list[str]:
         if len(more):
             most = more.sort_values(side).iloc[-1]
             caveats.append(
-                f"learners reach {most[side]:.3f} from the {side} {_percent(most['level'])}, more than the {whole:.3f} from whole"
+                f"learners reach {most[side]:.3f} from the {side} {percent(most['level'])}, more than the {whole:.3f} from whole"
                 " images: no choice of pixels can do that, so the shape of the mask tells the label"
             )
     return caveats
@@ -200,17 +200,19 @@ def _no_room(rows: pd.DataFrame, closed: Mapping[Side, pd.Series], nothing: floa
         if len(alone):
             most = alone[f"bits_mask_{side}"].max()
             caveats.append(
-                f"at {_levels(alone)} the {side} mask alone leaves at most {most:.3f} of {nothing:.3f} bits open, so the {side}"
+                f"at {levels_of(alone)} the {side} mask alone leaves at most {most:.3f} of {nothing:.3f} bits open, so the {side}"
                 " pixels have no room to add more, whatever they show"
             )
     return caveats
 
 
-def _levels(rows: pd.DataFrame) -> str:
-    return ", ".join(_percent(level) for level in rows["level"])
+def levels_of(rows: pd.DataFrame) -> str:
+    """The levels of these rows, in words."""
+    return ", ".join(percent(level) for level in rows["level"])
 
 
-def _percent(level: float) -> str:
+def percent(level: float) -> str:
+    """A level, in words."""
     return f"{100 * level:.4g}%"
 
 
@@ -218,7 +220,7 @@ def _spell(row: Any, wording: Wording) -> str:
     prefix = wording.measure.prefix
     corrected = f"[{row[f'{prefix}low_all']:+.3f}, {row[f'{prefix}high_all']:+.3f}]"
     mean = f"{row[f'{prefix}mean']:+.3f}{wording.unit}"
-    return f"{wording.name} {mean}, 95 % interval for all levels at once {corrected}, at {_percent(row['level'])}"
+    return f"{wording.name} {mean}, 95 % interval for all levels at once {corrected}, at {percent(row['level'])}"
 
 
 def _detectable(rows: pd.DataFrame, wording: Wording) -> str:

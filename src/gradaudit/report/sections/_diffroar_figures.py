@@ -32,6 +32,7 @@ WHOLE, CHANCE = Stroke("ink"), Stroke("soft", (1, 2))
 AXES = {  # of each measure: the words on its axis, and what it can reach
     "": ("DiffROAR = accuracy(top) \N{MINUS SIGN} accuracy(bottom)", 1.05),
     "conditional_": ("DiffROAR given the mask, bits", math.inf),
+    "values_": ("values of top \N{MINUS SIGN} values of bottom, bits", math.inf),
 }
 
 
@@ -45,6 +46,8 @@ BITS_STROKES = {
     "whole_bits": WHOLE,
     "nothing": CHANCE,
 }
+
+VALUES_STROKES = {"values_top": TOP, "values_bottom": BOTTOM, "whole": WHOLE, "chance": CHANCE}
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,15 @@ def difference_figures(curves: Sequence[Curve], measure: Measure, identity: str 
     return found
 
 
+def values_figure(result: DiffROARResult, attribution: str, name: str, label: str) -> Markup:
+    """What the values of top and bottom tell, in bits, against level: means over seeds as curves, each seed as a dot."""
+    nothing = result.details["nothing"]
+    lines = {"whole": nothing - float(np.mean(result.details["whole_bits"])), "chance": 0.0}
+    low = min(0.0, float(result.table[["values_top", "values_bottom"]].to_numpy().min()))
+    limits = (low - 0.04 * nothing, 1.04 * nothing)
+    return _learners_figure(result, attribution, VALUES_STROKES, lines, "bits of the label told", limits, name, label)
+
+
 def accuracy_figure(result: DiffROARResult, attribution: str, name: str, label: str) -> Markup:
     """Test accuracies of the learners against level: means over seeds as curves, each seed as a dot."""
     strokes = accuracy_strokes(result, attribution)
@@ -119,7 +131,8 @@ def _learners_figure(
             if column in lines:
                 axes.axhline(lines[column], **stroke.options())
             else:
-                axes.plot(rows["level"] * 100, rows[column], **stroke.options())
+                mean = f"{column}_mean" if f"{column}_mean" in rows else column
+                axes.plot(rows["level"] * 100, rows[mean], **stroke.options())
                 axes.scatter(seeds["level"] * 100, seeds[column], s=4, color=STAND_INS[stroke.color], alpha=0.45, linewidths=0)
         axes.set(ylabel=ylabel, ylim=ylim)
         _level_axis(axes, rows["level"], SMALL[0])

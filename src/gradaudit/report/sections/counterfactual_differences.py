@@ -6,18 +6,16 @@ from collections.abc import Mapping
 
 from gradaudit.instruments.diffroar import CounterfactualDifferencesResult
 from gradaudit.instruments.diffroar.differences import DIFFERENCES
-from gradaudit.instruments.diffroar.measures import CONDITIONAL, RAW
 from gradaudit.report.rendering import render
 from gradaudit.report.section import Section
-from gradaudit.report.sections.diffroar import findings, overview_figure, summary_table
+from gradaudit.report.sections.diffroar import by_protocol, findings, overview_figures, summary_table, values_table
 from gradaudit.report.tables import percent
 
 
 def counterfactual_differences(results: Mapping[str, CounterfactualDifferencesResult]) -> Section:
     """DiffROAR of counterfactual differences on the page: its curves beside the gradient's, the table, and how to read them."""
-    given = {name: result for name, result in results.items() if result.conditional_verdicts}
-    measured = [(RAW, results), *([(CONDITIONAL, given)] if given else [])]
-    figures = [overview_figure(found, measure, "counterfactual-differences-") for measure, found in measured]
+    read, retrained = by_protocol(results)
+    figures = overview_figures(results, "counterfactual-differences-")
     return Section(
         anchor="counterfactual_differences",
         title="Counterfactual differences",
@@ -27,8 +25,9 @@ def counterfactual_differences(results: Mapping[str, CounterfactualDifferencesRe
         body=render(
             "counterfactual_differences.html",
             made={name: _made(result) for name, result in results.items()},
-            given=bool(given),
-            summary=summary_table(results),
+            given=any(result.conditional_verdicts for result in retrained.values()),
+            read=bool(read),
+            tables=[table(found) for table, found in ((values_table, read), (summary_table, retrained)) if found],
         ),
     )
 
@@ -36,8 +35,9 @@ def counterfactual_differences(results: Mapping[str, CounterfactualDifferencesRe
 def _made(result: CounterfactualDifferencesResult) -> dict[str, str]:
     """How a classifier's counterfactuals came about, in words."""
     made, settings = result.settings["counterfactuals"], result.settings
+    trained = "" if result.of_values else f"{settings['train_images']:,} training and "
     return {
         "method": made["method"],
         "left": percent(round(made["left_their_class"], 3)),
-        "images": f"{settings['train_images']:,} training and {settings['test_images']:,} test images",
+        "images": f"{trained}{settings['test_images']:,} test images",
     }

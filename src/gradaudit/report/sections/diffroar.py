@@ -9,24 +9,29 @@ import numpy as np
 from markupsafe import Markup
 
 from gradaudit.instruments.diffroar import DiffROARResult
-from gradaudit.instruments.diffroar.measures import COLUMNS, CONDITIONAL, RAW, Measure
+from gradaudit.instruments.diffroar.measures import COLUMNS, CONDITIONAL, RAW, VALUES, Measure
 from gradaudit.report.rendering import render
 from gradaudit.report.section import Finding, Section
 from gradaudit.report.sections._diffroar_figures import (
     BITS_STROKES,
+    VALUES_STROKES,
     Curve,
     accuracy_figure,
     accuracy_strokes,
     bits_figure,
     curve_rows,
     difference_figures,
+    values_figure,
 )
 from gradaudit.report.strokes import Stroke, control_stroke, series_stroke
 from gradaudit.report.tables import Cell, Table, level_cell, number, percent, span
 
 NOT_RUN = "not run"
 ONE_SEED = "one seed"
+SIGNED = ("diffroar", "values", "selection", "swap", "as_read")
 WORDS = {
+    "values_top": "top-ranked features",
+    "values_bottom": "bottom-ranked features",
     "top": "top-ranked features",
     "bottom": "bottom-ranked features",
     "mask_top": "top mask alone, no image",
@@ -45,28 +50,127 @@ WORDS = {
 
 
 def diffroar(results: Mapping[str, DiffROARResult]) -> Section:
-    """DiffROAR on the page: verdicts, one figure with all curves, the accuracies behind them, tables, and how to read them."""
+    """DiffROAR on the page: verdicts, one figure with all curves, what is behind them, tables, and how to read them."""
+    read, retrained = by_protocol(results)
+    bodies = [one for one in (_values_body(read), _retrained_body(retrained)) if one is not None]
+    return Section(
+        anchor="diffroar",
+        title="DiffROAR",
+        question="Do the features that an attribution ranks high tell more of the label than those it ranks low?",
+        findings=tuple(findings(results)),
+        overview=render("diffroar_overview.html", figures=overview_figures(results)),
+        body=Markup("").join(bodies),
+    )
+
+
+def by_protocol(results: Mapping[str, DiffROARResult]) -> tuple[dict[str, DiffROARResult], dict[str, DiffROARResult]]:
+    """The results of evaluators, and those of retraining."""
+    read = {name: result for name, result in results.items() if result.of_values}
+    return read, {name: result for name, result in results.items() if name not in read}
+
+
+def overview_figures(results: Mapping[str, DiffROARResult], identity: str = "") -> list[dict[str, object]]:
+    """A figure for each measure that some of the results have."""
+    read, retrained = by_protocol(results)
+    given = {name: result for name, result in retrained.items() if result.conditional_verdicts}
+    shown = ((read, VALUES), (retrained, RAW), (given, CONDITIONAL))
+    return [overview_figure(found, measure, identity) for found, measure in shown if found]
+
+
+def _values_body(results: Mapping[str, DiffROARResult]) -> Markup | None:
+    if not results:
+        return None
+    return render(
+        "diffroar_values.html",
+        panels=_values_panels(results),
+        gaps=gap_table(results),
+        summary=values_table(results),
+        measurements=_measurement_table(results),
+        controls=list(dict.fromkeys(control for result in results.values() for control in result.controls)),
+        fills=sorted({str(result.settings["fill"]) for result in results.values()}),
+        networks=sorted({str(result.settings["evaluator"]["network"]) for result in results.values()}),
+        masks=list(dict.fromkeys(mask for result in results.values() for mask in result.settings["masks"])),
+        selected=any(result.table["selection_top"].notna().any() for result in results.values()),
+    )
+
+
+def _values_panels(results: Mapping[str, DiffROARResult]) -> list[dict[str, object]]:
+    """For each audited attribution of each classifier: heading, verdict, what top and bottom tell, and the key."""
+    pairs = [(name, result, attribution) for name, result in results.items() for attribution in result.audited]
+    panels = []
+    for place, (name, result, attribution) in enumerate(pairs):
+        rows = result.summary[result.summary["attribution"] == attribution].to_dict("records")
+        points = "; ".join(
+            f"{percent(row['level'])}: top {row['values_top_mean']:.3f}, bottom {row['values_bottom_mean']:.3f}" for row in rows
+        )
+        label = f"Bits of the label that kept pixels tell against the share of features kept, {name}, {attribution}. {points}"
+        whole = result.details["nothing"] - float(np.mean(result.details["whole_bits"]))
+        words = WORDS | {"whole": f"whole images, {whole:.3f}", "chance": "nothing"}
+        panels.append(
+            {
+                "classifier": name,
+                "attribution": attribution,
+                "verdict": result.verdicts[attribution],
+                "figure": values_figure(result, attribution, f"diffroar-values-{place}", label),
+                "key": [(stroke, words[column]) for column, stroke in VALUES_STROKES.items()],
+            }
+        )
+    return panels
+
+
+def values_table(results: Mapping[str, DiffROARResult]) -> Table:
+    """Each ranking and level: bits of values, their intervals, and what bounds their error."""
+    selected = any(result.table["selection_top"].notna().any() for result in results.values())
+    chosen = ("Selection, top", "Selection, bottom") if selected else ()
+    bounds = ("Read from the choice, top", "Read from the choice, bottom", "As read, top", "As read, bottom")
+    heads = ("Values, bits", "95% interval", "95% at all levels", "Detectable", "Top, bits", "Bottom, bits")
+    accuracies = ("Accuracy, top", "Accuracy, bottom")
+    columns = ("Classifier", "Ranking", "Features kept", *heads, *chosen, *bounds, *accuracies, "Seeds")
+    parts = [f"{kind}_{side}_mean" for kind in ("swap", "as_read") for side in ("top", "bottom")]
+    rows = []
+    for name, result in results.items():
+        for row in result.summary.to_dict("records"):
+            head = (Cell(name), Cell(_ranking(result, row["attribution"])), level_cell(row["level"]))
+            sides = [number(row[f"values_{side}_mean"], signed=True) for side in ("top", "bottom")]
+            wanted = [f"selection_{side}_mean" for side in ("top", "bottom")] if selected else []
+            more = [number(row.get(column, float("nan")), signed=True, missing=NOT_RUN) for column in (*wanted, *parts)]
+            accuracy = [number(row[side]) for side in ("top", "bottom")]
+            rows.append((*head, *_measured(row, VALUES), *sides, *more, *accuracy, number(row["seeds"], digits=0)))
+    return Table("DiffROAR of values by ranking and level, in bits: means over seeds and intervals", columns, tuple(rows))
+
+
+def gap_table(results: Mapping[str, DiffROARResult]) -> Table | None:
+    """What networks of a single kind of mask know beyond the evaluators; None where none was trained."""
+    heads = ("Known to a network of these alone, bits", "More than the evaluator", "95% interval")
+    rows = [
+        (
+            Cell(name),
+            level_cell(gap["level"]),
+            number(gap["alone"]),
+            number(gap["mean"], signed=True),
+            span(gap["low"], gap["high"], missing=ONE_SEED),
+        )
+        for name, result in results.items()
+        for gap in result.details["gap"]
+    ]
+    columns = ("Classifier", "Random pixels kept", *heads)
+    return Table("The evaluator against networks of one kind of mask", columns, tuple(rows)) if rows else None
+
+
+def _retrained_body(results: Mapping[str, DiffROARResult]) -> Markup | None:
+    if not results:
+        return None
     given = {name: result for name, result in results.items() if result.conditional_verdicts}
-    controls = list(dict.fromkeys(control for result in results.values() for control in result.controls))
-    body = render(
+    return render(
         "diffroar.html",
         panels=_panels(results),
         bits_panels=_bits_panels(given),
         summary=summary_table(results),
         measurements=_measurement_table(results),
-        controls=controls,
+        controls=list(dict.fromkeys(control for result in results.values() for control in result.controls)),
         masks=any(result.table["mask_top"].notna().any() for result in results.values()),
         fills=sorted({str(result.settings["fill"]) for result in results.values()}),
         learners=sorted({str(result.settings["learner"]["network"]) for result in results.values()}),
-    )
-    figures = [overview_figure(results, RAW), *([overview_figure(given, CONDITIONAL)] if given else [])]
-    return Section(
-        anchor="diffroar",
-        title="DiffROAR",
-        question="Do the features that an attribution ranks high carry more label information than those it ranks low?",
-        findings=tuple(findings(results)),
-        overview=render("diffroar_overview.html", figures=figures),
-        body=body,
     )
 
 
@@ -200,17 +304,21 @@ def _measured(row: Mapping[Any, Any], measure: Measure) -> tuple[Cell, ...]:
 
 
 def _measurement_table(results: Mapping[str, DiffROARResult]) -> Table:
-    measured = COLUMNS[3:]
+    measured = [column for column in COLUMNS[3:] if any(_has(result, column) for result in results.values())]
     heads = (column.replace("_", " ").capitalize().replace("roar", "ROAR") for column in measured)
     rows = []
     for name, result in results.items():
         for row in result.table.reindex(columns=list(COLUMNS)).to_dict("records"):
             head = (Cell(name), Cell(_ranking(result, row["attribution"])), level_cell(row["level"]))
             seed = Cell(str(row["seed"]), str(row["seed"]), "number")
-            values = [number(row[column], digits=4, signed=column.startswith("diffroar"), missing=NOT_RUN) for column in measured]
+            values = [number(row[column], digits=4, signed=column.startswith(SIGNED), missing=NOT_RUN) for column in measured]
             rows.append((*head, seed, *values))
     columns = ("Classifier", "Ranking", "Features kept", "Seed", *heads)
     return Table("Every measurement: one row for each ranking, level and seed", columns, tuple(rows))
+
+
+def _has(result: DiffROARResult, column: str) -> bool:
+    return column in result.table and bool(result.table[column].notna().any())
 
 
 def _ranking(result: DiffROARResult, attribution: str) -> str:

@@ -29,7 +29,9 @@ def bits_of_nothing(prior: np.ndarray, labels: np.ndarray) -> float:
     return float(-np.log2(prior)[labels].mean())
 
 
-def calibrated_bits(logits: np.ndarray, labels: np.ndarray, prior: np.ndarray, seed: int) -> np.ndarray:
+def calibrated_bits(
+    logits: np.ndarray, labels: np.ndarray, prior: np.ndarray, seed: int, sharpest: float = SHARPEST, resolution: float = 0.0
+) -> np.ndarray:
     """The cross-entropy in bits of each test image's label under a learner's calibrated prediction, (N,).
 
     The mean is the learner's V-entropy given what it sees (Xu et al., ICLR 2020, definition 2), and a difference of two such
@@ -45,13 +47,36 @@ def calibrated_bits(logits: np.ndarray, labels: np.ndarray, prior: np.ndarray, s
         labels: integers (N,), N at least 2.
         prior: positive (K,), from `label_prior`.
         seed: decides the halves; learners of one seed share them, so that their differences are paired.
+        sharpest: the largest a.
+        resolution: as in `bits_at`.
     """
-    # The log-odds of the learner against the prior: the prediction is proportional to prior * exp(a * odds).
-    odds = logits[:, : len(prior)].astype(np.float64) - np.log(prior)
     bits = np.empty(len(labels))
     for fitted, judged in _halves(len(labels), seed):
-        exponent = _best_exponent(odds[fitted], labels[fitted], prior)
-        bits[judged] = _bits(odds[judged], labels[judged], prior, exponent)
+        exponent = best_exponent(logits[fitted], labels[fitted], prior, sharpest)
+        bits[judged] = bits_at(logits[judged], labels[judged], prior, exponent, resolution)
+    return bits
+
+
+def best_exponent(logits: np.ndarray, labels: np.ndarray, prior: np.ndarray, sharpest: float = SHARPEST) -> float:
+    """The a of `calibrated_bits` of least cross-entropy on these images; arguments as there."""
+    return _best_exponent(_odds(logits, prior), labels, prior, sharpest)
+
+
+def bits_at(logits: np.ndarray, labels: np.ndarray, prior: np.ndarray, exponent: float, resolution: float = 0.0) -> np.ndarray:
+    """The cross-entropy in bits of each image's label at one a of `calibrated_bits`, (N,).
+
+    Args:
+        logits: as there.
+        labels: as there.
+        prior: as there.
+        exponent: the a.
+        resolution: in bits: a prediction whose divergence from the prior is less counts as the prior. A learner that is right about
+            how sure it is loses no more than that by it.
+    """
+    odds = _odds(logits, prior)
+    bits = _bits(odds, labels, prior, exponent)
+    if resolution > 0:
+        bits = np.where(_divergence(odds, prior, exponent) < resolution, -np.log2(prior)[labels], bits)
     return bits
 
 
@@ -93,8 +118,8 @@ def _halves(count: int, seed: int) -> tuple[tuple[np.ndarray, np.ndarray], tuple
     return (one, other), (other, one)
 
 
-def _best_exponent(odds: np.ndarray, labels: np.ndarray, prior: np.ndarray) -> float:
-    """The a of least cross-entropy; it is convex in a, so its slope has one root, or none up to `SHARPEST`."""
+def _best_exponent(odds: np.ndarray, labels: np.ndarray, prior: np.ndarray, sharpest: float) -> float:
+    """The a of least cross-entropy; it is convex in a, so its slope has one root, or none up to `sharpest`."""
     # One more image, whose label is drawn from the prior, joins those fitted: n without an error can't say that fewer than one in n
     # is wrong, and an exponent that believed it would make a few errors of the other half cost more than all the rest.
     strange = 1 / (len(labels) + 1)
@@ -108,9 +133,25 @@ def _best_exponent(odds: np.ndarray, labels: np.ndarray, prior: np.ndarray) -> f
 
     if slope(0.0) >= 0:  # no better than what sees nothing
         return 0.0
-    if slope(SHARPEST) <= 0:
-        return SHARPEST
-    return float(optimize.brentq(slope, 0.0, SHARPEST, xtol=1e-6))
+    if slope(sharpest) <= 0:
+        return sharpest
+    return float(optimize.brentq(slope, 0.0, sharpest, xtol=1e-6))
+
+
+def _odds(logits: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """The log-odds of the learner against the prior: the prediction is proportional to prior * exp(a * odds)."""
+    odds: np.ndarray = logits[:, : len(prior)].astype(np.float64) - np.log(prior)
+    return odds
+
+
+def _divergence(odds: np.ndarray, prior: np.ndarray, exponent: float) -> np.ndarray:
+    """The Kullback-Leibler divergence of each prediction from the prior in bits, (N,)."""
+    tilted = exponent * odds
+    tilted -= tilted.max(axis=1, keepdims=True)
+    weights = prior * np.exp(tilted)
+    total = weights.sum(axis=1)
+    found: np.ndarray = ((weights * tilted).sum(axis=1) / total - np.log(total)) / np.log(2)
+    return found
 
 
 def _bits(odds: np.ndarray, labels: np.ndarray, prior: np.ndarray, exponent: float) -> np.ndarray:

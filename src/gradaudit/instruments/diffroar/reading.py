@@ -1,0 +1,123 @@
+"""Readings: what an evaluator makes of the test images under the masks of one ranking, level and side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from gradaudit.attributions import kept
+from gradaudit.devices import one_thread
+from gradaudit.errors import TrainingError
+from gradaudit.evaluator import Evaluator, EvaluatorTraining, trained
+from gradaudit.evaluator.evaluator import RESOLUTION, SHARPEST
+from gradaudit.images import ImageSet
+from gradaudit.instruments.diffroar.cells import VERSIONS, Side
+from gradaudit.training.store import Store, key_of, packed
+from gradaudit.usable_information import best_exponent, bits_at, calibrated_bits, packed_bits
+
+MEASURED = ["correct", "bits", "choice", "as they come"]  # outcomes that lack one of them, or measured it otherwise, are not used
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Which features of the test images are read.
+
+    Args:
+        ranks: centred ranks (N, F) of the test images, possibly memory-mapped; None for all features.
+        ranking: the fingerprint of their values.
+        keep: number of features kept.
+        side: the highest- or the lowest-ranked.
+        shift: image i is given the ranking of image i + shift, cyclically; not 0 only for rankings that know no image.
+    """
+
+    ranks: np.ndarray | None
+    ranking: str
+    keep: int
+    side: Side
+    shift: int = 0
+
+    def describe(self, training: EvaluatorTraining, test: str) -> dict[str, Any]:
+        """The store's key of what the evaluator of this training makes of the test images with this fingerprint."""
+        own = {"ranking": self.ranking, "keep": self.keep, "side": self.side, "shift": self.shift}
+        evaluator = key_of(training.description)
+        return {"what": "readings", "measured": MEASURED, "reading": own, "evaluator": evaluator, "test": test, **VERSIONS}
+
+    def masks(self, images: ImageSet, mask_channels: int) -> torch.Tensor:
+        """Booleans (N, M, H, W)."""
+        size = (len(images), mask_channels, *images.shape[1:])
+        if self.ranks is None:
+            return torch.ones(size, dtype=torch.bool)
+        ranks = torch.from_numpy(np.asarray(self.ranks)).roll(-self.shift, 0)
+        return kept(ranks, self.keep, self.side).view(size)
+
+
+def train_evaluator(training: EvaluatorTraining, store: Store) -> float:
+    """Train the evaluator, unless the store has it; return the seconds that it took."""
+    start = time.perf_counter()
+    trained(training, store)
+    return time.perf_counter() - start
+
+
+def read_all(
+    training: EvaluatorTraining, test: ImageSet, readings: Sequence[Reading], keys: Sequence[dict[str, Any]], store: Store
+) -> dict[str, dict[str, Any]]:
+    """The outcomes of readings by key, from the store or from the evaluator, which the store must have.
+
+    Raises:
+        TrainingError: a test image's logit is not finite.
+    """
+    found = {key_of(key): store.get(key) for key in keys}
+    missing = [(reading, key) for reading, key in zip(readings, keys, strict=True) if found[key_of(key)] is None]
+    if missing:
+        with one_thread():
+            evaluator = trained(training, store)
+            for reading, key in missing:
+                outcome = read(evaluator, test, reading, training.seed)
+                store.put(key, outcome)
+                found[key_of(key)] = outcome
+    return {key: outcome for key, outcome in found.items() if outcome is not None}
+
+
+def read(evaluator: Evaluator, test: ImageSet, reading: Reading, seed: int) -> dict[str, Any]:
+    """What the evaluator makes of the test images under these masks.
+
+    Returns:
+        `accuracy`, and `correct`, a bit for each image (see `unpacked`); `bits` and `image_bits`, its cross-entropy, calibrated on
+        halves (see `calibrated_bits` and `unpacked_bits`). `choice_bits`, the same of image i's label when image j is shown under
+        image i's mask: what is less than a learner of nothing leaves open is read from the choice of features. `come_bits`, image
+        i's own again, but calibrated on images under other images' masks: as it is read by who can't know that the choice was made
+        by looking.
+
+    Raises:
+        TrainingError: a logit is not finite.
+    """
+    channels = evaluator.shape[0] if evaluator.features == "coordinates" else 1
+    masks = reading.masks(test, channels)
+    labels, prior = test.labels.numpy(), evaluator.prior
+    own = evaluator.logits(test, masks).numpy()
+    order = np.random.default_rng([seed, 3]).permutation(len(labels))
+    other = np.empty_like(order)
+    other[order] = np.roll(order, 1)  # image other[i] is shown under image i's mask, and is never i
+    swapped = evaluator.logits(test[torch.from_numpy(other)], masks).numpy()
+    if not (np.isfinite(own).all() and np.isfinite(swapped).all()):
+        raise TrainingError("logits of the evaluator are not finite: lower its `learning_rate`")
+    hits = own[:, : len(prior)].argmax(axis=1) == labels
+    bits = calibrated_bits(own, labels, prior, seed, SHARPEST, RESOLUTION)
+    choice = calibrated_bits(swapped, labels, prior, seed, SHARPEST, RESOLUTION)
+    come = bits_at(own, labels, prior, best_exponent(swapped, labels[other], prior, SHARPEST), RESOLUTION)
+    return {
+        "accuracy": int(hits.sum()) / len(hits),
+        "correct": packed(hits),
+        **_packed("", bits),
+        **_packed("choice_", choice),
+        **_packed("come_", come),
+    }
+
+
+def _packed(prefix: str, bits: np.ndarray) -> dict[str, Any]:
+    return {f"{prefix}bits": float(bits.mean()), f"{prefix}image_bits": packed_bits(bits)}

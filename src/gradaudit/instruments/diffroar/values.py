@@ -1,0 +1,352 @@
+"""DiffROAR of values: one evaluator reads every ranking, level and side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from gradaudit.attributions import kept_count, named_controls
+from gradaudit.devices import one_thread
+from gradaudit.evaluator import EvaluatorSpec, EvaluatorTraining, PoolRanking
+from gradaudit.fills import Fill
+from gradaudit.instruments.diffroar.arguments import SPLITS
+from gradaudit.instruments.diffroar.cells import SIDES
+from gradaudit.instruments.diffroar.grid import Plan, run_jobs
+from gradaudit.instruments.diffroar.measures import COLUMNS, MEASURES, VALUES
+from gradaudit.instruments.diffroar.rankings import Ranking
+from gradaudit.instruments.diffroar.reading import Reading, read_all, train_evaluator
+from gradaudit.instruments.diffroar.result import DiffROARResult, judge
+from gradaudit.instruments.diffroar.retraining import Grid
+from gradaudit.instruments.diffroar.statistics import image_variance, interval, summarise
+from gradaudit.training.store import key_of, unpacked
+from gradaudit.training.workers import run_all
+from gradaudit.usable_information import bits_of_nothing, label_prior, unpacked_bits
+
+EVALUATOR, GAP = "evaluator", "gap"
+LOWEST = 0.02  # share of the features that every evaluator reads, so that runs at different levels share theirs
+STEPS = 6  # of a training that is timed
+READ_AT_ONCE = 256  # images whose reading is timed
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """A DiffROAR run by evaluators, checked and ready.
+
+    Args:
+        grid: what is ranked, how and where; and the learners of mask and pixels by which bits of selection are measured, where they
+            are asked for.
+        spec: how an evaluator is made.
+        fill: what stands in the place of removed features.
+        masks: the rankings by name whose masks, shown on training images, are among the evaluator's; where None, those of the test
+            images by the audited attributions and by the controls that see images.
+        gap: how many of the evaluators are compared with networks trained for one level of random masks alone.
+    """
+
+    grid: Grid
+    spec: EvaluatorSpec
+    fill: Fill
+    masks: Mapping[str, PoolRanking] | None
+    gap: int
+
+    def plan(self) -> Plan:
+        """How many networks will be trained and how long that and the reading take, predicted by a few steps."""
+        rankings = self._rankings(make=False)
+        found = self._missing(self.trainings(rankings))
+        total = len(self.trainings(rankings))
+        seconds = sum(seconds_to_train(training) for training in list(found.values())[:1]) * len(found)
+        rounds = -(-len(found) // self.grid.workers) / max(len(found), 1)
+        seconds *= rounds
+        pending = frozenset(key_of(training.description) for training in found.values())
+        seconds += self._seconds_to_read(rankings) / min(self.grid.workers, len(self.grid.seeds))
+        if not self._selects:
+            return Plan(total, total - len(found), seconds, self.grid.workers, pending=pending)
+        more = self.grid.plan()
+        both = (total + more.networks, total - len(found) + more.stored, seconds + more.seconds)
+        return Plan(*both, self.grid.workers, more.fillings, more.choices, pending | more.pending)
+
+    def run(self) -> DiffROARResult:
+        """Rank, train the evaluators that the store lacks, read, and put what the pixels tell in a table."""
+        if self.grid.show_progress:
+            from rich.console import Console
+
+            Console(stderr=True).print(f"DiffROAR: {self.plan()}")
+        rankings = self._rankings(make=True)
+        trainings = self.trainings(rankings)
+        missing = self._missing(trainings)
+        how: dict[str, Any] = {
+            "backend": self.grid.backend,
+            "workers": self.grid.workers,
+            "show_progress": self.grid.show_progress,
+        }
+        tasks = ((training, self.grid.store) for training in missing.values())
+        for _ in run_all(train_evaluator, tasks, len(missing), title="training evaluators", **how):
+            pass
+        outcomes = self._read(trainings, rankings, how)
+        selected = self._selected(rankings)
+        table, details = self._table(outcomes, selected), self._details(outcomes, selected)
+        summary = summarise(table, len(self.grid.sets["test"]), details)
+        verdicts = judge(summary, tuple(self.grid.attributions), tuple(self.grid.controls), details)
+        return DiffROARResult(table, verdicts[next(iter(self.grid.attributions))], self._settings(), details)
+
+    def _rankings(self, make: bool) -> dict[str, dict[str, Ranking]]:
+        """Rankings of the test images; of the training images as well where learners are fitted on them."""
+        grid = self.grid
+        given = grid.attributions | grid.controls
+        wanted = {name: {part: one for part, one in given[name].items() if part == "test" or self._selects} for name in given}
+        return grid.ranker.rankings(wanted, make=make, show_progress=grid.show_progress)
+
+    @property
+    def pool(self) -> tuple[str, ...]:
+        """The audited attributions, and the controls that see images."""
+        seeing = (name for name, one in self.grid.controls.items() if one["test"].knows_images)
+        return (*self.grid.attributions, *seeing)
+
+    def own_masks(self, *, make: bool) -> dict[str, PoolRanking]:
+        """The rankings of the test images by the attributions of `pool`, for the evaluators of this run and of others beside it."""
+        given = self.grid.attributions | self.grid.controls
+        wanted = {name: {"test": given[name]["test"]} for name in self.pool}
+        found = self.grid.ranker.rankings(wanted, make=make, show_progress=self.grid.show_progress)
+        own = {name: parts["test"] for name, parts in found.items()}
+        return {name: PoolRanking(one.ranks, one.fingerprint) for name, one in own.items() if one.ranks is not None}
+
+    def trainings(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> dict[tuple[Any, ...], EvaluatorTraining]:
+        """The evaluators by seed, and the networks that a gap is measured by, by level and seed."""
+        own = {name: rankings[name]["test"] for name in self.pool} if self.masks is None else {}
+        masks = self.masks or {name: PoolRanking(one.ranks, one.fingerprint) for name, one in own.items() if one.ranks is not None}
+        by_value = {one.fingerprint: one for one in masks.values()}
+        shown = tuple(by_value[key] for key in sorted(by_value))  # classifiers that are audited together share their evaluators
+        grid = self.grid
+        lowest = min(LOWEST, *grid.levels)
+
+        def training(seed: int, only: float | None = None) -> EvaluatorTraining:
+            seen = () if only is not None else shown
+            return EvaluatorTraining(self.spec, grid.sets["train"], grid.features, self.fill, lowest, seen, seed, grid.device, only)
+
+        found: dict[tuple[Any, ...], EvaluatorTraining] = {(EVALUATOR, seed): training(seed) for seed in grid.seeds}
+        for level in self.gap_levels:
+            found |= {(GAP, level, seed): training(seed, level) for seed in grid.seeds[: self.gap]}
+        return found
+
+    @property
+    def gap_levels(self) -> tuple[float, ...]:
+        """The lowest level and one in the middle."""
+        levels = self.grid.levels
+        return tuple(dict.fromkeys((levels[0], levels[len(levels) // 2]))) if self.gap else ()
+
+    @property
+    def _selects(self) -> bool:
+        return bool(self.grid.contents)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (*self.grid.attributions, *self.grid.controls)
+
+    def _missing(self, trainings: Mapping[Any, EvaluatorTraining]) -> dict[str, EvaluatorTraining]:
+        store = self.grid.store
+        by_key = {key_of(training.description): training for training in trainings.values()}
+        return {key: one for key, one in by_key.items() if not store.fetch(one.file(store)).exists()}
+
+    def _readings(
+        self, trainings: Mapping[Any, EvaluatorTraining], rankings: Mapping[str, Mapping[str, Ranking]]
+    ) -> Iterator[tuple[EvaluatorTraining, dict[Any, Reading]]]:
+        """What each network is to read, in parts that go to workers, by the names that tables look it up by."""
+        count, grid = self.grid.ranker.feature_count, self.grid
+        for seed in grid.seeds:
+            yield trainings[EVALUATOR, seed], {("whole", seed): Reading(None, "", count, "top")}
+            for name in self._names:
+                test, shift = rankings[name]["test"], grid.shift(name, seed)
+                yield (
+                    trainings[EVALUATOR, seed],
+                    {
+                        (name, level, seed, side): Reading(test.ranks, test.fingerprint, kept_count(level, count), side, shift)
+                        for level in grid.levels
+                        for side in SIDES
+                    },
+                )
+        blind = self._random_rankings()
+        for level in self.gap_levels:
+            for seed in grid.seeds[: self.gap]:
+                reading = Reading(blind.ranks, blind.fingerprint, kept_count(level, count), "top")
+                yield trainings[EVALUATOR, seed], {(EVALUATOR, level, seed): reading}
+                yield trainings[GAP, level, seed], {(GAP, level, seed): reading}
+
+    def _random_rankings(self) -> Ranking:
+        if not self.gap:
+            return Ranking(None, "")
+        control = named_controls(("random",), self.grid.seed)
+        found = self.grid.ranker.rankings({name: dict.fromkeys(SPLITS, one) for name, one in control.items()}, make=True)
+        return found["random"]["test"]
+
+    def _read(
+        self, trainings: Mapping[Any, EvaluatorTraining], rankings: Mapping[str, Mapping[str, Ranking]], how: dict[str, Any]
+    ) -> dict[Any, dict[str, Any]]:
+        test, store = self.grid.sets["test"], self.grid.store
+        parts = list(self._readings(trainings, rankings))
+        keys = {
+            name: reading.describe(training, test.fingerprint) for training, readings in parts for name, reading in readings.items()
+        }
+        found = {key_of(key): store.get(key) for key in keys.values()}
+        missing = [part for part in parts if any(found[key_of(keys[name])] is None for name in part[1])]
+        tasks = (
+            (training, test, list(readings.values()), [keys[name] for name in readings], store) for training, readings in missing
+        )
+        for outcomes in run_all(read_all, tasks, len(missing), title="reading kept pixels", **how):
+            found |= outcomes
+        read = {name: found[key_of(key)] for name, key in keys.items()}
+        return {name: outcome for name, outcome in read.items() if outcome is not None}
+
+    def _selected(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> dict[Any, dict[str, Any]]:
+        """The outcomes of learners of mask and pixels, where they were asked for."""
+        if not self._selects:
+            return {}
+        grid = self.grid
+        return run_jobs(grid.jobs(rankings), grid.store, grid.way, backend=grid.backend, show_progress=grid.show_progress)
+
+    def _table(self, outcomes: Mapping[Any, Mapping[str, Any]], selected: Mapping[Any, Mapping[str, Any]]) -> pd.DataFrame:
+        rows = []
+        for name in self._names:
+            for level in self.grid.levels:
+                for seed in self.grid.seeds:
+                    row: dict[str, Any] = dict.fromkeys(COLUMNS, float("nan"))  # what is not measured stays so
+                    row |= {"attribution": name, "level": level, "seed": seed}
+                    for side in SIDES:
+                        outcome = outcomes[name, level, seed, side]
+                        row |= {side: outcome["accuracy"], f"bits_{side}": outcome["bits"]}
+                        row |= {
+                            f"values_{side}": self._nothing - outcome["bits"],
+                            f"swap_{side}": self._nothing - outcome["choice_bits"],
+                            f"as_read_{side}": self._nothing - outcome["come_bits"],
+                        }
+                        if selected:
+                            both = selected[name, level, seed, f"both_{side}"]
+                            row |= {f"both_{side}": both["accuracy"], f"bits_both_{side}": both["bits"]}
+                            row[f"selection_{side}"] = outcome["bits"] - both["bits"]
+                    rows.append(row | {measure.column: float(measure.of(row)) for measure in MEASURES})
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+
+    def _details(self, outcomes: Mapping[Any, Mapping[str, Any]], selected: Mapping[Any, Mapping[str, Any]]) -> dict[str, Any]:
+        grid = self.grid
+        test = grid.sets["test"].labels.numpy()
+        whole = [outcomes["whole", seed] for seed in grid.seeds]
+        images = {(name, level): self._by_image(outcomes, selected, name, level) for name in self._names for level in grid.levels}
+        return {
+            "whole": [outcome["accuracy"] for outcome in whole],
+            "whole_bits": [outcome["bits"] for outcome in whole],
+            "nothing": self._nothing,
+            "chance": int(np.bincount(test).max()) / len(test),
+            "gap": [self._gap(outcomes, level) for level in self.gap_levels],
+            "against": self._against(images),
+            **self._image_variances(images),
+        }
+
+    @property
+    def _prior(self) -> np.ndarray:
+        train = self.grid.sets["train"]
+        return label_prior(train.labels.numpy(), len(train.classes))
+
+    @property
+    def _nothing(self) -> float:
+        return bits_of_nothing(self._prior, self.grid.sets["test"].labels.numpy())
+
+    def _by_image(
+        self, outcomes: Mapping[Any, Mapping[str, Any]], selected: Mapping[Any, Mapping[str, Any]], name: str, level: float
+    ) -> dict[str, np.ndarray]:
+        """What is measured of each seed and test image, (S, N), by its column."""
+        test = self.grid.sets["test"].labels.numpy()
+        nothing = -np.log2(self._prior)[test]
+        found: dict[str, np.ndarray] = {}
+        for side in SIDES:
+            own = [outcomes[name, level, seed, side] for seed in self.grid.seeds]
+            bits, choice, come = (
+                np.stack([unpacked_bits(one[f"{kind}image_bits"]) for one in own]) for kind in ("", "choice_", "come_")
+            )
+            found[side] = np.stack([unpacked(one["correct"], len(test)) for one in own])
+            found |= {f"bits_{side}": bits, f"values_{side}": nothing - bits}
+            found |= {f"swap_{side}": nothing - choice, f"as_read_{side}": nothing - come}
+            if selected:
+                both = [selected[name, level, seed, f"both_{side}"] for seed in self.grid.seeds]
+                found[f"selection_{side}"] = bits - np.stack([unpacked_bits(one["image_bits"]) for one in both])
+        return found
+
+    def _image_variances(self, images: Mapping[tuple[str, float], dict[str, np.ndarray]]) -> dict[str, dict[str, list[float]]]:
+        found: dict[str, dict[str, list[float]]] = {}
+        for (name, _), values in images.items():
+            for measure in MEASURES:
+                if values.keys() >= measure.weights.keys():
+                    levels = found.setdefault(f"{measure.prefix}image_variance", {}).setdefault(name, [])
+                    levels.append(image_variance(measure.of(values)))
+        return found
+
+    def _against(self, images: Mapping[tuple[str, float], dict[str, np.ndarray]]) -> dict[str, dict[str, list[dict[str, float]]]]:
+        """Values of each audited attribution less those of each control, level by level: means and intervals over both."""
+        levels, test = self.grid.levels, len(self.grid.sets["test"])
+        found: dict[str, dict[str, list[dict[str, float]]]] = {name: {} for name in self.grid.attributions}
+        for name in self.grid.attributions:
+            for control in self.grid.controls:
+                rows = []
+                for level in levels:
+                    difference = VALUES.of(images[name, level]) - VALUES.of(images[control, level])
+                    part = image_variance(difference)
+                    one = interval(list(difference.mean(axis=1)), len(levels), 1 / test, part, test)
+                    ends = {"mean": one.mean, "low_all": one.low_all, "high_all": one.high_all}
+                    rows.append({"level": level} | {key: value for key, value in ends.items() if value == value})
+                found[name][control] = rows
+        return found
+
+    def _gap(self, outcomes: Mapping[Any, Mapping[str, Any]], level: float) -> dict[str, float]:
+        """What networks trained for random masks of one level alone know more of them than evaluators, in bits."""
+        seeds = self.grid.seeds[: self.gap]
+        pairs = [(outcomes[EVALUATOR, level, seed], outcomes[GAP, level, seed]) for seed in seeds]
+        difference = np.stack([unpacked_bits(ours["image_bits"]) - unpacked_bits(alone["image_bits"]) for ours, alone in pairs])
+        count = difference.shape[1]
+        if len(seeds) > 1:
+            found = interval(list(difference.mean(axis=1)), 1, 1 / count, image_variance(difference), count)
+            low, high = found.low, found.high
+        else:
+            half = 1.96 * float(difference.std(ddof=1)) / count**0.5
+            low, high = float(difference.mean()) - half, float(difference.mean()) + half
+        known = self._nothing - float(np.mean([alone["bits"] for _, alone in pairs]))
+        return {"level": level, "mean": float(difference.mean()), "low": low, "high": high, "alone": known, "seeds": len(seeds)}
+
+    def _settings(self) -> dict[str, Any]:
+        ours = {
+            "evaluate": "values",
+            "evaluator": self.spec.recipe.model_dump(exclude={"seed"}) | {"network": self.spec.name},
+            "masks": [
+                "random pixels",
+                "smooth random fields",
+                *(f"{name} of other images" for name in (self.pool if self.masks is None else self.masks)),
+            ],
+            "gap_seeds": self.gap,
+            "fill": self.fill.name,
+        }
+        given = self.grid.settings()
+        if not self._selects:
+            given.pop("learner")
+        return given | ours
+
+    def _seconds_to_read(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> float:
+        """Predicted seconds of all readings, one after the other; none where the store has the evaluators and may have the rest."""
+        training = next(iter(self.trainings(rankings).values()))
+        test = self.grid.sets["test"]
+        some = test[: min(len(test), READ_AT_ONCE)]
+        with one_thread(), torch.no_grad():
+            network = training.spec.build(training.images, training.mask_channels).to(training.device).eval()
+            seen = torch.rand(len(some), test.shape[0] + training.mask_channels, *test.shape[1:], device=training.device)
+            network(seen)
+            start = time.perf_counter()
+            network(seen)
+            each = (time.perf_counter() - start) / len(some)
+        count = len(self._names) * len(self.grid.levels) * len(SIDES) + 1
+        return 2 * each * len(test) * count * len(self.grid.seeds)
+
+
+def seconds_to_train(training: EvaluatorTraining) -> float:
+    """Predicted seconds of the training, from a few steps."""
+    return training.seconds(STEPS)
