@@ -183,6 +183,7 @@ def diffroar(settings: Settings, rows: list[Row]) -> None:
             settings.classifier(f"cifar10/{name}").float(),
             train,
             test,
+            evaluate="retrain",
             learner=learner,
             levels=levels,
             seeds=seeds,

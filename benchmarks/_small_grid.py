@@ -38,7 +38,9 @@ def small_grid(store: str | os.PathLike[str], seeds: int, **options: Any) -> ga.
     classifier = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     learner = ga.Recipe(network="_small_grid:counted", epochs=6)
     shape: dict[str, Any] = {"learner": learner, "levels": LEVELS, "seeds": seeds, "controls": (), "mask_only": False}
-    return ga.diffroar(classifier, train.sample(2000), test.sample(500), store=store, device="cpu", **shape, **options)
+    return ga.diffroar(
+        classifier, train.sample(2000), test.sample(500), evaluate="retrain", store=store, device="cpu", **shape, **options
+    )
 
 
 def outcomes(store: Path) -> dict[str, dict[str, Any]]:

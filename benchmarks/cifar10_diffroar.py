@@ -53,6 +53,7 @@ def main() -> None:
             classifier,
             train,
             test,
+            evaluate="retrain",
             learner=arguments.learner or CONVNET,
             levels=LEVELS,
             seeds=arguments.seeds,

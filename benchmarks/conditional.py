@@ -126,6 +126,7 @@ def measure(title: str, arguments: argparse.Namespace) -> None:
                 classifier,
                 train,
                 test,
+                evaluate="retrain",
                 learner=setting.learner,
                 levels=levels,
                 seeds=arguments.seeds or setting.seeds,

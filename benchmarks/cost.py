@@ -110,7 +110,7 @@ def run(point: Point) -> tuple[float, int]:
         chosen = np.linspace(0.05, 0.9, levels).tolist()
         options = {"levels": chosen, "seeds": 1, "controls": (), "mask_only": False, "workers": 1, "device": "cpu"}
         with tempfile.TemporaryDirectory() as store:
-            ga.diffroar(classifier, train, test, learner=learner, store=store, **options)
+            ga.diffroar(classifier, train, test, evaluate="retrain", learner=learner, store=store, **options)
 
     audit(200, 1)  # imports, and kernels that are chosen once
     before = reset_peak()

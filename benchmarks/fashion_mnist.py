@@ -42,6 +42,7 @@ def main() -> None:
             classifier,
             train,
             test,
+            evaluate="retrain",
             learner=ga.Recipe(network="mlp", epochs=arguments.epochs),
             levels=LEVELS,
             seeds=arguments.seeds,

@@ -118,6 +118,7 @@ def gaps_by_image(
             classifier,
             train,
             test,
+            evaluate="retrain",
             learner=LEARNERS[learner],
             levels=LEVELS,
             seeds=SEEDS,

@@ -66,6 +66,7 @@ def measured(
             classifier,
             *halves,
             rankings,
+            evaluate="retrain",
             learner=ga.Recipe(network="mlp", epochs=4, learning_rate=0.05),
             levels=levels,
             seeds=arguments.seeds,

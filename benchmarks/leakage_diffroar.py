@@ -33,6 +33,7 @@ def main() -> None:
             classifier,
             train.sample(min(6000, len(train))),
             test,
+            evaluate="retrain",
             levels=LEVELS,
             seeds=arguments.seeds,
             learner=ga.Recipe(network="mlp", epochs=4, learning_rate=0.05),

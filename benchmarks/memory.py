@@ -97,6 +97,7 @@ def run_grid(arguments: dict[str, Any], levels: int, images: int | None, sender:
             classifier,
             train,
             test,
+            evaluate="retrain",
             learner=ga.Recipe(network="linear", epochs=1),
             levels=LEVELS[:levels],
             seeds=1,

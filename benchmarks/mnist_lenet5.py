@@ -48,7 +48,9 @@ def main() -> None:
                 classifier = ga.load_classifier("lenet5", Path(arguments.weights_dir) / file)
                 levels = LEVELS if target == "label" else (0.1,)
                 options = {"learner": recipe, "levels": levels, "seeds": arguments.seeds, "target": target, "show_progress": True}
-                result = ga.diffroar(classifier, train, test, controls=("random", "blurred_random", "edges"), **options)
+                result = ga.diffroar(
+                    classifier, train, test, evaluate="retrain", controls=("random", "blurred_random", "edges"), **options
+                )
                 if not arguments.short:
                     result.save(arguments.out / f"{name}_{target}")
                 print(f"\n{name} LeNet-5, gradient of the {target}'s logit: {result.verdict}")

@@ -40,6 +40,7 @@ def test_it_is_diffroar_of_the_differences_beside_the_gradient(audited, argument
         mlp,
         *halves,
         [{"counterfactual differences": scores}, "logit_gradient"],
+        evaluate="retrain",
         learner=ga.Recipe(network="mlp(width=8)", epochs=1),
         levels=[0.3],
         seeds=3,

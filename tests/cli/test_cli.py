@@ -134,6 +134,7 @@ def test_diffroar_is_the_library_call(cli, images, trained, tmp_path):
         ga.load_classifier(trained),
         *ga.load_images(images, seed=4),
         ["loss_gradient", "smoothgrad(samples=2)"],
+        evaluate="retrain",
         learner=ga.Recipe(network="linear", epochs=1),
         levels=(0.1, 0.3),
         seeds=2,

@@ -87,6 +87,7 @@ def test_they_are_an_attribution_of_diffroar(toys, differ, tmp_path):
         train,
         test,
         {"differences": scores},
+        evaluate="retrain",
         learner=learner,
         levels=(0.3,),
         seeds=2,

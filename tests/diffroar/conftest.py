@@ -47,7 +47,7 @@ def linear_classifier(channels: int = 1, seed: int = 0) -> nn.Module:
 def planted_grid(store: str | Path, **options: Any) -> ga.DiffROARResult:
     """The run that tests of the store share: 2 attributions, 2 levels, 3 seeds, 3 * (1 + 2 * 2 * 6) fits."""
     chosen = {"levels": (0.1, 0.3), "seeds": 3, "controls": ("random",), "learner": RECIPE, "workers": 1, "device": "cpu"}
-    return ga.diffroar(linear_classifier(), planted(200, 0), planted(100, 1), store=store, **(chosen | options))
+    return ga.diffroar(linear_classifier(), planted(200, 0), planted(100, 1), evaluate="retrain", store=store, **(chosen | options))
 
 
 def fits_in(store: str | Path) -> list[Path]:

@@ -32,7 +32,7 @@ def refused_fixture(planted, tmp_path):
             "store": tmp_path / "store",
         }
         with pytest.raises(ga.InputError, match=words) as caught:
-            ga.diffroar(**(arguments | changed))
+            ga.diffroar(evaluate="retrain", **(arguments | changed))
         assert caught.value.argument == argument
         assert str(caught.value).startswith(f"`{argument}` (=")
         assert "\n" not in str(caught.value)
@@ -213,7 +213,9 @@ def test_a_classifier_of_other_images(refused, planted):
 def test_probabilities_are_warned_of(planted, tmp_path):
     arguments = (planted.images(40, 0), planted.images(20, 1))
     with pytest.warns(UserWarning, match="seems to return probabilities"):
-        ga.prepare_diffroar(nn.Sequential(planted.classifier(), nn.Softmax(1)), *arguments, store=tmp_path, device="cpu")
+        ga.prepare_diffroar(
+            nn.Sequential(planted.classifier(), nn.Softmax(1)), *arguments, evaluate="retrain", store=tmp_path, device="cpu"
+        )
 
 
 def pair(change, dtype=np.float32):

@@ -51,7 +51,7 @@ def run(pixels, scores, tmp_path, **options):
     classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(SIDE * SIDE, CLASSES))
     chosen = {"levels": (0.25,), "seeds": 3, "controls": (), "learner": RECIPE, "workers": 1, "device": "cpu", "store": tmp_path}
     attribution = {"ours": tuple(scores(part, seed) for seed, part in enumerate(sets))}
-    return ga.diffroar(classifier, *sets, attribution, **(chosen | options))
+    return ga.diffroar(classifier, *sets, attribution, evaluate="retrain", **(chosen | options))
 
 
 def test_a_mask_that_confesses_over_pixels_that_say_nothing(tmp_path):
@@ -111,7 +111,9 @@ def test_three_times_the_networks_of_the_raw_measure(planted, tmp_path):
     options = {"levels": (0.1, 0.3), "seeds": 3, "controls": ("random",), "store": tmp_path, "workers": 1, "device": "cpu"}
 
     def networks(**changed):
-        return ga.prepare_diffroar(*arguments, **options, **changed).plan().networks - 3  # those that see whole images
+        return (
+            ga.prepare_diffroar(*arguments, evaluate="retrain", **options, **changed).plan().networks - 3
+        )  # those that see whole images
 
     assert networks() == 3 * networks(mask_only=False)
     assert networks(conditional=False) == 2 * networks(mask_only=False)
@@ -121,10 +123,10 @@ def test_runs_share_the_cells_that_they_have_in_common(planted, tmp_path):
     arguments = (planted.classifier(), planted.images(60, 0), planted.images(30, 1))
     options = {"levels": (0.2,), "seeds": 2, "controls": (), "store": tmp_path, "workers": 1, "device": "cpu"}
     options |= {"learner": planted.recipe.with_(epochs=1)}
-    ga.diffroar(*arguments, **options, conditional=False)
-    full = ga.prepare_diffroar(*arguments, **options).plan()
+    ga.diffroar(*arguments, evaluate="retrain", **options, conditional=False)
+    full = ga.prepare_diffroar(*arguments, evaluate="retrain", **options).plan()
     assert (full.networks, full.stored) == (2 * (1 + 6), 2 * (1 + 4))
-    blurred = ga.prepare_diffroar(*arguments, **options, fill="blur").plan()
+    blurred = ga.prepare_diffroar(*arguments, evaluate="retrain", **options, fill="blur").plan()
     assert (blurred.networks, blurred.stored) == (2 * (1 + 6), 2 * (1 + 2))  # whole images and masks
 
 
@@ -136,6 +138,7 @@ def test_noise_is_drawn_from_the_learners_seed(planted, tmp_path):
             planted.classifier(),
             planted.images(60, 0),
             planted.images(30, 1),
+            evaluate="retrain",
             learner=planted.recipe.with_(epochs=1),
             levels=(0.2,),
             seeds=2,
@@ -155,12 +158,12 @@ def test_class_blind_rankings(planted, tmp_path, target):
     classifier, sets = planted.classifier(), (planted.images(100, 0), planted.images(50, 1))
     options = {"learner": planted.recipe, "levels": (0.2,), "seeds": 2, "controls": (), "mask_only": False, "workers": 1}
     options |= {"device": "cpu", "store": tmp_path}
-    result = ga.diffroar(classifier, *sets, {"ours": "logit_gradient"}, target=target, **options)
+    result = ga.diffroar(classifier, *sets, {"ours": "logit_gradient"}, evaluate="retrain", target=target, **options)
     assert result.settings["target"] == target
     if target == "all":
         magnitude = classifier[1].weight.detach().abs().sum(0).view(1, 1, 8, 8)
         scores = tuple(magnitude.expand(part.images.shape) for part in sets)
-        assert result.table.equals(ga.diffroar(classifier, *sets, {"ours": scores}, **options).table)
+        assert result.table.equals(ga.diffroar(classifier, *sets, {"ours": scores}, evaluate="retrain", **options).table)
 
 
 class BlindToImagesWithMasks(torch.nn.Module):

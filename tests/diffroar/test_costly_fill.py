@@ -39,7 +39,9 @@ def run_fixture(planted):
     def run(store, fill, **options):
         chosen = {"levels": (0.2,), "seeds": 2, "controls": (), "learner": planted.recipe.with_(epochs=1), "workers": 1}
         sets = planted.images(60, 0), planted.images(30, 1)
-        return ga.prepare_diffroar(planted.classifier(), *sets, fill=fill, store=store, device="cpu", **(chosen | options))
+        return ga.prepare_diffroar(
+            planted.classifier(), *sets, evaluate="retrain", fill=fill, store=store, device="cpu", **(chosen | options)
+        )
 
     return run
 

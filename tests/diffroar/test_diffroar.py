@@ -24,7 +24,7 @@ def sets_fixture(planted):
 def run_fixture(planted, sets, tmp_path):
     def run(attribution, **options):
         chosen = {"learner": planted.recipe, "workers": 1, "device": "cpu", "controls": (), "seeds": 3, "mask_only": False}
-        return ga.diffroar(planted.classifier(), *sets, attribution, store=tmp_path, **(chosen | options))
+        return ga.diffroar(planted.classifier(), *sets, attribution, evaluate="retrain", store=tmp_path, **(chosen | options))
 
     return run
 
@@ -173,6 +173,7 @@ def test_every_accuracy_is_that_of_a_learner_on_a_masked_copy(planted, tmp_path,
         planted.classifier(channels),
         *sets,
         {"mine": scores},
+        evaluate="retrain",
         learner=recipe,
         levels=(0.1, 0.5),
         seeds=2,
@@ -222,16 +223,16 @@ def test_gradients_are_ranked_as_scores_computed_by_hand(run, sets, planted):
 def test_the_plan_says_what_is_done(planted, tmp_path):
     arguments = (planted.classifier(), planted.images(200, 0), planted.images(100, 1))
     options = {"levels": (0.1, 0.3), "seeds": 3, "controls": ("random",), "learner": planted.recipe, "workers": 1, "device": "cpu"}
-    before = ga.prepare_diffroar(*arguments, store=tmp_path, **options).plan()
+    before = ga.prepare_diffroar(*arguments, evaluate="retrain", store=tmp_path, **options).plan()
     assert (before.networks, before.stored) == (3 * (1 + 2 * 2 * 6), 0)
     assert before.seconds > 0
     assert not planted.fits(tmp_path)
     planted.grid(tmp_path)
     assert len(planted.fits(tmp_path)) == before.networks
-    after = ga.prepare_diffroar(*arguments, store=tmp_path, **options).plan()
+    after = ga.prepare_diffroar(*arguments, evaluate="retrain", store=tmp_path, **options).plan()
     assert (after.networks, after.stored, after.seconds) == (75, 75, 0)
     assert "nothing to train" in str(after)
-    other = ga.prepare_diffroar(*arguments, "loss_gradient", store=tmp_path, **options).plan()
+    other = ga.prepare_diffroar(*arguments, "loss_gradient", evaluate="retrain", store=tmp_path, **options).plan()
     assert (other.networks, other.stored) == (75, 3 * (1 + 2 * 6))  # whole images and the control
 
 
@@ -242,6 +243,7 @@ def test_the_classifier_is_left_as_it_was(planted, tmp_path):
         classifier,
         planted.images(60, 0),
         planted.images(30, 1),
+        evaluate="retrain",
         learner=planted.recipe,
         seeds=1,
         store=tmp_path,

@@ -139,8 +139,8 @@ def test_two_workers_give_the_same_table_and_share_one_copy_of_the_images(plante
     monkeypatch.setattr("joblib._memmapping_reducer.dump", lambda array, path, *rest: dumped.add(path) or dump(array, path, *rest))
     arguments = (planted.classifier(), planted.images(2000, 0), planted.images(2000, 1))
     options = {"levels": (0.1, 0.3), "seeds": 1, "controls": (), "device": "cpu", "learner": planted.recipe.with_(epochs=1)}
-    two = ga.diffroar(*arguments, workers=2, store=tmp_path / "two", **options)
-    one = ga.diffroar(*arguments, workers=1, store=tmp_path / "one", **options)
+    two = ga.diffroar(*arguments, evaluate="retrain", workers=2, store=tmp_path / "two", **options)
+    one = ga.diffroar(*arguments, evaluate="retrain", workers=1, store=tmp_path / "one", **options)
     pd.testing.assert_frame_equal(one.table, two.table)
     assert len(dumped) == 2, "each set's images once; a copy for each fit would fill the disk"
     assert_same_files(planted.grid(tmp_path / "both", workers=2).save(tmp_path / "out"), whole)
@@ -220,6 +220,6 @@ def test_an_own_learner_that_changes_under_its_name_is_fitted_again(planted, tmp
     ):
         (tmp_path / "changing_learner.py").write_text(source.format(layers))
         sys.modules.pop("changing_learner", None)
-        ga.diffroar(*arguments, learner="changing_learner:net", **options)
+        ga.diffroar(*arguments, evaluate="retrain", learner="changing_learner:net", **options)
         assert len(planted.fits(tmp_path / "store")) == 5 * (place + 1)
     del sys.modules["changing_learner"]

@@ -27,7 +27,7 @@ def prepared_fixture(planted, tmp_path):
     def prepared(**options):
         arguments = planted.classifier(), planted.images(100, 0), planted.images(50, 1)
         chosen = SMALL | {"learner": planted.recipe, "workers": 1, "device": "cpu", "store": tmp_path}
-        return ga.prepare_diffroar(*arguments, **chosen | options)
+        return ga.prepare_diffroar(*arguments, evaluate="retrain", **chosen | options)
 
     return prepared
 

@@ -158,7 +158,7 @@ def grid(store, **options):
     classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(100, 3))
     learner = ga.Recipe(network="mlp(width=128)", epochs=20, batch_size=32)
     shape = {"learner": learner, "levels": (0.2,), "seeds": 5, "controls": (), "mask_only": False}
-    return ga.diffroar(classifier, images[:500], images[500:], store=store, device="cpu", **shape, **options)
+    return ga.diffroar(classifier, images[:500], images[500:], evaluate="retrain", store=store, device="cpu", **shape, **options)
 
 
 def fits(store):

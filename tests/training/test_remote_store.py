@@ -244,7 +244,9 @@ def grid(store, **options):
     classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
     learner = ga.Recipe(network="linear", epochs=1)
     shape = {"levels": (0.2,), "seeds": 2, "controls": (), "conditional": False, "fill": "imputation"}
-    return ga.diffroar(classifier, images[:60], images[60:], learner=learner, store=store, device="cpu", **shape, **options)
+    return ga.diffroar(
+        classifier, images[:60], images[60:], evaluate="retrain", learner=learner, store=store, device="cpu", **shape, **options
+    )
 
 
 @pytest.mark.slow
