@@ -13,6 +13,12 @@ from gradaudit.report.rendering import tone
         ("inconclusive", "open"),
         ("mixed", "open"),
         ("visible", "bad"),
+        ("more than edges", "good"),
+        ("no more than edges and my own", "bad"),
+        ("informative first", "good"),
+        ("upside down", "bad"),
+        ("not at all", "bad"),
+        ("not settled", "open"),
     ],
 )
 def test_a_verdict_is_good_bad_or_open(label, expected):

@@ -6,6 +6,7 @@ import json
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from gradaudit.attributions import Features, rank
 from gradaudit.batching import evaluating
 from gradaudit.devices import resolve_device, seeded
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, TrainingError, require
 from gradaudit.evaluator.masks import PoolRanking
 from gradaudit.evaluator.network import SeesMask, build_with_mask
 from gradaudit.evaluator.spec import FINE_TUNE, EvaluatorNetwork, resolve_evaluator
@@ -31,18 +32,35 @@ from gradaudit.training.fitting import autocast, memory_format
 from gradaudit.training.learners import check_sets, is_whole
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import Store, as_store
-from gradaudit.usable_information import calibrated_bits, label_prior
+from gradaudit.usable_information import best_exponent, bits_at, calibrated_bits, label_prior
 
 EvaluatorLike = EvaluatorNetwork
 
 FORMAT = 1
 KEY = "gradaudit_evaluator"
-# What the evaluator is unsure of under masks that were drawn without a look at the image must not grow sure because a choice of
-# pixels makes its slightest leanings right: it is tempered where it errs, hardly sharpened, and leanings of a few hundredths of a
-# bit, which two trainings do not share, count as none.
-SHARPEST = 1.25
+SHARPEST = 3.0  # of an evaluator under masks that were drawn without a look
+# Leanings of a few hundredths of a bit, which two trainings do not share, count as none: a choice of pixels could make each of them
+# right.
 RESOLUTION = 0.02  # bits
 AT_ONCE = 2**21  # features of the images that are read at once
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an evaluator makes of N images under their masks.
+
+    Args:
+        hits: boolean, which it gives their label.
+        bits: cross-entropies of the labels.
+        choice: cross-entropies of the label of image i when another image is shown under image i's mask: what is less than the
+            prior leaves open is read from the choice of features.
+        as_read: as `bits`, to a reader who does not know that the features were chosen by looking, and may be misled.
+    """
+
+    hits: np.ndarray
+    bits: np.ndarray
+    choice: np.ndarray
+    as_read: np.ndarray
 
 
 class Evaluator:
@@ -173,24 +191,54 @@ class Evaluator:
     def bits(self, images: ImageSet, masks: Tensor | np.ndarray, *, seed: int = 0) -> np.ndarray:
         """Bits that the kept pixels of each image tell of its label by their values, (N,): log2 q(label | kept) / p(label).
 
-        The mean over images is the label's entropy less the cross-entropy of q, with q calibrated on one half of the images for the
-        other: log q = a log q_network + (1 - a) log prior + constant, with a from 0, which ignores the pixels, to 1.25. Predictions
-        that diverge from the prior by less than 0.02 bits count as the prior. An image whose pixels mislead has bits below 0.
+        The mean over images is the label's entropy less the cross-entropy of q. An image whose pixels mislead has bits below 0. See
+        `read` for the calibration of q.
 
         Args:
             images: at least two, of the shape and the classes that it was trained on.
             masks: as `logits` takes them.
-            seed: of the halves.
+            seed: of the halves, and of which image is shown under whose mask.
 
         Raises:
             InputError: images or masks of another shape, or other classes.
         """
+        found: np.ndarray = -np.log2(self.prior)[images.labels.numpy()] - self.read(images, masks, seed=seed).bits
+        return found
+
+    def read(self, images: ImageSet, masks: Tensor | np.ndarray, *, seed: int = 0) -> Reading:
+        """What the evaluator makes of images under their masks, and of each image under another image's mask.
+
+        q is calibrated: log q = a log q_network + (1 - a) log prior + constant. First on images under other images' masks, which
+        neither they nor their labels chose. For images under their own masks, a may then only be lowered, on one half of the images
+        for the other: were it raised because a choice of pixels makes most of them right, the choice would be read. Predictions
+        that diverge from the prior by less than 0.02 bits count as the prior.
+
+        Args:
+            images: as `bits` takes them.
+            masks: likewise.
+            seed: likewise.
+
+        Raises:
+            InputError: as `bits`.
+            TrainingError: a logit is not finite.
+        """
         require(images.classes == self.classes, "images", images.classes, f"of the classes {self.classes}")
         require(len(images) > 1, "images", images, "at least two images: half of them calibrates for the other half")
-        labels = images.labels.numpy()
-        left = calibrated_bits(self.logits(images, masks).numpy(), labels, self.prior, seed, SHARPEST, RESOLUTION)
-        found: np.ndarray = -np.log2(self.prior)[labels] - left
-        return found
+        labels, prior = images.labels.numpy(), self.prior
+        order = np.random.default_rng([seed, 3]).permutation(len(labels))
+        other = np.empty_like(order)
+        other[order] = np.roll(order, 1)  # image other[i] is shown under image i's mask, and is never i
+        own = self.logits(images, masks).numpy()
+        swapped = self.logits(images[torch.from_numpy(other)], masks).numpy()
+        if not (np.isfinite(own).all() and np.isfinite(swapped).all()):
+            raise TrainingError("logits of the evaluator are not finite: lower its `learning_rate`")
+        blind = best_exponent(swapped, labels[other], prior, SHARPEST)
+        return Reading(
+            hits=own[:, : len(prior)].argmax(axis=1) == labels,
+            bits=calibrated_bits(own, labels, prior, seed, blind, RESOLUTION),
+            choice=calibrated_bits(swapped, labels, prior, seed, blind, RESOLUTION),
+            as_read=bits_at(own, labels, prior, blind, RESOLUTION),
+        )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the evaluator to a `.safetensors` file that `load` reads; return the path.

@@ -120,6 +120,16 @@ def random_masks(
     return draw
 
 
+def own_masks(
+    ranking: PoolRanking, shape: tuple[int, int, int], features: Features, level: float, device: torch.device | str = "cpu"
+) -> Callable[[Tensor], Tensor]:
+    """Each image's own mask, its highest-ranked features kept: from indices (n,) to booleans (n, M, H, W); arguments as above."""
+    size = (shape[0] if features == "coordinates" else 1, *shape[1:])
+    ranks = torch.from_numpy(np.asarray(ranking.ranks)).to(device)
+    keep = kept_count(level, ranks.shape[1])
+    return lambda where: kept(ranks.index_select(0, where.to(ranks.device)), keep, "top").view(len(where), *size)
+
+
 def _random_ranks(shape: tuple[int, int, int], seed: int) -> Tensor:
     """Rankings that know nothing."""
     count = math.prod(shape)

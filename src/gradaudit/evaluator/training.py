@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gradaudit.attributions import Features
 from gradaudit.devices import one_thread, resolve_precision, seeded
 from gradaudit.evaluator.blocks import alike
-from gradaudit.evaluator.masks import MaskPool, PoolRanking, random_masks
+from gradaudit.evaluator.masks import MaskPool, PoolRanking, own_masks, random_masks
 from gradaudit.evaluator.spec import EvaluatorSpec
 from gradaudit.fills import Fill
 from gradaudit.images import ImageSet, floats_at, ones_where
@@ -47,6 +47,8 @@ class EvaluatorTraining:
         only: the share of the features that all masks keep, at random; a specialist to compare the evaluator with. None for the
             mixture of masks.
         only_ranks: the rankings that the specialist's masks follow instead, their highest-ranked features kept.
+        own: rankings of the training images themselves, each shown under its own, the highest-ranked features kept: a learner of
+            mask and pixels, which reads the choice as well.
     """
 
     spec: EvaluatorSpec
@@ -58,7 +60,8 @@ class EvaluatorTraining:
     seed: int
     device: torch.device
     only: float | None = None
-    only_ranks: PoolRanking | None = field(default=None)
+    only_ranks: PoolRanking | None = None
+    own: PoolRanking | None = None
 
     @property
     def mask_channels(self) -> int:
@@ -80,6 +83,7 @@ class EvaluatorTraining:
             "masks": [one.fingerprint for one in self.rankings],
             "only": self.only,
             "only_ranks": None if self.only_ranks is None else self.only_ranks.fingerprint,
+            "own": None if self.own is None else self.own.fingerprint,
             "block": block_size(self.images),
             "device": self.device.type,
             **VERSIONS,
@@ -155,15 +159,21 @@ class EvaluatorTraining:
             chosen = ways[torch.randint(len(ways), indices.shape), indices]
             where = chosen.flatten().to(self.device)
             # One mask a block: similar images of every class meet it.
-            mask = masks(len(chosen)).repeat_interleave(chosen.shape[1], dim=0)
+            mask = masks(where) if self.own else masks(chosen[:, 0]).repeat_interleave(chosen.shape[1], dim=0)
             return shown(floats_at(pixels, where), mask, self.fill), classes[where]
 
         return draw, ways.shape[1]
 
-    def _masks(self) -> Callable[[int], Tensor]:
+    def _masks(self) -> Callable[[Tensor], Tensor]:
+        """From the images that are shown to their masks; which images these are decides nothing but in a learner of own masks."""
+        shape = self.images.shape
         if self.only is None:
-            return MaskPool(self.images.shape, self.features, self.lowest, self.seed, self.rankings, self.device).draw
-        return random_masks(self.images.shape, self.features, self.only, self.seed, self.only_ranks, self.device)
+            pool = MaskPool(shape, self.features, self.lowest, self.seed, self.rankings, self.device)
+            return lambda where: pool.draw(len(where))
+        if self.own is not None:
+            return own_masks(self.own, shape, self.features, self.only, self.device)
+        one_kind = random_masks(shape, self.features, self.only, self.seed, self.only_ranks, self.device)
+        return lambda where: one_kind(len(where))
 
 
 def shown(images: Tensor, mask: Tensor, fill: Fill) -> Tensor:

@@ -12,15 +12,13 @@ import torch
 
 from gradaudit.attributions import kept
 from gradaudit.devices import one_thread
-from gradaudit.errors import TrainingError
 from gradaudit.evaluator import Evaluator, EvaluatorTraining, trained
-from gradaudit.evaluator.evaluator import RESOLUTION, SHARPEST
 from gradaudit.images import ImageSet
 from gradaudit.instruments.diffroar.cells import VERSIONS, Side
 from gradaudit.training.store import Store, key_of, packed
-from gradaudit.usable_information import best_exponent, bits_at, calibrated_bits, packed_bits
+from gradaudit.usable_information import packed_bits
 
-MEASURED = ["correct", "bits", "choice", "as they come"]  # outcomes that lack one of them, or measured it otherwise, are not used
+MEASURED = ["correct", "bits", "choice", "as read"]  # outcomes that lack one of them, or measured it otherwise, are not used
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,36 +84,21 @@ def read_all(
 def read(evaluator: Evaluator, test: ImageSet, reading: Reading, seed: int) -> dict[str, Any]:
     """What the evaluator makes of the test images under these masks.
 
-    Returns:
-        `accuracy`, and `correct`, a bit for each image (see `unpacked`); `bits` and `image_bits`, its cross-entropy, calibrated on
-        halves (see `calibrated_bits` and `unpacked_bits`). `choice_bits`, the same of image i's label when image j is shown under
-        image i's mask: what is less than a learner of nothing leaves open is read from the choice of features. `come_bits`, image
-        i's own again, but calibrated on images under other images' masks: as it is read by who can't know that the choice was made
-        by looking.
+    Returns: `accuracy`, and `correct`, a bit for each image (see `unpacked`); and of the cross-entropies that `Evaluator.read`
+        gives the mean and those of each image (see `unpacked_bits`): `bits` and `image_bits`, `choice_bits` and
+        `choice_image_bits`, `come_bits` and `come_image_bits`.
 
     Raises:
         TrainingError: a logit is not finite.
     """
     channels = evaluator.shape[0] if evaluator.features == "coordinates" else 1
-    masks = reading.masks(test, channels)
-    labels, prior = test.labels.numpy(), evaluator.prior
-    own = evaluator.logits(test, masks).numpy()
-    order = np.random.default_rng([seed, 3]).permutation(len(labels))
-    other = np.empty_like(order)
-    other[order] = np.roll(order, 1)  # image other[i] is shown under image i's mask, and is never i
-    swapped = evaluator.logits(test[torch.from_numpy(other)], masks).numpy()
-    if not (np.isfinite(own).all() and np.isfinite(swapped).all()):
-        raise TrainingError("logits of the evaluator are not finite: lower its `learning_rate`")
-    hits = own[:, : len(prior)].argmax(axis=1) == labels
-    bits = calibrated_bits(own, labels, prior, seed, SHARPEST, RESOLUTION)
-    choice = calibrated_bits(swapped, labels, prior, seed, SHARPEST, RESOLUTION)
-    come = bits_at(own, labels, prior, best_exponent(swapped, labels[other], prior, SHARPEST), RESOLUTION)
+    found = evaluator.read(test, reading.masks(test, channels), seed=seed)
     return {
-        "accuracy": int(hits.sum()) / len(hits),
-        "correct": packed(hits),
-        **_packed("", bits),
-        **_packed("choice_", choice),
-        **_packed("come_", come),
+        "accuracy": int(found.hits.sum()) / len(found.hits),
+        "correct": packed(found.hits),
+        **_packed("", found.bits),
+        **_packed("choice_", found.choice),
+        **_packed("come_", found.as_read),
     }
 
 
