@@ -107,7 +107,8 @@ def as_markdown(folder: Path) -> str:
             chosen = " / ".join(f"{ours[f'bits_{side}'] - row[f'bits_both_{side}']:+.2f}" for side in ("top", "bottom"))
             lines.append(
                 f"| {data} | {at[0]} | {100 * row['level']:g} % | {ours['values_mean']:+.2f} |"
-                f" {ours['values_top_mean']:.2f} / {ours['values_bottom_mean']:.2f} | {row['mean']:+.3f} | {row['bits_mean']:+.2f} |"
+                f" {ours['values_top_mean']:.2f} / {ours['values_bottom_mean']:.2f} | {row['mean']:+.3f} |"
+                f" {row['bits_mean']:+.2f} |"
                 f" {row['conditional_mean']:+.2f} | {chosen} |"
             )
     lines += [

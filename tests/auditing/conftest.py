@@ -2,10 +2,11 @@ import pytest
 
 import gradaudit as ga
 
+EVALUATOR = {"network": "mlp(width=16)", "epochs": 1}
 SMALL = {
     "train_images": 220,
     "test_images": 60,
-    "diffroar": {"levels": [0.1, 0.4], "seeds": 2, "controls": ["random"], "learner": {"network": "mlp(width=16)", "epochs": 1}},
+    "diffroar": {"levels": [0.1, 0.4], "seeds": 2, "controls": ["random"], "evaluator": EVALUATOR},
     "leakage": {"epochs": 1, "controls": ["random"]},
     "robustness": {"images": 20, "steps": 2, "eps": [0.0, 0.1]},
     "alignment": {"images": 20},
@@ -13,11 +14,10 @@ SMALL = {
     "counterfactual": {"images": 3, "method": ["apgd(steps=3)"]},
     "counterfactual_differences": {
         "method": "apgd(steps=2)",
-        "train_images": 90,
         "test_images": 30,
-        "levels": [0.3],
+        "levels": [0.1, 0.4],
         "controls": [],
-        "learner": {"network": "mlp(width=8)", "epochs": 1},
+        "evaluator": EVALUATOR,
     },
 }
 

@@ -47,6 +47,41 @@ def test_results_are_those_of_the_instruments(audited, arguments):
     pd.testing.assert_frame_equal(result.results["mlp"]["alignment"].table, alone.table)
 
 
+def test_diffroar_is_of_values_and_one_evaluator_reads_for_all(audited):
+    result, store = audited
+    found = [result.results[name][kind] for name in ("bayes", "mlp") for kind in ("diffroar", "counterfactual_differences")]
+    assert [(one.of_values, one.settings["evaluate"]) for one in found] == [(True, "values")] * 4
+    seeds, gap_levels = 2, 2
+    assert len([*store.glob("evaluators/*/*.safetensors")]) == seeds + gap_levels
+    assert not [*store.glob("fits/*/*.json")]
+    of_bayes, of_mlp = (result.results[name]["diffroar"] for name in ("bayes", "mlp"))
+    assert of_bayes.details["whole_bits"] == of_mlp.details["whole_bits"]
+    assert of_bayes.settings["masks"] == of_mlp.settings["masks"]
+    assert [mask for mask in of_mlp.settings["masks"] if mask.startswith("logit_gradient")] == [
+        "logit_gradient of other images",
+        "logit_gradient, mlp of other images",
+    ]
+    random = [one.table[one.table["attribution"] == "random"].reset_index(drop=True) for one in (of_bayes, of_mlp)]
+    pd.testing.assert_frame_equal(*random)
+
+
+def test_diffroar_by_retraining_where_it_is_asked_for(arguments, tmp_path):
+    learner = {"network": "mlp(width=8)", "epochs": 1}
+    options = {"evaluate": "retrain", "levels": [0.3], "seeds": 2, "controls": [], "learner": learner, "mask_only": False}
+    given = dict.fromkeys(STAGES, False) | {"diffroar": options, "train_images": 220, "test_images": 60}
+    mlp, halves = arguments["classifiers"]["mlp"], {part: arguments[part] for part in ("train", "test")}
+    result = ga.audit({"mlp": mlp}, **halves, preset="quick", options=given, workers=1, device="cpu", store=tmp_path)
+    found = result.results["mlp"]["diffroar"]
+    drawn = (arguments["train"].sample(220, 0), arguments["test"].sample(60, 0))
+    more = options | {"learner": ga.Recipe(**learner)}
+    alone = ga.diffroar(mlp, *drawn, **more, workers=1, device="cpu", store=tmp_path / "alone")
+    assert not found.of_values
+    pd.testing.assert_frame_equal(found.table, alone.table)
+    assert found.table["diffroar"].notna().all()
+    scores = result.scores
+    assert [*scores[scores["instrument"] == "diffroar"]["measure"]] == ["DiffROAR, mean over levels"]
+
+
 def test_leakage_is_of_a_classifier_of_the_same_recipe_and_says_so(audited):
     found = audited[0].results["mlp"]["leakage"]
     assert found.settings["trained_on"] == "blocks"
@@ -137,18 +172,31 @@ def test_the_estimate_counts_what_is_done(arguments, audited, tmp_path):
     ready = ga.prepare_audit(**arguments, store=tmp_path)
     estimate = ready.estimate().set_index(["classifier", "instrument"])
     assert estimate.loc[("mlp", "leakage"), "networks"] == 1
-    seeds, levels = 2, 2
-    own, control = (seeds * levels * 6 for _ in range(2))
-    # Networks on whole images and on the control's rankings are the same ones for both, and count with the first.
+    seeds, gap_levels = 2, 2
     first, second = arguments["classifiers"]
-    assert estimate.loc[(first, "diffroar"), "networks"] == seeds + own + control
-    assert estimate.loc[(second, "diffroar"), "networks"] == own
+    # The evaluators are the same ones for both classifiers, and for counterfactual differences; they count with the first.
+    assert estimate.loc[(first, "diffroar"), "networks"] == seeds + gap_levels
+    for others in ((second, "diffroar"), (first, "counterfactual_differences"), (second, "counterfactual_differences")):
+        assert estimate.loc[others, "networks"] == 0
     assert estimate.loc[("mlp", "robustness"), "gradients"] == 20 * 3
     assert (estimate["seconds"] >= 0).all()
     assert (estimate.loc[["bayes"]].index.get_level_values(1) != "leakage").all()
     done = ga.prepare_audit(**arguments, store=audited[1]).estimate()
     assert done["seconds"].sum() == 0
     assert done["networks"].sum() == 0
+
+
+def test_the_estimate_counts_networks_that_are_retrained(arguments, tmp_path):
+    learner = {"network": "mlp(width=16)", "epochs": 1}
+    options = arguments["options"]["diffroar"] | {"evaluate": "retrain", "learner": learner}
+    given = dict.fromkeys(STAGES, False) | {"diffroar": options, "train_images": 220, "test_images": 60}
+    estimate = ga.prepare_audit(**{**arguments, "options": given, "store": tmp_path}).estimate().set_index("classifier")
+    seeds, levels = 2, 2
+    own, control = (seeds * levels * 6 for _ in range(2))
+    # Networks on whole images and on the control's rankings are the same ones for both, and count with the first.
+    first, second = arguments["classifiers"]
+    assert estimate.loc[first, "networks"] == seeds + own + control
+    assert estimate.loc[second, "networks"] == own
 
 
 def test_too_few_training_images_are_said(arguments, tmp_path):
@@ -177,6 +225,8 @@ def test_presets_are_read_and_name_known_options_alone(arguments, tmp_path):
     for preset in preset_names():
         ready = ga.prepare_audit(**{**arguments, "preset": preset, "options": {}}, store=tmp_path)
         assert all(ready.settings.options[name] for name in STAGES)
+        for name in ("diffroar", "counterfactual_differences"):
+            assert ready.settings.options[name].get("evaluate") == ("retrain" if preset == "paper" else None)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +242,7 @@ def test_presets_are_read_and_name_known_options_alone(arguments, tmp_path):
         ("seed", -1, "seed"),
         ("options", {"difroar": {}}, "diffroar"),
         ("options", {"diffroar": {"level": [0.1]}}, "levels"),
+        ("options", {"diffroar": {"masks": {}}}, "masks"),
         ("options", {"diffroar": 3}, "diffroar"),
         ("options", {"train_images": 0}, "train_images"),
     ],

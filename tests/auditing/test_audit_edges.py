@@ -15,7 +15,7 @@ from gradaudit.errors import InputError
 
 COUNTERFACTUAL = {"images": 4, "method": ["apgd(steps=3)"]}
 ROBUSTNESS = {"images": 10, "steps": 2, "eps": [0.0, 0.1]}
-DIFFROAR = {"levels": [0.3], "seeds": 2, "controls": [], "learner": {"network": "mlp(width=8)", "epochs": 1}, "conditional": False}
+DIFFROAR = {"levels": [0.3], "seeds": 2, "controls": [], "evaluator": {"network": "mlp(width=8)", "epochs": 1}}
 
 
 def only(**options):

@@ -39,12 +39,21 @@ def of(name, *instruments):
     return {(name, instrument) for instrument in instruments}
 
 
-def test_another_classifier_leaves_the_first_ones_results(run, classifiers, monkeypatch):
+OF_VALUES = ("diffroar", "counterfactual_differences")
+
+
+@pytest.mark.parametrize("evaluate", ["values", "retrain"])
+def test_another_classifier_leaves_the_first_ones_results(run, arguments, classifiers, evaluate):
+    """All but those of evaluators, which are trained under the masks of every classifier of the audit."""
+    options = arguments["options"] | {name: arguments["options"][name] | {"evaluate": evaluate} for name in OF_VALUES}
     oracles = {"judge": classifiers["bayes"]}
     third = ga.train(ga.Recipe(network="mlp(width=8)", epochs=1), ga.gaussian_mixture(classes=3, shape=(1, 8, 8)).sample(60, 3))
-    assert run(oracles=oracles) == of("mlp", *set(STAGES) - {"alignment"})
+    assert run(oracles=oracles, options=options) == of("mlp", *set(STAGES) - {"alignment"})
     both = {"mlp": classifiers["mlp"], "third": third}
-    assert run(oracles=oracles, classifiers=both) == of("third", *set(STAGES) - {"alignment", "leakage"})
+    again = of("mlp", *OF_VALUES) if evaluate == "values" else set()
+    assert run(oracles=oracles, options=options, classifiers=both) == of("third", *set(STAGES) - {"alignment", "leakage"}) | again
+    swapped = {"third": third, "mlp": classifiers["mlp"]}
+    assert run(oracles=oracles, options=options, classifiers=swapped) == set()
 
 
 def test_a_new_judge_asks_again_and_changes_nothing_again(arguments, classifiers, tmp_path, monkeypatch):

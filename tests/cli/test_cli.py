@@ -12,8 +12,11 @@ import pytest
 import torch
 
 import gradaudit as ga
+from gradaudit.training import named_recipe
 
-FAST = ("--learner", "linear", "--epochs", 1, "--seeds", 2, "--levels", "0.1,0.3", "--workers", 1, "--device", "cpu")
+SMALL = ("--levels", "0.1,0.3", "--workers", 1, "--device", "cpu")
+FAST = ("--evaluate", "retrain", "--learner", "linear", "--epochs", 1, "--seeds", 2, *SMALL)
+READ = ("--evaluator", "mlp(width=8)", *SMALL)
 
 
 def plain(text):
@@ -37,6 +40,11 @@ def plain(text):
                     "data",
                     "--attribution",
                     "--scores",
+                    "--evaluate",
+                    "--evaluator",
+                    "--fine-tune",
+                    "--gap",
+                    "--selection",
                     "--learner",
                     "--levels",
                     "--seeds",
@@ -170,6 +178,49 @@ def test_diffroar_prints_the_verdict_of_each_attribution(cli, images, trained):
     assert "networks to train with 1 worker" in found.err
 
 
+def test_without_more_words_values_are_read_as_by_the_library(cli, images, trained, tmp_path):
+    found = cli("diffroar", trained, images, *READ, "--controls", "random, edges", "--seed", 4, "--json")
+    assert found.status == 0, found.err
+    result = ga.diffroar(
+        ga.load_classifier(trained),
+        *ga.load_images(images, seed=4),
+        evaluator="mlp(width=8)",
+        levels=(0.1, 0.3),
+        controls=("random", "edges"),
+        seed=4,
+        workers=1,
+        device="cpu",
+        store=tmp_path / "another",
+    )
+    assert json.loads(found.out) == json.loads(json.dumps(result.to_json()))
+    assert (result.settings["evaluate"], result.settings["seeds"]) == ("values", [4, 5, 6])
+    page = (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    assert result.verdict.label.capitalize() in page
+    assert "Read from the choice" in page
+
+
+def test_values_are_printed_with_what_selection_adds(cli, images, trained):
+    options = ("--seeds", 2, "--gap", 0, "--controls", "random", "--selection", "--learner", "linear", "--epochs", 1)
+    found = cli("diffroar", trained, images, *READ, *options)
+    assert found.status == 0, found.err
+    result, text = ga.load_result("out"), " ".join(found.out.split())
+    for words in ("DiffROAR of values", "values, bits", "top, bits", "selection, top", f"logit_gradient {result.verdict.label}: "):
+        assert words in text
+    for column in ("values_mean", "values_top_mean", "selection_bottom_mean"):
+        assert all(f"{value:+.3f}" in text for value in result.summary[column])
+    assert "given the mask" not in text
+    assert result.details["gap"] == []
+
+
+def test_the_audited_classifier_itself_is_made_an_evaluator(cli, images, trained):
+    options = ("--evaluator", "classifier", "--fine-tune", "evaluators/fine-tune", "--seeds", 2, "--controls", "none", "--json")
+    found = cli("diffroar", trained, images, *SMALL, *options)
+    assert found.status == 0, found.err
+    said = json.loads(found.out)["settings"]["evaluator"]
+    assert said["network"] == type(ga.load_classifier(trained)).__name__
+    assert said["epochs"] == named_recipe("evaluators/fine-tune").epochs
+
+
 def test_a_class_blind_ranking_and_a_fill_by_its_spec(cli, images, trained):
     options = ("--controls", "none", "--target", "all", "--fill", "blur(sigma=1.5)", "--no-conditional", "--json")
     found = cli("diffroar", trained, images, *FAST, *options)
@@ -179,19 +230,29 @@ def test_a_class_blind_ranking_and_a_fill_by_its_spec(cli, images, trained):
     assert (result.conditional_verdicts, result.table["mask_top"].isna().any()) == ({}, False)
 
 
-def test_the_same_command_trains_nothing_again(cli, images, trained):
-    command = ("diffroar", trained, images, *FAST, "--controls", "none")
+@pytest.mark.parametrize("options", [FAST, READ], ids=["retrain", "values"])
+def test_the_same_command_trains_nothing_again(cli, images, trained, options):
+    command = ("diffroar", trained, images, *options, "--controls", "none")
     first, second = cli(*command, "--json"), cli(*command, "--json")
     assert first.out == second.out
     assert "nothing to train" in " ".join(second.err.split())
 
 
-def test_a_dry_run_says_how_many_and_trains_none(cli, images, trained, tmp_path):
-    found = cli("diffroar", trained, images, *FAST, "--dry-run")
+@pytest.mark.parametrize(
+    ("options", "networks"),
+    [
+        (FAST, 2 * (1 + 4 * 2 * 6)),  # seeds x (whole + attributions x levels x (sides, masks, both))
+        (READ, 3 + 2),  # evaluators, and one beside the first of them for each level that a gap is measured at
+        ((*READ, "--gap", 0), 3),
+        ((*READ, "--selection"), 3 + 2 + 3 * 4 * 2 * 2),
+    ],
+    ids=["retrain", "values", "no gap", "selection"],
+)
+def test_a_dry_run_says_how_many_and_trains_none(cli, images, trained, tmp_path, options, networks):
+    found = cli("diffroar", trained, images, *options, "--dry-run")
     assert found.status == 0
-    networks = 2 * (1 + 4 * 2 * 6)  # seeds x (whole + attributions x levels x (sides, masks, both))
     assert found.out.startswith(f"{networks} networks to train with 1 worker: about ")
-    assert not list((tmp_path / "store").rglob("*.json"))
+    assert not [file for kind in ("json", "safetensors") for file in (tmp_path / "store").rglob(f"*.{kind}")]
 
 
 def test_scores_from_files(cli, images, trained, tmp_path):
@@ -226,18 +287,19 @@ def saliency(classifier, images, targets):
 def test_everything_of_the_users_own(cli, images, tmp_path):
     (tmp_path / "their_model.py").write_text(OWN)
     options = ("--attribution", "their_model:saliency", "--learner", "their_model:build", "--controls", "none")
-    found = cli("diffroar", "their_model:build", images, *FAST[2:], *options, "--json")
+    found = cli("diffroar", "their_model:build", images, *FAST[:2], *FAST[4:], *options, "--json")
     assert found.status == 0, found.err
     assert json.loads(found.out)["settings"]["attributions"] == ["their_model:saliency"]
     sys.modules.pop("their_model")
 
 
-def test_an_interruption_says_that_work_is_kept(cli, images, trained, monkeypatch):
+@pytest.mark.parametrize(("options", "place"), [(FAST, "retraining.run_jobs"), (READ, "values.run_all")])
+def test_an_interruption_says_that_work_is_kept(cli, images, trained, monkeypatch, options, place):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gradaudit.instruments.diffroar.audit.run_jobs", interrupted)
-    found = cli("diffroar", trained, images, *FAST, "--controls", "none")
+    monkeypatch.setattr(f"gradaudit.instruments.diffroar.{place}", interrupted)
+    found = cli("diffroar", trained, images, *options, "--controls", "none")
     assert found.status == 130
     assert "the same command continues" in found.err
 

@@ -12,6 +12,8 @@ import torch
 import gradaudit as ga
 
 FAST = (
+    "--evaluate",
+    "retrain",
     "--learner",
     "linear",
     "--epochs",
@@ -39,7 +41,7 @@ def refused_fixture(cli, tmp_path):
         assert len(lines) == 1, found.err
         assert lines[0].startswith(f"error: `{argument}` (=")
         assert words in lines[0]
-        assert not list((tmp_path / "store").glob("fits/*/*"))
+        assert not [one for kind in ("fits", "evaluators", "readings") for one in (tmp_path / "store").glob(f"{kind}/*/*")]
 
     return refused
 
@@ -72,6 +74,11 @@ def refused_fixture(cli, tmp_path):
         ("fill", "the name of a fill", ("--fill", "grey")),
         ("sigma", "above 0", ("--fill", "blur(sigma=-1)")),
         ("conditional", "without mask_only", ("--no-mask-only", "--conditional")),
+        ("selection", 'False with evaluate="retrain"', ("--selection",)),
+        ("gap", "0 or more", ("--evaluate", "values", "--gap", "-1")),
+        ("evaluator", "did you mean 'linear'", ("--evaluate", "values", "--evaluator", "lineer")),
+        ("fine_tune", "did you mean", ("--evaluate", "values", "--evaluator", "classifier", "--fine-tune", "evaluators/fine-tun")),
+        ("seeds", "at least 1", ("--evaluate", "values", "--seeds", "0")),
     ],
     ids=lambda value: "=".join(value) if isinstance(value, tuple) else "",
 )
@@ -79,7 +86,7 @@ def test_bad_options(refused, images, trained, argument, words, options):
     refused(argument, words, "diffroar", trained, images, *FAST, *options)
 
 
-@pytest.mark.parametrize("option", [("--target", "third"), ("--features", "patches"), ("--seeds", "two")])
+@pytest.mark.parametrize("option", [("--target", "third"), ("--features", "patches"), ("--seeds", "two"), ("--evaluate", "both")])
 def test_values_that_the_parser_refuses(cli, images, trained, option):
     found = cli("diffroar", trained, images, *FAST, *option)
     assert (found.status, found.out) == (2, "")

@@ -6,7 +6,8 @@ import pytest
 
 from gradaudit.training import named_recipe
 
-QUICK = ("--levels", "0.3", "--seeds", 1, "--controls", "none", "--no-mask-only", "--device", "cpu", "--workers", 1, "--json")
+SMALL = ("--levels", "0.3", "--seeds", 1, "--controls", "none", "--device", "cpu", "--workers", 1, "--json")
+QUICK = ("--evaluate", "retrain", "--no-mask-only", *SMALL)
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,10 @@ def test_a_misspelt_name_is_told_the_right_one(cli, images, trained):
     found = cli("diffroar", trained, images, "--learner", "learners/fast-mpl", *QUICK)
     assert found.status != 0
     assert "did you mean 'learners/fast-mlp'?" in " ".join(found.err.split())
+
+
+def test_an_evaluator_by_the_name_of_its_recipe_or_its_network(cli, images, trained):
+    for name, epochs in (("evaluators/mlp", 100), ("mlp(width=8)", 5)):
+        found = cli("diffroar", trained, images, "--evaluator", name, *SMALL)
+        assert found.status == 0, found.err
+        assert json.loads(found.out)["settings"]["evaluator"]["epochs"] == epochs

@@ -23,6 +23,7 @@ def refused_fixture(planted, tmp_path):
             "classifier": planted.classifier(),
             "train": planted.images(COUNT, 0),
             "test": planted.images(TEST_COUNT, 1),
+            "evaluate": "retrain",
             "learner": planted.recipe,
             "levels": (0.2,),
             "seeds": 1,
@@ -32,7 +33,7 @@ def refused_fixture(planted, tmp_path):
             "store": tmp_path / "store",
         }
         with pytest.raises(ga.InputError, match=words) as caught:
-            ga.diffroar(evaluate="retrain", **(arguments | changed))
+            ga.diffroar(**(arguments | changed))
         assert caught.value.argument == argument
         assert str(caught.value).startswith(f"`{argument}` (=")
         assert "\n" not in str(caught.value)
@@ -61,7 +62,10 @@ def refused_fixture(planted, tmp_path):
         ({"seeds": 2.5}, "number of seeds"),
         ({"seeds": []}, "number of seeds"),
         ({"seeds": [2**63]}, "whole numbers"),
-        ({"seeds": None}, "number of seeds"),
+        ({"seeds": "three"}, "number of seeds"),
+        ({"gap": -1}, "0 or more"),
+        ({"evaluate": "both"}, '"values" or "retrain"'),
+        ({"selection": True}, 'False with evaluate="retrain"'),
         ({"seed": -1}, "0 or more"),
         ({"seed": True}, "whole number"),
         ({"seed": 0.5}, "whole number"),

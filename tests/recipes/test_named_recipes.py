@@ -10,7 +10,9 @@ from gradaudit.devices import seeded
 from gradaudit.errors import InputError
 from gradaudit.training import OBJECTIVES, Recipe, named_recipe, recipe_summaries
 
-SHAPES = {"mnist": (1, 28, 28), "fashion-mnist": (1, 28, 28), "cifar10": (3, 32, 32), "learners": (2, 12, 12)}
+SHAPES = {"mnist": (1, 28, 28), "fashion-mnist": (1, 28, 28), "cifar10": (3, 32, 32)} | dict.fromkeys(
+    ("learners", "evaluators"), (2, 12, 12)
+)
 
 
 @pytest.mark.parametrize("name", recipe_summaries())
@@ -81,8 +83,9 @@ def test_an_override_out_of_range_is_named():
         named_recipe("mnist/standard", about="mine")
 
 
-def test_learners_take_every_image_as_it_is():
-    learners = [named_recipe(name) for name in recipe_summaries() if name.startswith("learners/")]
-    assert len(learners) >= 3
+@pytest.mark.parametrize(("prefix", "least"), [("learners/", 3), ("evaluators/", 3)])
+def test_what_sees_masked_images_takes_every_image_as_it_is(prefix, least):
+    found = [named_recipe(name) for name in recipe_summaries() if name.startswith(prefix)]
+    assert len(found) >= least
     # A mirrored or moved image keeps other features than the mask kept.
-    assert {(one.objective, one.augment, one.normalisation) for one in learners} == {("standard", "none", "none")}
+    assert {(one.objective, one.augment, one.normalisation) for one in found} == {("standard", "none", "none")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -58,9 +59,7 @@ def test_the_verdict_is_the_one_finding_and_has_its_badge(
     assert page_of({"a": result}).count(badge) == 2  # among the verdicts, and at its figure
 
 
-def test_a_single_evaluator_settles_nothing_and_has_words_for_what_is_not_there(
-    make_values: MakeResult, page_of: WritePage
-) -> None:
+def test_a_single_evaluator_settles_nothing_and_has_words_for_it(make_values: MakeResult, page_of: WritePage) -> None:
     page = page_of({"a": make_values(seeds=1)})
     for words in ("? Not settled", "one seed", "A curve from a single seed has no interval."):
         assert words in " ".join(re.sub(r"<[^>]+>", " ", page).split())
@@ -109,7 +108,7 @@ def test_what_stands_in_a_column_is_what_its_heading_says(make_values: MakeResul
 
 
 def test_what_bounds_the_error_is_explained(make_values: MakeResult) -> None:
-    body = str(diffroar({"a": make_values()}).body)
+    body = unescape(str(diffroar({"a": make_values()}).body))
     for words in (
         "<em>Read from the choice</em>: another image is shown under an image's mask",
         "<em>As read</em>: the values to a reader who does not",
@@ -156,10 +155,8 @@ def test_figures_are_of_bits_and_have_words(make_values: MakeResult) -> None:
     result = make_values()
     section = diffroar({"a": result})
     assert section.overview.count('class="wide"') == 1
-    assert (
-        "values of top \N{MINUS SIGN} values of bottom, bits, against the share of features kept. a, logit_gradient:"
-        in section.overview
-    )
+    ylabel = "values of top \N{MINUS SIGN} values of bottom, bits"
+    assert f"{ylabel}, against the share of features kept. a, logit_gradient:" in section.overview
     assert "DiffROAR of values, every classifier and control." in section.overview
     row = result.summary.iloc[0]
     label = f"2%: top {row['values_top_mean']:.3f}, bottom {row['values_bottom_mean']:.3f}"

@@ -173,7 +173,7 @@ class Evaluator:
         channels = self.shape[0] if self.features == "coordinates" else 1
         mask = masks if isinstance(masks, Tensor) else torch.from_numpy(np.asarray(masks))
         size = (len(images), channels, *self.shape[1:])
-        if mask.ndim == 3:
+        if mask.ndim == 3 and len(mask) == len(images) and mask.shape[1:] == self.shape[1:]:
             mask = mask[:, None].expand(size)
         good = mask.dtype == torch.bool and len(mask) == len(images) and mask.numel() == int(np.prod(size))
         require(good, "masks", masks, f"boolean {size}, one for each image, True where a feature is kept")

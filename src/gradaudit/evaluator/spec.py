@@ -64,12 +64,11 @@ def resolve_evaluator(
     Raises:
         InputError: it is none of these, or can't take these images with their masks.
     """
-    if isinstance(evaluator, nn.Module):
-        check_classifier(evaluator, images, argument)
-        recipe, own = read_learner(fine_tune), evaluator
-    else:
-        recipe, own = read_learner(evaluator), None
-    described: Any = type(evaluator).__name__ if own is not None else evaluator
+    own = evaluator if isinstance(evaluator, nn.Module) else None
+    described: Any = evaluator if own is None else type(evaluator).__name__
+    if own is not None:
+        check_classifier(own, images, argument)
+    recipe = _read("fine_tune", fine_tune) if own is not None else _read(argument, evaluator)
     spec = EvaluatorSpec(recipe, own, "")
     try:
         with seeded(recipe.seed), torch.no_grad():
@@ -87,3 +86,10 @@ def resolve_evaluator(
         raise InputError(argument, described, expected) from error
     require(logits.shape[1] >= len(images.classes), argument, described, f"one of at least {len(images.classes)} logits")
     return EvaluatorSpec(recipe, own, classifier_fingerprint(network))
+
+
+def _read(argument: str, recipe: Any) -> Recipe:
+    try:
+        return read_learner(recipe)
+    except InputError as error:
+        raise InputError(argument, recipe, f"a recipe, the name of one, or a network ({error})") from None

@@ -27,8 +27,9 @@ from gradaudit.training.store import Store
 
 BLOCK = 8  # similar images that are shown under one mask; of many classes, more
 WAYS = 16  # of forming blocks
+CHECKPOINT_SECONDS = 60.0  # between two checkpoints of a training
 
-VERSIONS = {"torch": torch.__version__, "gradaudit": version("gradaudit")}
+VERSIONS = {"torch": str(torch.__version__), "gradaudit": version("gradaudit")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +131,7 @@ class EvaluatorTraining:
         checkpoint = None
         if store is not None:
             checkpoint = Checkpoint(self.file(store).with_suffix(SUFFIX), {"evaluator": self.description})
-        keep = keeping(checkpoint, (), 60.0)
+        keep = keeping(checkpoint, (), CHECKPOINT_SECONDS)
 
         def stepped(run: Run) -> None:
             if not run.between_epochs or run.step == self.steps:  # an epoch may last a second: minutes are enough

@@ -13,7 +13,7 @@ from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._denoiser import unfit
 from gradaudit.auditing.stages._stage import Options, Score, Stage
 from gradaudit.auditing.stages.counterfactual import cost_of
-from gradaudit.auditing.stages.diffroar import FEWEST, grid, level_scores, masks_of_all
+from gradaudit.auditing.stages.diffroar import FEWEST, audited_together, grid, level_scores, masks_of_all
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.counterfactual import counterfactual_differences
@@ -54,10 +54,10 @@ def run(bench: Bench, name: str, options: Options) -> Result:
 
 
 def uses(bench: Bench, name: str, options: Options) -> dict[str, Any]:
-    """Training images, and the helpers if the method asks them."""
+    """Training images, the classifiers whose masks evaluators are trained under, and the helpers if the method asks them."""
     asked = asks_helpers(_method(options))
     helpers = {"denoiser": bench.denoiser_mark, "robust": bench.robust_mark} if asked else {}
-    return {"train": bench.train.fingerprint, **helpers}
+    return {"train": bench.train.fingerprint, **audited_together(bench, options), **helpers}
 
 
 def cost(bench: Bench, name: str, options: Options) -> Cost:
@@ -88,7 +88,8 @@ def _ranks_training(options: Options) -> bool:
 
 def _small(bench: Bench, options: Options) -> Bench:
     """The bench with as many test images as the stage is to have; and training images, where these need counterfactuals."""
-    train = _drawn(bench.train, "train_images", options, bench.seed) if _ranks_training(options) else bench.train
+    drawn = _drawn(bench.train, "train_images", options, bench.seed)  # a bad number is named whether or not it is used
+    train = drawn if _ranks_training(options) else bench.train
     return replace(bench, train=train, test=_drawn(bench.test, "test_images", options, bench.seed))
 
 

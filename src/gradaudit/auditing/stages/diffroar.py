@@ -11,6 +11,7 @@ from gradaudit.auditing.bench import Bench
 from gradaudit.auditing.costs import Cost
 from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._stage import Options, Score, Stage
+from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.evaluator import PoolRanking
 from gradaudit.instruments.diffroar import DiffROARResult, Grid, Values, prepare_diffroar
 from gradaudit.results import Result
@@ -32,8 +33,8 @@ def run(bench: Bench, name: str, options: Options) -> Result:
 
 
 def uses(bench: Bench, name: str, options: Options) -> dict[str, Any]:
-    """Training images, for evaluators and learners."""
-    return {"train": bench.train.fingerprint}
+    """Training images, for evaluators and learners; and the classifiers whose masks the evaluators are trained under."""
+    return {"train": bench.train.fingerprint, **audited_together(bench, options)}
 
 
 def cost(bench: Bench, name: str, options: Options) -> Cost:
@@ -65,7 +66,7 @@ def grid(bench: Bench, name: str, options: Options, masks: Mapping[str, PoolRank
 
 
 def masks_of_all(bench: Bench, options: Options, *, make: bool) -> dict[str, PoolRanking] | None:
-    """The rankings for all audited classifiers, under whose masks their evaluators are trained; None where learners are retrained."""
+    """The rankings for all audited classifiers, under whose masks evaluators are trained; None where learners are retrained."""
     found: dict[str, PoolRanking] = {}
     for name in bench.classifiers:
         run = grid(bench, name, options)
@@ -76,6 +77,13 @@ def masks_of_all(bench: Bench, options: Options, *, make: bool) -> dict[str, Poo
             if one.fingerprint not in by_value:  # a control ranks alike for every classifier
                 found[label if label not in found else f"{label}, {name}"] = one
     return found
+
+
+def audited_together(bench: Bench, options: Options) -> dict[str, list[str]]:
+    """The classifiers of `masks_of_all`, in the words of a key; nothing where learners are retrained."""
+    if options.get("evaluate") == "retrain":
+        return {}
+    return {"together": sorted(classifier_fingerprint(one) for one in bench.classifiers.values())}
 
 
 def scores(result: Result) -> dict[str, Score]:
