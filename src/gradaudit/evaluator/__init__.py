@@ -1,6 +1,6 @@
 """The evaluator: one network that reads an image's label from any of its pixels, whichever are kept."""
 
-from gradaudit.evaluator.evaluator import Evaluator, EvaluatorLike, stored, trained
+from gradaudit.evaluator.evaluator import Evaluator, EvaluatorLike, stored, trained, untrained
 from gradaudit.evaluator.masks import MaskPool, PoolRanking
 from gradaudit.evaluator.spec import EvaluatorSpec, resolve_evaluator
 from gradaudit.evaluator.training import EvaluatorTraining, mask_channels
@@ -16,4 +16,5 @@ __all__ = [
     "resolve_evaluator",
     "stored",
     "trained",
+    "untrained",
 ]

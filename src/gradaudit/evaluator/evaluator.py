@@ -345,6 +345,12 @@ def stored(training: EvaluatorTraining, store: Store) -> Evaluator | None:
         return None
 
 
+def untrained(training: EvaluatorTraining) -> Evaluator:
+    """The evaluator before its training, to be timed."""
+    with seeded(training.seed, training.device):
+        return _evaluator(training, training.spec.build(training.images, training.mask_channels))
+
+
 def _evaluator(training: EvaluatorTraining, network: nn.Module) -> Evaluator:
     images = training.images
     return Evaluator(

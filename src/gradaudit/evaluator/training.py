@@ -98,7 +98,7 @@ class EvaluatorTraining:
     def steps(self) -> int:
         """Steps of the training."""
         blocks = -(-len(self.images) // block_size(self.images))
-        return -(-blocks // self._by_block().batch_size) * self.spec.recipe.epochs
+        return -(-blocks // self.by_block.batch_size) * self.spec.recipe.epochs
 
     def seconds(self, steps: int) -> float:
         """Predicted seconds of the training on this machine, from so many steps."""
@@ -107,7 +107,7 @@ class EvaluatorTraining:
             start = time.perf_counter()
             draw, blocks = self.draw()
             ready = time.perf_counter() - start
-            recipe = self._by_block()
+            recipe = self.by_block
             some = min(blocks, recipe.batch_size * steps)
             short = recipe.with_(epochs=1)
             fit(network, draw, some, short, device=self.device)  # the first steps are slow
@@ -116,7 +116,8 @@ class EvaluatorTraining:
             step = (time.perf_counter() - start) / -(-some // recipe.batch_size)
         return ready + step * self.steps
 
-    def _by_block(self) -> Recipe:
+    @property
+    def by_block(self) -> Recipe:
         """The schedule, counted in blocks."""
         size = block_size(self.images)
         return self.spec.recipe.with_(seed=self.seed, batch_size=max(1, self.spec.recipe.batch_size // size))
@@ -142,7 +143,7 @@ class EvaluatorTraining:
             network = self.spec.build(self.images, self.mask_channels).to(self.device)
             draw, blocks = self.draw()
             saved = checkpoint.load() if checkpoint else None
-            fit(network, draw, blocks, self._by_block(), device=self.device, start=saved, after_step=stepped)
+            fit(network, draw, blocks, self.by_block, device=self.device, start=saved, after_step=stepped)
         if checkpoint:
             checkpoint.path.unlink(missing_ok=True)
         return network.eval()

@@ -13,7 +13,7 @@ import torch
 
 from gradaudit.attributions import kept_count, named_controls
 from gradaudit.devices import one_thread
-from gradaudit.evaluator import EvaluatorSpec, EvaluatorTraining, PoolRanking
+from gradaudit.evaluator import EvaluatorSpec, EvaluatorTraining, PoolRanking, untrained
 from gradaudit.fills import Fill
 from gradaudit.instruments.diffroar.arguments import SPLITS
 from gradaudit.instruments.diffroar.cells import SIDES
@@ -336,12 +336,12 @@ class Values:
         training = next(iter(self.trainings(rankings).values()))
         test = self.grid.sets["test"]
         some = test[: min(len(test), READ_AT_ONCE)]
-        with one_thread(), torch.no_grad():
-            network = training.spec.build(training.images, training.mask_channels).to(training.device).eval()
-            seen = torch.rand(len(some), test.shape[0] + training.mask_channels, *test.shape[1:], device=training.device)
-            network(seen)
+        with one_thread():
+            evaluator = untrained(training)
+            masks = torch.rand(len(some), training.mask_channels, *test.shape[1:]) < 0.5
+            evaluator.logits(some, masks)  # the first call is slow
             start = time.perf_counter()
-            network(seen)
+            evaluator.logits(some, masks)
             each = (time.perf_counter() - start) / len(some)
         count = len(self._names) * len(self.grid.levels) * len(SIDES) + 1
         return 2 * each * len(test) * count * len(self.grid.seeds)
