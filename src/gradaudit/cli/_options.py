@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from gradaudit.images import ImageSet
 
 Data = Annotated[
-    str, typer.Argument(help="A data set's name (see `gradaudit data`), a folder of class folders, or an `.npz` file.")
+    str,
+    typer.Argument(
+        help="A data set's name (see `gradaudit data`), a folder of class folders, of idx or of CIFAR files, or an `.npz` file."
+    ),
 ]
 Folder = Annotated[Path | None, typer.Option("--data-dir", help="Where the data sets' files lie; `$GRADAUDIT_DATA` unless given.")]
 Audited = Annotated[
@@ -87,16 +90,32 @@ class Norm(StrEnum):
     l2 = "l2"
 
 
+class OnError(StrEnum):
+    """What becomes of image files that can't be taken."""
+
+    raises = "raise"
+    skip = "skip"
+
+
+OnImageError = Annotated[
+    OnError, typer.Option("--on-error", help="Of image files that can't be taken: `raise` names them all, `skip` leaves them out.")
+]
+
 command_line: list[str] = []
 """The arguments of the running command, for the page that says how it was made."""
 
 
 def images(
-    name: str, folder: Path | None, seed: int, train_images: int | None, test_images: int | None
+    name: str,
+    folder: Path | None,
+    seed: int,
+    train_images: int | None,
+    test_images: int | None,
+    on_error: OnError = OnError.raises,
 ) -> tuple[ImageSet, ImageSet]:
     from gradaudit.datasets import load_images
 
-    training, testing = load_images(name, folder=folder, seed=seed)
+    training, testing = load_images(name, folder=folder, seed=seed, on_error=on_error.value)
     training = training if train_images is None else training.sample(train_images, seed)
     return training, testing if test_images is None else testing.sample(test_images, seed)
 

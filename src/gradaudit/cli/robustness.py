@@ -20,6 +20,8 @@ from gradaudit.cli._options import (
     Folder,
     Norm,
     Normalisation,
+    OnError,
+    OnImageError,
     Seed,
     StoreFolder,
     TestImages,
@@ -60,6 +62,7 @@ def robustness(
         bool, typer.Option("--first", help="Take the first of the test images in their order rather than a stratified draw.")
     ] = False,
     data_dir: Folder = None,
+    on_error: OnImageError = OnError.raises,
     out: Annotated[Path, typer.Option(help="Folder for results.json, table, figure and page.")] = Path("out"),
     store: StoreFolder = None,
     device: Device = "auto",
@@ -77,7 +80,7 @@ def robustness(
 
     check_writable("--out", out)
     radii = _radii(eps)
-    _, testing = images(data, data_dir, seed, None, None if first else test_images)
+    _, testing = images(data, data_dir, seed, None, None if first else test_images, on_error)
     if first and test_images is not None:
         require(1 <= test_images <= len(testing), "--test-images", test_images, f"from 1 to {len(testing)}, the number of images")
         testing = testing[:test_images]

@@ -21,6 +21,8 @@ from gradaudit.cli._options import (
     Device,
     Folder,
     Norm,
+    OnError,
+    OnImageError,
     Seed,
     StoreFolder,
     TestImages,
@@ -85,6 +87,7 @@ def sweep(
     train_images: TrainImages = None,
     test_images: TestImages = None,
     data_dir: Folder = None,
+    on_error: OnImageError = OnError.raises,
     out: Annotated[Path, typer.Option(help="Folder for results.json, table, figures and page.")] = Path("out"),
     store: StoreFolder = None,
     workers: Workers = "auto",
@@ -113,7 +116,7 @@ def sweep(
     read_families(families, norm.value)
     radii = None if radius is None else numbers("--radius", radius)
     base = _base(recipe, epochs, seed)
-    training, testing = images(data, data_dir, seed, train_images, test_images)
+    training, testing = images(data, data_dir, seed, train_images, test_images, on_error)
     model = load_denoiser(denoiser, allow_pickle=allow_pickle)
     source, options = tangents_source(tangents, training, allow_pickle)
     start = time.perf_counter()
