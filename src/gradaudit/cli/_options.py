@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -139,6 +140,14 @@ def numbers(argument: str, text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise InputError(argument, text, "numbers separated by commas, such as 0.05,0.1,0.2") from None
+
+
+def radii(text: str) -> tuple[float, ...]:
+    """The numbers in a list, of which some may be fractions."""
+    try:
+        return tuple(float(Fraction(part.strip())) for part in text.split(","))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise InputError("--eps", text, "numbers or fractions separated by commas, such as 0,0.1,0.3 or 2/255,8/255") from None
 
 
 def workers_of(text: str) -> Any:
