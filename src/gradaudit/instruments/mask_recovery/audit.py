@@ -111,7 +111,7 @@ def mask_recovery(
     recipe, network = check_recipe(learner, train)
     found = resolve_attribution(attribution, seed=seed)
     require(found.scores is None, "attribution", found.name, "a spec or a function, that ranks training and test images alike")
-    check_classifier(classifier, train)
+    classifier = check_classifier(classifier, train)
     kept = as_store(store)
     crew = resolve_backend(backend, kept, place)
     return Grid(

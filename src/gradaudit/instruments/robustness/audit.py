@@ -81,7 +81,7 @@ def robustness(
     methods = resolve_methods(attack, **shared)
     check_reaches(methods, radii[-1], images.shape)
     place = resolve_device(device)
-    check_classifier(classifier, images)
+    classifier = check_classifier(classifier, images)
     size = resolve_batch_size(batch_size, classifier, images, place)
     bench = Bench(
         classifier.to(place),
