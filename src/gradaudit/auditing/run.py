@@ -33,7 +33,7 @@ from gradaudit.devices import resolve_device
 from gradaudit.diffusion import Denoiser
 from gradaudit.errors import InputError, require
 from gradaudit.files import ensure_room, write_text
-from gradaudit.images import ImageSet
+from gradaudit.images import ImageSet, shared_images
 from gradaudit.instruments.counterfactual.arguments import check_classifiers
 from gradaudit.instruments.diffroar.arguments import named_attributions
 from gradaudit.progress import duration
@@ -41,7 +41,7 @@ from gradaudit.report import Pictures, gallery
 from gradaudit.results import Result, versions
 from gradaudit.training import Recipe, Store
 from gradaudit.training.backends import BackendLike, resolve_backend
-from gradaudit.training.learners import check_alike
+from gradaudit.training.learners import check_alike, shared_caveat
 from gradaudit.training.store import as_store, key_of
 
 ROOM = 2**20  # bytes that a result may take, roughly
@@ -172,8 +172,9 @@ class Audit:
 
     @cached_property
     def doubts(self) -> list[str]:
-        """What must be looked into before anything else: classifiers that are no better than a constant answer."""
-        return doubts(self.bench.test, self._seen)
+        """What must be looked into before anything else: classifiers that are no better than a constant answer, shared images."""
+        shared = shared_images(self.bench.train, self.bench.test)
+        return doubts(self.bench.test, self._seen) + ([shared_caveat(shared, len(self.bench.test))] if shared else [])
 
     def estimate(self) -> pd.DataFrame:
         """What each classifier and instrument will take: `networks` to train, images through the classifier (`gradients`) and
