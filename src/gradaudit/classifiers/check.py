@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from gradaudit.batching import frozen, placed
+from gradaudit.batching import evaluating, frozen, placed
 from gradaudit.classifiers.checkpoints import require_finite
 from gradaudit.classifiers.logits import with_logits
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, first_line, require
 from gradaudit.images import ImageSet
 
 
@@ -39,6 +40,7 @@ def check_classifier(classifier: Any, images: ImageSet, argument: str = "classif
     name = type(classifier).__name__
     expected = "an nn.Module from images (N, C, H, W) in [0, 1] to logits (N, K)"
     require(isinstance(classifier, nn.Module) and not isinstance(classifier, type), argument, name, expected)
+    _require_ready(classifier, argument, name)
     require_finite(dict(chain(classifier.named_parameters(), classifier.named_buffers())), argument, name)
     classifier = with_logits(classifier, images, argument)
     with frozen(classifier):
@@ -48,6 +50,19 @@ def check_classifier(classifier: Any, images: ImageSet, argument: str = "classif
         _check_gradients(logits, inputs, argument, name)
     checked: nn.Module = classifier
     return checked
+
+
+def _require_ready(classifier: nn.Module, argument: str, name: str) -> None:
+    tensors = [*classifier.parameters(), *classifier.buffers()]
+    lazy = any(is_lazy(tensor) for tensor in tensors)
+    require(not lazy, argument, name, "initialised: it has lazy layers, which take their shape from a first batch of images")
+    meta = any(tensor.is_meta for tensor in tensors)
+    require(not meta, argument, name, "one with weights: some are on the meta device, which holds none")
+    try:
+        with evaluating(classifier):
+            pass
+    except NotImplementedError as error:  # a program of torch.export
+        raise InputError(argument, name, f"a module that can be put into evaluation mode ({first_line(error)})") from error
 
 
 def class_count(classifier: nn.Module, images: ImageSet) -> int:

@@ -17,7 +17,15 @@ from gradaudit.classifiers.stand_ins import StandIn, read_with_stand_ins
 from gradaudit.errors import InputError, first_line, require
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".tar", ".th", ".model", ".bin", ".safetensors")
-FOREIGN = (".npz", ".npy", ".h5", ".hdf5", ".keras", ".msgpack")  # what other frameworks write
+FOREIGN = (".npz", ".npy", ".h5", ".hdf5", ".keras", ".msgpack", ".onnx", ".pb", ".tflite")  # what other frameworks write
+PROGRAMS = (".pt2", ".torchscript")
+STARTS = {  # of files that are something else than their name says
+    b"version https://git-lfs": "the file itself: this one is Git LFS's pointer to it, which `git lfs pull` replaces",
+    b"<!": "a checkpoint: this one is a web page",
+    b"<html": "a checkpoint: this one is a web page",
+    b"\x1f\x8b": "unpacked: this one is packed by gzip",
+}
+SCRIPT = "weights, or a module of Python: this one is a TorchScript archive or another program, which a function of yours may load"
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "ema")
 COUNTS = "num_batches_tracked"
 COUNTER = "n_averaged"  # of torch's AveragedModel
@@ -42,6 +50,8 @@ def read_checkpoint(
     require(Path(path).is_file(), argument, str(path), "a file that exists")
     expected = "a checkpoint of PyTorch's or .safetensors; of another framework's arrays, a function of yours makes the module"
     require(Path(path).suffix not in FOREIGN, argument, str(path), expected)
+    require(Path(path).suffix not in PROGRAMS, argument, str(path), SCRIPT)
+    _check_start(path, argument)
     safe = Path(path).suffix == ".safetensors"
     content = _read_safetensors(path, argument) if safe else _read_torch(path, allow_pickle, argument)
     found = _unwrapped(content)
@@ -194,6 +204,7 @@ def _read_torch(path: str | os.PathLike[str], allow_pickle: bool, argument: str)
             warnings.simplefilter("ignore")  # torch warns of pickle protocols before it refuses them
             return _load(path, allow_pickle)
     except Exception as error:  # a damaged pickle can raise anything
+        require("TorchScript" not in str(error), argument, str(path), SCRIPT)
         if isinstance(error, pickle.UnpicklingError) and not allow_pickle and _is_pickle(path):
             raise InputError(argument, str(path), _opt_in(_refused(error))) from None
         raise InputError(argument, str(path), f"a readable checkpoint ({_reason(error)})") from error
@@ -213,6 +224,15 @@ def _opt_in(found: str) -> str:
         f"a file of tensors only: this one is a pickle with {found} in it, and loading it could run any code. If you trust its"
         " author, opt in with allow_pickle=True"
     )
+
+
+def _check_start(path: str | os.PathLike[str], argument: str) -> None:
+    with open(path, "rb") as file:
+        start = file.read(32)
+    for known, expected in STARTS.items():
+        # A .safetensors file starts with a number, which may look like anything short.
+        told = start.startswith(known) and (len(known) > 8 or Path(path).suffix != ".safetensors")
+        require(not told, argument, str(path), expected)
 
 
 def _is_pickle(path: str | os.PathLike[str]) -> bool:

@@ -140,6 +140,7 @@ def _recorded_normalisation(weights: str | os.PathLike[str] | None) -> Normalisa
 
 def _is_path(classifier: Any) -> bool:
     if isinstance(classifier, str):
+        require("://" not in classifier, "classifier", classifier, "a file on this machine, or a name: fetch it first")
         plain = ":" not in classifier and "(" not in classifier
         return plain and (Path(classifier).suffix in SUFFIXES or os.sep in classifier)
     return isinstance(classifier, os.PathLike)

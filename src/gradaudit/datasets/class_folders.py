@@ -16,6 +16,11 @@ from torch import Tensor
 from gradaudit.datasets.pictures import SUFFIXES
 from gradaudit.errors import InputError, require
 
+TRAIN = ("train", "training")
+TEST = ("test", "testing", "val", "valid", "validation")  # the first that is there
+LEFT = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+LEFT_FILES = {"Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini"}
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -29,18 +34,32 @@ class Listing:
         return Listing([self.files[index] for index in chosen], self.labels[which])
 
 
+def subfolders(folder: Path) -> tuple[str, ...]:
+    """The visible folders in `folder`, sorted, without what systems leave there and links back to it or to what it lies in."""
+    above = _and_above(folder)
+    places = (entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".") and entry.name not in LEFT)
+    return tuple(sorted(entry.name for entry in places if os.path.realpath(entry) not in above))
+
+
 def class_names(folder: Path) -> tuple[str, ...]:
-    """The visible folders in `folder`, sorted; links that lead back to it or to what it lies in are left out.
+    """The class folders in `folder`, sorted.
 
     Raises:
         InputError: there are fewer than two.
     """
-    above = _and_above(folder)
-    places = (entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    names = sorted(entry.name for entry in places if os.path.realpath(entry) not in above)
+    names = subfolders(folder)
+    inner = folder / names[0] if len(names) == 1 else folder
+    meant = f". Was {inner} meant?" if inner != folder and len(subfolders(inner)) >= 2 else ""
     expected = f"a folder of at least two class folders, or of train/ and test/ (or val/) that hold them; {folder} has"
-    require(len(names) >= 2, "folder", str(folder), f"{expected} {', '.join(names) or 'none'}")
-    return tuple(names)
+    require(len(names) >= 2, "folder", str(folder), f"{expected} {', '.join(names) or 'none'}{meant}")
+    return names
+
+
+def halves(folder: Path) -> tuple[Path, Path] | None:
+    """The folders of training and of test images in `folder`, by their names, in small or capital letters; None without both."""
+    named = {name.lower(): folder / name for name in subfolders(folder)}
+    train, test = (next((named[word] for word in words if word in named), None) for words in (TRAIN, TEST))
+    return None if train is None or test is None else (train, test)
 
 
 def list_images(folder: Path, classes: tuple[str, ...]) -> Listing:
@@ -103,10 +122,10 @@ class _Walk:
                 names.clear()
                 continue
             self.taken.add(place)
-            names[:] = [name for name in names if not name.startswith(".")]
+            names[:] = [name for name in names if not name.startswith(".") and name not in LEFT]
             self.links += [(below, Path(here, name)) for name in names if os.path.islink(os.path.join(here, name))]
             for name in files:
-                if not name.startswith("."):
+                if not name.startswith(".") and name not in LEFT_FILES:
                     self._file(below, Path(here, name), os.path.join(place, name))
 
     def _file(self, below: list[Path], file: Path, place: str) -> None:

@@ -13,11 +13,14 @@ from gradaudit.errors import InputError, first_line
 
 OnError = Literal["raise", "skip"]
 
+LFS = b"version https://git-lfs"
 NAMED = 10  # files of a kind that a message lists
 SHOWN = 100  # letters of what a decoder says
 
 DAMAGED = "damaged, or of no known format"
 DEEP = "of more than 8 bits a channel, to be converted first, since only you know their range"
+EMPTY = "empty"
+POINTER = "pointers of Git LFS, whose files `git lfs pull` fetches"
 NO_FILE = "no regular files: pipes, or links that lead nowhere"
 CLOSED = "that the system does not open"
 
@@ -37,8 +40,21 @@ def flaw(file: Path, error: InputError) -> Flaw:
         return Flaw(NO_FILE, "")
     if isinstance(cause, InputError):
         return Flaw(DEEP, "")
+    if is_pointer(file):
+        return Flaw(POINTER, "")
+    if not file.stat().st_size:
+        return Flaw(EMPTY, "")
     reason = first_line(cause or error).replace(f" {str(file)!r}", "")[:SHOWN]
     return Flaw(CLOSED if isinstance(cause, OSError) and cause.errno else DAMAGED, reason)
+
+
+def is_pointer(file: Path) -> bool:
+    """Whether it only says where Git LFS keeps the file that was meant."""
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(LFS)) == LFS
+    except OSError:
+        return False
 
 
 def report(folder: Path, flaws: Mapping[Path, Flaw], count: int, on_error: OnError) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from gradaudit.datasets.idx import IMAGES, idx_files
-from gradaudit.errors import InputError
+from gradaudit.errors import InputError, require
 
 RAW = (".", "raw", "MNIST/raw", "FashionMNIST/raw")  # where torchvision puts idx files
 ARCHIVES = {"cifar-10-python.tar.gz": "cifar10", "cifar-100-python.tar.gz": "cifar100", "train_32x32.mat": "svhn"}
+PACKED = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar", ".xz", ".bz2")
 BATCHES = {"data_batch_1": "cifar10", "cifar-10-batches-py/data_batch_1": "cifar10"}
 BATCHES |= {"meta": "cifar100", "cifar-100-python/meta": "cifar100"}
 
@@ -40,5 +41,7 @@ def _held_by_file(path: Path) -> tuple[str, str, Path]:
         return ARCHIVES[path.name], "folder", path.parent
     if IMAGES.search(path.name):
         return "idx", "folder", path.parent
+    packed = path.suffix in PACKED
+    require(not packed, "name_or_path", str(path), "a folder or an .npz file: unpack it first")
     known = "a folder of class folders, idx files, CIFAR's or SVHN's files, or an .npz file"
     raise InputError("name_or_path", str(path), known)

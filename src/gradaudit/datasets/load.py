@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ def _spec(source: str | os.PathLike[str] | Mapping[str, Any] | Spec) -> Spec:
         return _path_spec(Spec(os.fspath(source)))
     if isinstance(source, str) and source not in _names() and _exists(source):  # before a bracket in it is taken for options
         return _path_spec(Spec(source))
+    remote = isinstance(source, str) and re.match(r"\w+://", source) is not None
+    require(not remote, _ARGUMENT, source, "a path on this machine, or the name of a data set: fetch the files first")
     spec = parse_spec(_ARGUMENT, source)
     return _path_spec(spec) if _is_path(spec.name) else spec
 
@@ -70,7 +73,8 @@ def _names() -> set[str]:
 def _is_path(name: str) -> bool:
     if name in _names():
         return False
-    return _exists(name) or name.endswith(".npz") or (os.sep in name and ":" not in name) or name.startswith("~")
+    rooted = name.startswith("~") or re.match(r"[A-Za-z]:[\\/]", name) is not None
+    return _exists(name) or name.endswith(".npz") or rooted or (os.sep in name and ":" not in name)
 
 
 def _exists(path: str) -> bool:

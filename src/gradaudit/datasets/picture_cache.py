@@ -81,13 +81,13 @@ def _copy(source: np.ndarray, rows: np.ndarray, path: Path) -> None:
 
 
 def _key(files: Sequence[Path], size: int, channels: int) -> str:
-    def identity(file: Path) -> str:
+    def identity(file: Path) -> bytes:
         place = os.path.realpath(file)
         try:
             state = os.stat(place)
         except OSError:  # a link that leads nowhere
-            return f"{place}|absent"
-        return f"{place}|{state.st_size}|{state.st_mtime_ns}"
+            return os.fsencode(f"{place}|absent")
+        return os.fsencode(f"{place}|{state.st_size}|{state.st_mtime_ns}")  # names need not be text
 
     return fingerprint(f"{_FORMAT}|{size}|{channels}", *map(identity, files))
 

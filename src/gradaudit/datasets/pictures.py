@@ -11,7 +11,8 @@ from PIL import Image, ImageOps
 from gradaudit.datasets.damage import reading
 from gradaudit.errors import require
 
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"))
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"))
+SUFFIXES |= {".ppm", ".pgm", ".jp2"}
 
 
 def read_picture(file: Path, size: int, channels: int) -> np.ndarray:
@@ -38,6 +39,8 @@ def as_pixels(picture: Image.Image, size: int | None, channels: int | None) -> n
     """
     require(not _is_deep(picture), "picture", picture.mode, "of 8 bits a channel: convert it first, since only you know its range")
     grey = channels == 1 or (channels is None and picture.mode in ("1", "L"))
+    if isinstance(picture.info.get("transparency"), bytes):
+        picture = picture.convert("RGBA")  # else Pillow warns of every such palette
     upright = ImageOps.exif_transpose(picture).convert("L" if grey else "RGB")
     pixels = np.asarray(upright if size is None else _centre(upright, size))
     return pixels[None] if grey else pixels.transpose(2, 0, 1)

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gradaudit.datasets.class_folders import Listing, class_names, list_images
+from gradaudit.datasets.class_folders import Listing, class_names, halves, list_images, subfolders
 from gradaudit.datasets.flaws import OnError, report
 from gradaudit.datasets.picture_cache import cached_pictures
 from gradaudit.datasets.split import stratified_split
@@ -30,8 +30,8 @@ def folder(
     """Your own image files in class folders; resized and centre-cropped, memory-mapped from a cache.
 
     Args:
-        folder: has `train/<class>/` and `test/<class>/` (or `val/<class>/`), or `<class>/` alone, which is then split. Classes are
-            in alphabetical order, images in an order shuffled once and for all.
+        folder: has `train/<class>/` and `test/<class>/` (or `val`, `validation`, ...), or `<class>/` alone, which is then split.
+            Classes are in alphabetical order, images in an order shuffled once and for all.
         seed: decides the split, where there is one.
         size: side in pixels of the square; the short side is resized to it (bilinear), then the centre is cut out. 112 is the
             ImageNet-10 of Shah et al. (2021).
@@ -71,12 +71,14 @@ def _check_kept(root: Path, classes: tuple[str, ...], train: Tensor, test: Tenso
 
 
 def _halves(root: Path, test_share: float, seed: int) -> tuple[tuple[str, ...], Listing, Listing]:
-    held_out = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
-    if held_out is not None and (root / "train").is_dir():
-        classes = class_names(root / "train")
-        other = class_names(held_out)
-        require(other == classes, "folder", str(held_out), f"a folder with the class folders of train/, {classes}; it has {other}")
-        return classes, _shuffled(list_images(root / "train", classes)), _shuffled(list_images(held_out, classes))
+    found = halves(root)
+    if found is not None:
+        classes = class_names(found[0])
+        other = subfolders(found[1])
+        expected = f"a folder with the class folders of {found[0].name}/, {classes}; it has {other}"
+        require(other == classes, "folder", str(found[1]), expected)
+        train, test = (_shuffled(list_images(half, classes)) for half in found)
+        return classes, train, test
     classes = class_names(root)
     everything = list_images(root, classes)
     counts = torch.bincount(everything.labels)
