@@ -40,7 +40,8 @@ def as_labels(array: np.ndarray) -> np.ndarray:
     """The labels as (N,), whole numbers as int64; some are stored as (N, 1), or as a 1 among zeros in (N, K)."""
     array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if array.ndim == 2 and array.dtype.kind in "uifb" and bool((np.sort(array, axis=1) == np.eye(array.shape[1])[-1]).all()):
-        return array.argmax(axis=1)
+        places: np.ndarray = array.argmax(axis=1)
+        return places
     whole = array.dtype.kind in "ui" or (array.dtype.kind == "f" and bool((array == np.rint(array)).all()))
     return array.astype(np.int64) if whole else array
 

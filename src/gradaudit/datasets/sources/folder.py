@@ -77,8 +77,8 @@ def _halves(root: Path, test_share: float, seed: int) -> tuple[tuple[str, ...], 
         other = subfolders(found[1])
         expected = f"a folder with the class folders of {found[0].name}/, {classes}; it has {other}"
         require(other == classes, "folder", str(found[1]), expected)
-        train, test = (_shuffled(list_images(half, classes)) for half in found)
-        return classes, train, test
+        first, second = (_shuffled(list_images(half, classes)) for half in found)
+        return classes, first, second
     classes = class_names(root)
     everything = list_images(root, classes)
     counts = torch.bincount(everything.labels)
