@@ -54,11 +54,11 @@ def with_logits(classifier: nn.Module, images: ImageSet, argument: str = "classi
     Warns:
         UserWarning: the first time that something else than logits was returned; says what is taken for them.
     """
-    with evaluating(classifier), torch.no_grad():
-        try:
+    try:
+        with evaluating(classifier), torch.no_grad():
             where = find_logits(classifier(placed(classifier, images.floats([0, len(images) - 1]))))[1]
-        except Exception:  # a user's module may raise anything; `check_classifier` says what
-            return classifier
+    except Exception:  # a user's module may raise anything; `check_classifier` says what
+        return classifier
     if not where:
         return classifier
     if classifier not in _told:

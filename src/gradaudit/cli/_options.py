@@ -30,7 +30,7 @@ Audited = Annotated[
         help="A file of `gradaudit train`, `zoo:mnist/robust`, a network's name with `--weights`, or `package.module:model`."
     ),
 ]
-Weights = Annotated[Path | None, typer.Option(help="Checkpoint for a named network or your own: .pt, .pth, .th, .safetensors.")]
+Weights = Annotated[Path | None, typer.Option(help="Checkpoint for a named network or your own: .pt, .pth, .ckpt, .safetensors.")]
 AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Unpickle a checkpoint that needs it. It may run code!")]
 TrainImages = Annotated[int | None, typer.Option(help="Use that many training images, drawn stratified by `--seed`.")]
 TestImages = Annotated[int | None, typer.Option(help="Use that many test images, drawn stratified by `--seed`.")]
