@@ -96,10 +96,10 @@ def load_weights(
         raise InputError(argument, source, f"a checkpoint of this network: {problem}{hint}")
     require_finite(chosen, argument, source)
     network.load_state_dict(chosen, strict=False)
-    others = [name for name in weights if name not in (COUNTER, *(prefix + own for own in chosen))]
+    others = [*(weights.keys() - {COUNTER} - {prefix + own for own in chosen})]
     if others:
         told = f"{len(others)} of the tensors in {source} are of no part of the network and were left"
-        warnings.warn(f"{told}: {_first(others)}", stacklevel=4)
+        warnings.warn(f"{told}: {_first(sorted(others))}", stacklevel=4)
 
 
 def closest(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
