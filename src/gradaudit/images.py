@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -123,6 +124,20 @@ class ImageSet:
         """
         require(1 <= size <= len(self), "size", size, f"from 1 to {len(self)}, the number of images")
         return self[stratified(self.labels, size, seed)]
+
+
+def shared_images(train: ImageSet, test: ImageSet) -> int:
+    """How many of the test images have the very pixels of a training image, whatever their labels."""
+    if train.shape != test.shape:
+        return 0
+    known = set(_digests(train))
+    return sum(digest in known for digest in _digests(test))
+
+
+def _digests(images: ImageSet) -> Iterator[bytes]:
+    for start in range(0, len(images), 1024):
+        for row in images.images[start : start + 1024].flatten(1).contiguous().numpy():
+            yield hashlib.blake2b(row, digest_size=16).digest()
 
 
 def floats_at(levels: Tensor, indices: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ class Registry:
             return own
         module = name.replace("-", "_")
         if module not in self.names():
-            close = difflib.get_close_matches(module, self.names(), n=1)
+            close = difflib.get_close_matches(module.lower(), self.names(), n=1)
             article = "an" if self.kind[0] in "aeiou" else "a"
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise InputError(argument, name, f"the name of {article} {self.kind}: {', '.join(self.names())}{hint}")
@@ -149,6 +149,7 @@ def imported(argument: str, path: str) -> Any:
     try:
         return functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
     except (ImportError, AttributeError, TypeError, ValueError) as error:
+        require(not module.endswith(".py"), argument, path, "written without .py, as package.module:function")
         raise InputError(argument, path, f"importable as package.module:function ({error})") from error
 
 

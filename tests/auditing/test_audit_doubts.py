@@ -70,3 +70,23 @@ def test_names_and_labels_are_brought_in_order_together():
 def test_other_names_are_refused(names):
     with pytest.raises(InputError, match="classes"):
         in_order(images([0, 1, 2]), names)
+
+
+OFF = ("diffroar", "counterfactual_differences", "counterfactual", "leakage", "alignment", "manifold_robustness")
+
+
+def test_test_images_that_stand_in_the_training_set_are_told_first_and_once(tmp_path, arguments):
+    train, test = arguments["train"], arguments["test"]
+    pixels, labels = (torch.cat([getattr(test, part)[:40], getattr(train, part)[:20]]) for part in ("images", "labels"))
+    mixed = ga.ImageSet(pixels, labels, test.classes)
+    options = {**dict.fromkeys(OFF, False), "robustness": {"steps": 1, "eps": [0.1]}}
+
+    def ready(tested):
+        classifier = arguments["classifiers"]["bayes"]
+        return ga.prepare_audit(classifier, train, tested, preset="quick", options=options, store=tmp_path / "store", device="cpu")
+
+    told = "20 of the 60 test images (33.3%) stand in the training set too"
+    assert [doubt for doubt in ready(mixed).doubts if told in doubt] == ready(mixed).doubts
+    page = ready(mixed).run().write(tmp_path / "report").read_text(encoding="utf-8")
+    assert page.count("stand in the training set too") == 1
+    assert ready(test).doubts == []

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradaudit.errors import InputError
-from gradaudit.images import ImageSet, stratified
+from gradaudit.images import ImageSet, shared_images, stratified
 
 N = 12
 RNG = np.random.default_rng(0)
@@ -237,3 +237,22 @@ def test_class_names_become_text_and_labels_int64():
     assert images.classes == ("0", "1", "2", "3")
     assert images.labels.dtype == torch.int64
     assert repr(images) == "ImageSet(12 images of 3x4x5, 4 classes, signal mask)"
+
+
+def test_shared_images_are_counted_by_their_pixels_alone():
+    train, test = image_set(), image_set(images=RNG.integers(0, 256, (N, 3, 4, 5), dtype=np.uint8), signal_mask=None)
+    assert shared_images(train, test) == 0
+    pixels = np.concatenate([test.images.numpy()[:9], PIXELS[[4, 4, 7]]])
+    assert shared_images(train, image_set(images=pixels, labels=LABELS[::-1].copy())) == 3
+    changed = PIXELS.copy()
+    changed[:, 0, 0, 0] ^= 1
+    assert shared_images(train, image_set(images=changed)) == 0
+    assert shared_images(train, image_set(images=PIXELS.reshape(N, 3, 5, 4), signal_mask=None)) == 0
+
+
+def test_shared_images_are_found_beyond_one_pass():
+    many = RNG.integers(0, 256, (2500, 1, 3, 3), dtype=np.uint8)
+    many[2499] = many[1030] = 7
+    train = image_set(images=many, labels=np.zeros(2500, np.int64), signal_mask=None)
+    assert shared_images(train, train[2400:]) == 100
+    assert shared_images(train[:2400], train[2499:]) == 1

@@ -38,7 +38,7 @@ def test_none_leaves_the_network_alone(given: str | None) -> None:
     assert normalised(network, given) is network
 
 
-@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(1e-6, 5)), min_size=1, max_size=4))
+@given(st.lists(st.tuples(st.floats(-1, 1), st.floats(1e-6, 5)), min_size=1, max_size=4))
 def test_text_gives_back_the_same_numbers(pairs: list[tuple[float, float]]) -> None:
     mean, std = zip(*pairs, strict=True)
     normalisation = Normalisation(mean, std)
@@ -74,3 +74,9 @@ def test_bad_normalisation_is_named(given: object, expected: str) -> None:
 def test_other_channels_are_not_broadcast() -> None:
     with pytest.raises(InputError, match=r"`images` .* must be of 3 channels"):
         Normalise((0.5,) * 3, (0.5,) * 3)(torch.rand(2, 1, 4, 4))
+
+
+def test_means_of_values_up_to_255_are_asked_about() -> None:
+    with pytest.raises(InputError, match=r"Is it of values from 0 to 255\? Then it is 0\.5,0\.4471/0\.25,0\.2235 here"):
+        read_normalisation("127.5,114/63.75,57")
+    assert read_normalisation("0/0.00392") == Normalisation((0.0,), (0.00392,))

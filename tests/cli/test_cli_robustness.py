@@ -74,3 +74,9 @@ def test_help_names_every_option(cli, monkeypatch):
         "--json",
     )
     assert [word for word in words if word not in found.out] == []
+
+
+def test_a_radius_of_8_asks_for_8_of_255(cli, trained, images):
+    found = cli("robustness", trained, images, "--eps", "0.1,8", "--device", "cpu")
+    assert found.status == 2
+    assert "eps is in pixel values of [0, 1]. Was 8/255 (=0.03137) meant?" in found.err

@@ -1,6 +1,8 @@
 """Folders of class folders: which files, which pixels, which split, and the cache."""
 
 import os
+import struct
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -144,13 +146,123 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path) -> None:
         assert load_images(tmp_path / "set", size=8, cache=tmp_path / "cache")[0].fingerprint == first
 
 
-def test_a_corrupted_image_is_named_and_leaves_no_cache(tmp_path: Path) -> None:
-    write_classes(tmp_path / "set", {"a": 50, "b": 50})
-    file = tmp_path / "set/b/33.png"
-    file.write_bytes(file.read_bytes()[:60])
-    with pytest.raises(InputError, match=r"`file` \(='.*b/33\.png'\) must be an intact image file"):
-        load_images(tmp_path / "set", size=8, cache=tmp_path / "cache", test_share=0.01)
-    assert list((tmp_path / "cache").glob("*.part")) == list((tmp_path / "cache").glob(".*")) == []
+def spoil(root: Path) -> None:
+    """Break two images in folder b, and put a 16-bit one, a pipe and a link that leads nowhere beside them."""
+    for name in ("02.png", "03.png"):
+        (root / "b" / name).write_bytes((root / "b" / name).read_bytes()[:60])
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(root / "a/deep.png")
+    os.mkfifo(root / "a/pipe.png")
+    (root / "b/gone.png").symlink_to(root / "nowhere.png")
+
+
+def test_all_images_that_cannot_be_taken_are_named_at_once_by_kind(tmp_path: Path) -> None:
+    write_classes(tmp_path / "set", {"a": 8, "b": 8})
+    spoil(tmp_path / "set")
+    with pytest.raises(InputError) as caught:
+        load_images(tmp_path / "set", size=8, cache=tmp_path / "cache")
+    for part in (
+        f"`folder` (='{tmp_path / 'set'}') must be a folder of intact image files of 8 bits a channel; 5 of 19 are not",
+        "2 damaged, or of no known format: b/0",
+        "1 of more than 8 bits a channel, to be converted first, since only you know their range: a/deep.png",
+        "2 no regular files: pipes, or links that lead nowhere: ",
+        "a/pipe.png",
+        "b/gone.png",
+        'on_error="skip"',
+    ):
+        assert part in str(caught.value)
+    assert str(caught.value).count("b/02.png") == str(caught.value).count("b/03.png") == 1
+    assert list((tmp_path / "cache").glob(".*")) == []
+
+
+def test_skipping_leaves_them_out_and_says_so_in_one_warning(tmp_path: Path) -> None:
+    write_classes(tmp_path / "set", {"a": 8, "b": 8})
+    spoil(tmp_path / "set")
+    for _ in range(2):  # the second from the cache
+        with pytest.warns(UserWarning, match=r"5 of 19 image files in .* were left out: .*a/deep\.png") as caught:
+            train, test = load_images(tmp_path / "set", size=8, cache=tmp_path / "cache", on_error="skip")
+        assert len(caught) == 1
+        assert sorted(red(train) + red(test)) == [*range(8), 20, 21, *range(24, 28)]
+        assert [value // 20 for images in (train, test) for value in red(images)] == [*train.labels, *test.labels]
+
+
+def test_a_long_list_is_cut(tmp_path: Path) -> None:
+    write_classes(tmp_path / "set", {"a": 4, "b": 4})
+    for index in range(25):
+        (tmp_path / f"set/a/bad{index:02}.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"25 damaged.*bad\d\d\.png \(cannot identify image file\).* and 15 more\."):
+        load_images(tmp_path / "set", size=8, cache=tmp_path / "cache")
+
+
+def test_a_class_of_which_nothing_is_left_is_named(tmp_path: Path) -> None:
+    write_classes(tmp_path / "set", {"a": 4, "b": 4})
+    for file in (tmp_path / "set/b").iterdir():
+        file.write_bytes(b"no picture")
+    with (
+        pytest.warns(UserWarning, match="4 of 8 image files"),
+        pytest.raises(InputError, match="each class keeps an image to train on; b keeps none"),
+    ):
+        load_images(tmp_path / "set", size=8, cache=tmp_path / "cache", on_error="skip")
+
+
+def test_links_that_lead_back_up_load_nothing_twice(tmp_path: Path) -> None:
+    write_classes(tmp_path / "set", {"a": 5, "b": 5})
+    (tmp_path / "set/a/up").symlink_to(tmp_path / "set")
+    (tmp_path / "set/a/further").symlink_to(tmp_path)
+    (tmp_path / "set/loop").symlink_to(tmp_path / "set")
+    with pytest.warns(UserWarning, match=r"2 links in .* lead to files or folders that another path leads to") as caught:
+        train, test = load_images(tmp_path / "set", size=8, cache=tmp_path / "cache")
+    assert len(caught) == 1
+    assert train.classes == ("a", "b")
+    assert sorted(red(train) + red(test)) == [*range(5), *range(20, 25)]
+
+
+def test_a_file_that_several_names_lead_to_counts_once_by_its_own(tmp_path: Path) -> None:
+    write_classes(tmp_path / "set", {"a": 4, "b": 4})
+    (tmp_path / "set/a/00again.png").symlink_to(tmp_path / "set/b/00.png")  # comes first, but is the link
+    os.link(tmp_path / "set/a/01.png", tmp_path / "set/a/same.png")
+    (tmp_path / "set/a/more").symlink_to(tmp_path / "set/b")
+    (tmp_path / "set/b/more").symlink_to(tmp_path / "set/a")
+    with pytest.warns(UserWarning, match="4 links in"):
+        train, test = load_images(tmp_path / "set", size=8, cache=tmp_path / "cache")
+    assert sorted(red(train) + red(test)) == [*range(4), *range(20, 24)]
+    assert [value // 20 for images in (train, test) for value in red(images)] == [*train.labels, *test.labels]
+
+
+def test_class_folders_of_links_to_one_pool_are_read(tmp_path: Path) -> None:
+    write_classes(tmp_path / "pool", {"a": 4, "b": 4})
+    for name in ("a", "b"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for file in (tmp_path / "pool" / name).iterdir():
+            (tmp_path / "set" / name / file.name).symlink_to(file)
+    (tmp_path / "set/c").symlink_to(tmp_path / "elsewhere")
+    write_classes(tmp_path, {"elsewhere": 3}, first=100)
+    train, test = load_images(tmp_path / "set", size=8, cache=tmp_path / "cache")
+    assert sorted(red(train) + red(test)) == [*range(4), *range(20, 24), 100, 101, 102]
+
+
+def test_links_that_lead_to_each_other_are_named_or_left_out(tmp_path: Path) -> None:
+    write_classes(tmp_path / "set", {"a": 4, "b": 4})
+    (tmp_path / "set/a/x.png").symlink_to(tmp_path / "set/a/y.png")
+    (tmp_path / "set/a/y.png").symlink_to(tmp_path / "set/a/x.png")
+    with pytest.raises(InputError, match=r"no regular files: .*a/[xy]\.png, a/[xy]\.png"):
+        load_images(tmp_path / "set", size=8, cache=tmp_path / "cache")
+    with pytest.warns(UserWarning, match="2 of 10 image files"):
+        assert sum(map(len, load_images(tmp_path / "set", size=8, cache=tmp_path / "cache", on_error="skip"))) == 8
+
+
+def test_sixteen_bits_of_colour_are_refused_and_five_are_not(tmp_path: Path) -> None:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)  # 8 x 8, of 16 bits, RGB
+    body = zlib.compress((b"\0" + bytes(8 * 6)) * 8)
+    parts = chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+    with pytest.raises(InputError, match=r"deep\.png'\) .*8 bits a channel"):
+        read_picture(tmp_path / "deep.png", 8, 3)
+    bitmap = b"BM" + struct.pack("<IHHI", 54 + 128, 0, 0, 54) + struct.pack("<IiiHHIIiiII", 40, 8, 8, 1, 16, 0, 128, 0, 0, 0, 0)
+    (tmp_path / "shallow.bmp").write_bytes(bitmap + bytes(128))
+    assert not read_picture(tmp_path / "shallow.bmp", 8, 3).any()
 
 
 @pytest.mark.parametrize(
@@ -161,6 +273,7 @@ def test_a_corrupted_image_is_named_and_leaves_no_cache(tmp_path: Path) -> None:
         ({"channels": 4}, r"`channels` \(=4\)"),
         ({"test_share": 0.0}, r"`test_share` \(=0\.0\)"),
         ({"test_share": 1}, r"`test_share` \(=1\)"),
+        ({"on_error": "ignore"}, r"`on_error` \(='ignore'\) must be \"raise\" or \"skip\""),
         ({"sise": 8}, "given options that folder has: .*size=112"),
     ],
 )

@@ -77,7 +77,7 @@ def test_an_own_function_with_an_open_argument_is_refused(own: Callable[..., str
         ("./absent", "a path that exists"),
         (Path("absent"), "a path that exists"),
         ("absent.npz", "a path that exists"),
-        (Path(__file__), r"a folder of class folders or an \.npz file"),
+        (Path(__file__), r"a folder of class folders, idx files, .* or an \.npz file"),
     ],
 )
 def test_bad_names_are_refused(name: Any, message: str) -> None:
@@ -109,7 +109,7 @@ def test_a_path_may_have_brackets(tmp_path: Path) -> None:
 
 def test_every_data_set_is_listed_with_a_line() -> None:
     listing = data_sets()
-    real = {"cifar10", "fashion-mnist", "folder", "mnist", "mnist5k", "npz", "svhn"}
+    real = {"cifar10", "cifar100", "fashion-mnist", "folder", "idx", "mnist", "mnist5k", "npz", "svhn"}
     assert set(listing) == real | {"blocks", "block-vectors", "coordinate"}
     assert all(len(line) > 20 and line.endswith(".") for line in listing.values())
 

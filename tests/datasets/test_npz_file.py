@@ -93,9 +93,11 @@ def test_other_floats_are_rounded_with_a_warning(tmp_path: Path) -> None:
     assert (train.images == 64).all()  # 63.75
 
 
-@pytest.mark.parametrize("images", [PIXELS.astype(float), -(PIXELS / 255), np.full((6, 2, 2), np.nan), PIXELS.astype(np.int64)])
+@pytest.mark.parametrize(
+    "images", [PIXELS.astype(float), -(PIXELS / 255), np.full((6, 2, 2), np.nan), PIXELS.astype(np.int64) + 256]
+)
 def test_other_ranges_and_dtypes_are_refused(tmp_path: Path, images: np.ndarray) -> None:
-    with pytest.raises(InputError, match=r"`train_images` .*uint8, or floats in \[0, 1\], in .*set\.npz"):
+    with pytest.raises(InputError, match=r"`train_images` .*uint8, integers from 0 to 255, or floats in \[0, 1\], in .*set\.npz"):
         load(tmp_path, arrays(images))
 
 

@@ -212,3 +212,13 @@ def test_other_images_or_classes_are_refused(sets, tmp_path):
         mask_recovery(network(), train, ga.ImageSet(test.images, test.labels, ("a", "c")), **FAST, store=tmp_path)
     with pytest.raises(InputError, match="`classifier`"):
         mask_recovery(lambda pixels: pixels, train, test, **FAST, store=tmp_path)
+
+
+def test_test_images_that_stand_in_the_training_set_are_told(tmp_path):
+    train, others = images(20, 0), images(10, 1)
+    mixed = ga.ImageSet(torch.cat([others.images[:7], train.images[:3]]), others.labels, ("a", "b"))
+    told = "3 of the 10 test images (30.0%) stand in the training set too, pixel for pixel"
+    for test, expected in ((mixed, [told]), (others, [])):
+        options = FAST | {"learner": LEARNER, "epochs": 1, "store": tmp_path}
+        caveats = mask_recovery(network(), train, test, by_label, fills="zero", **options).verdict.caveats
+        assert [caveat.partition(":")[0] for caveat in caveats if "pixel for pixel" in caveat] == expected

@@ -166,7 +166,7 @@ def test_caveats_say_what_makes_the_numbers_doubtful(make):
     measured[2] = measured[2]._replace(correct=np.zeros((2, COUNT), bool))
     opposite = -measured[3].alignment
     measured[3] = measured[3]._replace(confidence=np.full(COUNT, 0.26), alignment=opposite)
-    found = judge(measured, [1.0, 2.0, 3.0, 4.0], SETTINGS | {"images": 50}).caveats
+    found = judge(measured, [1.0, 2.0, 3.0, 4.0], SETTINGS | {"images": 50, "shared_images": 5}).caveats
     for words in (
         "alignment: the denoiser is poor",
         "under PGD is not to be trusted for a 1",
@@ -175,6 +175,7 @@ def test_caveats_say_what_makes_the_numbers_doubtful(make):
         "point opposite ways, so that a larger value means less of that, for a 3",
         "hardly changes even the unregularised classifier off the manifold",
         "a correlation over 4 classifiers",
+        "5 of the 50 test images (10.0%) stand in the training set too",
         "50 test images are few",
         "another training seed",
     ):

@@ -30,9 +30,9 @@ def test_the_papers_families_have_their_recipes():
 
 
 def test_a_familys_options_and_strengths_are_the_users():
-    (own,) = read_families({"adversarial(steps=3)": (1, 2.5)}, norm="linf")
-    assert own.strengths == (1.0, 2.5)
-    assert own.recipe(BASE, 2.5).objective == "adversarial(eps=2.5, norm=linf, steps=3)"
+    (own,) = read_families({"adversarial(steps=3)": (0.1, 0.25)}, norm="linf")
+    assert own.strengths == (0.1, 0.25)
+    assert own.recipe(BASE, 0.25).objective == "adversarial(eps=0.25, norm=linf, steps=3)"
     (other,) = read_families({"adversarial(norm=l2)": (1.0,)}, norm="linf")
     assert "norm=l2" in other.recipe(BASE, 1.0).objective
     (single,) = read_families("noise-stability")

@@ -110,7 +110,7 @@ def test_a_constant_classifier_keeps_the_share_of_its_class_and_no_trust(linear,
     module[1].weight.data.zero_()
     module[1].bias.data = torch.tensor([2.0, 0.0])
     images = linear.images(40, labels=(torch.arange(40) % 4 == 3).long())
-    result = run(module, images, norm=norm, eps=(0.0, 0.3, 30.0))
+    result = run(module, images, norm=norm, eps=(0.0, 0.3, 1.0))
     assert result.table["accuracy"].tolist() == [0.75] * 3
     assert result.verdict.label == "unreliable"
 
@@ -153,7 +153,7 @@ def test_a_larger_radius_that_lowers_nothing_is_told(linear):
     assert not said(run(linear.classifier(), linear.images(50), eps=(0.01, 0.02)), "does not lower the accuracy")
 
 
-@pytest.mark.parametrize(("norm", "eps"), [("linf", 1.0), ("linf", 7.0), ("l2", 6.0)])
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 1.0), ("l2", 6.0)])
 def test_a_huge_radius_breaks_everything_and_is_told(linear, norm, eps):
     result = run(linear.classifier(), linear.images(40), norm=norm, eps=(0.0, eps))
     assert result.table["accuracy"][1] == 0

@@ -9,7 +9,7 @@ from gradaudit import ImageSet, Recipe
 from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.errors import InputError
 from gradaudit.training import named_recipe
-from gradaudit.training.learners import check_alike, check_recipe, check_seeds, check_sets, is_whole, read_learner
+from gradaudit.training.learners import check_alike, check_recipe, check_seeds, check_sets, is_whole, read_learner, shared_caveat
 
 
 def images(labels=(0, 1, 1), shape=(1, 4, 4), classes=("a", "b")) -> ImageSet:
@@ -98,3 +98,8 @@ def test_a_misspelt_name_of_a_recipe_is_told_the_right_one():
 )
 def test_whole_numbers(value, whole):
     assert is_whole(value) is whole
+
+
+@pytest.mark.parametrize(("shared", "words"), [(1, "1 of the 2,000 test images (0.1%) stands in"), (900, "(45.0%) stand in")])
+def test_shared_images_are_told(shared: int, words: str) -> None:
+    assert words in shared_caveat(shared, 2000)

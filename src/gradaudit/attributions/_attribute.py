@@ -15,6 +15,7 @@ from gradaudit.attributions._gradients import check_targets
 from gradaudit.attributions._resolve import Attribution, AttributionLike, resolve_attribution
 from gradaudit.attributions._scores import check_precomputed, checked, read_precomputed
 from gradaudit.batching import CPU_CAP, batch_size_for, check_logits, evaluating, halving, placed
+from gradaudit.classifiers import with_logits
 from gradaudit.devices import resolve_device
 from gradaudit.errors import InputError, require
 from gradaudit.images import ImageSet
@@ -67,6 +68,7 @@ def attribute(
     if found.scores is not None:
         check_precomputed(found.scores, images)
     model = _on_device(classifier, place, found.name) if found.needs_classifier else None
+    model = None if model is None else with_logits(model, images)
     targets = _targets(target, images, model, place, seed)
     size = batch_size if isinstance(batch_size, int) else _size(model, images, place)
     work = partial(_scores, found, model, images, targets, place)

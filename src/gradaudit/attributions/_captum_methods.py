@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gradaudit.classifiers.logits import Logits
 from gradaudit.errors import InputError, require
 
 # They draw at random, so each image is attributed on its own, from its own seed.
@@ -76,7 +77,8 @@ def layer_named(classifier: nn.Module, name: str | None) -> nn.Module:
     Raises:
         InputError: there is none; lists the names of all layers.
     """
-    layers: dict[str, nn.Module] = {key: module for key, module in classifier.named_modules() if key}
+    own = classifier.classifier if isinstance(classifier, Logits) else classifier
+    layers: dict[str, nn.Module] = {key: module for key, module in own.named_modules() if key}
     if name is None:
         convolutions = [module for module in layers.values() if isinstance(module, nn.Conv2d)]
         expected = f"named, since the classifier has no nn.Conv2d to take by default: {', '.join(layers)}"

@@ -14,6 +14,7 @@ from torch import nn
 
 from gradaudit.classifiers import classifier_metadata, load_classifier
 from gradaudit.classifiers.checkpoints import FOREIGN, SUFFIXES
+from gradaudit.datasets.flaws import OnError
 from gradaudit.errors import InputError, require
 from gradaudit.images import ImageSet
 from gradaudit.registry import parse_spec
@@ -21,7 +22,7 @@ from gradaudit.training import Recipe
 from gradaudit.zoo import PREFIX, zoo_file
 
 LOADING = ("weights", "normalisation", "allow_pickle")
-KEYS = {"classes", "data", "data_dir", "preset", "seed", "denoiser", "robust", "classifiers", "oracles"}
+KEYS = {"classes", "data", "data_dir", "on_error", "preset", "seed", "denoiser", "robust", "classifiers", "oracles"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Request:
         robust: what `read_classifier` takes, or None.
         oracles: as `classifiers`.
         data_dir: where the data sets' files lie.
+        on_error: what becomes of image files that can't be taken, as `load_images` has it.
         classes: the names of the classes in the order of the classifiers' outputs; as the data set has them where None.
         options: changes of the preset.
     """
@@ -49,6 +51,7 @@ class Request:
     robust: Any = None
     oracles: Mapping[str, Any] = field(default_factory=dict)
     data_dir: Path | None = None
+    on_error: OnError = "raise"
     classes: Sequence[str] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 

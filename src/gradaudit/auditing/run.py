@@ -28,12 +28,12 @@ from gradaudit.auditing.result import AuditResult, about, folder_of
 from gradaudit.auditing.settings import Settings, resolve_settings
 from gradaudit.auditing.stages import STAGES
 from gradaudit.auditing.stages._denoiser import unfit
-from gradaudit.classifiers import check_classifier, classifier_fingerprint
+from gradaudit.classifiers import check_classifier, classifier_fingerprint, with_logits
 from gradaudit.devices import resolve_device
 from gradaudit.diffusion import Denoiser
 from gradaudit.errors import InputError, require
 from gradaudit.files import ensure_room, write_text
-from gradaudit.images import ImageSet
+from gradaudit.images import ImageSet, shared_images
 from gradaudit.instruments.counterfactual.arguments import check_classifiers
 from gradaudit.instruments.diffroar.arguments import named_attributions
 from gradaudit.progress import duration
@@ -41,7 +41,7 @@ from gradaudit.report import Pictures, gallery
 from gradaudit.results import Result, versions
 from gradaudit.training import Recipe, Store
 from gradaudit.training.backends import BackendLike, resolve_backend
-from gradaudit.training.learners import check_alike
+from gradaudit.training.learners import check_alike, shared_caveat
 from gradaudit.training.store import as_store, key_of
 
 ROOM = 2**20  # bytes that a result may take, roughly
@@ -82,15 +82,17 @@ def prepare_audit(
     require(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**31, "seed", seed, "a whole number, 0 or more")
     settings = resolve_settings(preset, options or {}, {name: set(stage.takes) for name, stage in STAGES.items()})
     kept, place = as_store(store), resolve_device(device)
+    tested = at_most(test, settings.test_images, seed)
+    require(len(tested) > 1, "test_images", len(tested), "2 or more: no instrument can say anything of a single image")
     resolve_backend(backend, kept, place)  # now, and not after hours
     bench = Bench(
-        classifiers=dict(named),
+        classifiers={name: check_classifier(one, tested) for name, one in named.items()},
         recipes=dict(recipes or {}),
         train=at_most(train, settings.train_images, seed),
-        test=at_most(test, settings.test_images, seed),
+        test=tested,
         denoiser=denoiser,
-        robust=robust,
-        oracles=dict(oracles or {}),
+        robust=None if robust is None else with_logits(robust, tested, "robust"),
+        oracles={name: with_logits(one, tested, f"oracles[{name!r}]") for name, one in (oracles or {}).items()},
         seed=seed,
         store=kept,
         workers=workers,
@@ -98,9 +100,6 @@ def prepare_audit(
         device=place,
         show_progress=show_progress,
     )
-    require(len(bench.test) > 1, "test_images", len(bench.test), "2 or more: no instrument can say anything of a single image")
-    for classifier in named.values():
-        check_classifier(classifier, bench.test)
     ready = Audit(bench, settings, preset)
     if any({"counterfactual", "counterfactual_differences"} & {*ready._wanted(name)} for name in named):
         _check_helpers(bench)
@@ -173,8 +172,9 @@ class Audit:
 
     @cached_property
     def doubts(self) -> list[str]:
-        """What must be looked into before anything else: classifiers that are no better than a constant answer."""
-        return doubts(self.bench.test, self._seen)
+        """What must be looked into before anything else: classifiers that are no better than a constant answer, shared images."""
+        shared = shared_images(self.bench.train, self.bench.test)
+        return doubts(self.bench.test, self._seen) + ([shared_caveat(shared, len(self.bench.test))] if shared else [])
 
     def estimate(self) -> pd.DataFrame:
         """What each classifier and instrument will take: `networks` to train, images through the classifier (`gradients`) and

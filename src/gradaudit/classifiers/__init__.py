@@ -4,6 +4,7 @@ from gradaudit.classifiers.build import NETWORKS, NetworkDescription, build_netw
 from gradaudit.classifiers.check import check_classifier, class_count
 from gradaudit.classifiers.fingerprint import classifier_fingerprint
 from gradaudit.classifiers.load import load_classifier
+from gradaudit.classifiers.logits import with_logits
 from gradaudit.classifiers.normalisation import Normalisation, Normalise, normalised, read_normalisation
 from gradaudit.classifiers.saving import classifier_metadata, save_classifier
 from gradaudit.classifiers.two_logits import two_logits
@@ -24,4 +25,5 @@ __all__ = [
     "read_normalisation",
     "save_classifier",
     "two_logits",
+    "with_logits",
 ]

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from gradaudit.batching import frozen, placed
+from gradaudit.batching import evaluating, frozen, placed
 from gradaudit.classifiers.checkpoints import require_finite
-from gradaudit.errors import InputError, require
+from gradaudit.classifiers.logits import with_logits
+from gradaudit.errors import InputError, first_line, require
 from gradaudit.images import ImageSet
 
 
-def check_classifier(classifier: Any, images: ImageSet, argument: str = "classifier") -> None:
+def check_classifier(classifier: Any, images: ImageSet, argument: str = "classifier") -> nn.Module:
     """Run two of the images and raise unless the classifier can be audited on them; it is left as it was.
+
+    Returns:
+        The classifier; or, where it returns its logits among other things, one that returns them alone: see `with_logits`.
 
     Args:
         classifier: what should be an `nn.Module` from images in [0, 1], (N, C, H, W), to logits (N, K).
@@ -29,17 +35,34 @@ def check_classifier(classifier: Any, images: ImageSet, argument: str = "classif
             batch, or has no gradient with respect to its input.
 
     Warns:
-        UserWarning: it returns probabilities, or its gradient is zero everywhere.
+        UserWarning: it returns probabilities, or logits among other things, or its gradient is zero everywhere.
     """
     name = type(classifier).__name__
     expected = "an nn.Module from images (N, C, H, W) in [0, 1] to logits (N, K)"
     require(isinstance(classifier, nn.Module) and not isinstance(classifier, type), argument, name, expected)
+    _require_ready(classifier, argument, name)
     require_finite(dict(chain(classifier.named_parameters(), classifier.named_buffers())), argument, name)
+    classifier = with_logits(classifier, images, argument)
     with frozen(classifier):
         inputs = placed(classifier, images.floats([0, len(images) - 1])).requires_grad_()
         logits = _logits(classifier, inputs, argument)
         _check_logits(logits, len(images.classes), argument, name)
         _check_gradients(logits, inputs, argument, name)
+    checked: nn.Module = classifier
+    return checked
+
+
+def _require_ready(classifier: nn.Module, argument: str, name: str) -> None:
+    tensors = [*classifier.parameters(), *classifier.buffers()]
+    lazy = any(is_lazy(tensor) for tensor in tensors)
+    require(not lazy, argument, name, "initialised: it has lazy layers, which take their shape from a first batch of images")
+    meta = any(tensor.is_meta for tensor in tensors)
+    require(not meta, argument, name, "one with weights: some are on the meta device, which holds none")
+    try:
+        with evaluating(classifier):
+            pass
+    except NotImplementedError as error:  # a program of torch.export
+        raise InputError(argument, name, f"a module that can be put into evaluation mode ({first_line(error)})") from error
 
 
 def class_count(classifier: nn.Module, images: ImageSet) -> int:
@@ -58,7 +81,8 @@ def _logits(classifier: nn.Module, inputs: Tensor, argument: str) -> Any:
 
 
 def _check_logits(logits: Any, classes: int, argument: str, name: str) -> None:
-    returned = f"it returned a {type(logits).__name__}"
+    held = f" of {', '.join(map(str, logits))}" if isinstance(logits, Mapping) else ""
+    returned = f"it returned a {type(logits).__name__}{held}"
     require(isinstance(logits, Tensor), argument, name, f"a module that returns a tensor of logits; {returned}")
     returned = f"for 2 images it returned {tuple(logits.shape)}, {logits.dtype}"
     one = "a module with two logits or more: one with a single logit goes into two_logits(classifier)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,22 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.classifiers.build import NETWORKS, build_shapes
+from gradaudit.classifiers.stand_ins import StandIn, read_with_stand_ins
 from gradaudit.errors import InputError, first_line, require
 
-SUFFIXES = (".pt", ".pth", ".th", ".model", ".bin", ".safetensors")
-FOREIGN = (".npz", ".npy", ".h5", ".hdf5", ".keras", ".msgpack")  # what other frameworks write
+SUFFIXES = (".pt", ".pth", ".ckpt", ".tar", ".th", ".model", ".bin", ".safetensors")
+FOREIGN = (".npz", ".npy", ".h5", ".hdf5", ".keras", ".msgpack", ".onnx", ".pb", ".tflite")  # what other frameworks write
+PROGRAMS = (".pt2", ".torchscript")
+STARTS = {  # of files that are something else than their name says
+    b"version https://git-lfs": "the file itself: this one is Git LFS's pointer to it, which `git lfs pull` replaces",
+    b"<!": "a checkpoint: this one is a web page",
+    b"<html": "a checkpoint: this one is a web page",
+    b"\x1f\x8b": "unpacked: this one is packed by gzip",
+}
+SCRIPT = "weights, or a module of Python: this one is a TorchScript archive or another program, which a function of yours may load"
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "ema")
-PREFIXES = ("module.", "_orig_mod.", "model.")
+COUNTS = "num_batches_tracked"
+COUNTER = "n_averaged"  # of torch's AveragedModel
 RESHAPED = "of another shape"
 
 
@@ -29,7 +39,8 @@ def read_checkpoint(
 
     Args:
         path: `.safetensors`, or what `torch.save` wrote. Under "state_dict", "model", "model_state_dict", "net" or "ema",
-            the tensors are found there.
+            the tensors are found there, or under the only other name that has some. What else describes a training, such as
+            settings, dates and paths, is not read, and runs nothing.
         allow_pickle: let a pickle run the code that it carries. Only for files whose author you trust.
         argument: the word for the path in errors.
 
@@ -39,12 +50,16 @@ def read_checkpoint(
     require(Path(path).is_file(), argument, str(path), "a file that exists")
     expected = "a checkpoint of PyTorch's or .safetensors; of another framework's arrays, a function of yours makes the module"
     require(Path(path).suffix not in FOREIGN, argument, str(path), expected)
+    require(Path(path).suffix not in PROGRAMS, argument, str(path), SCRIPT)
+    _check_start(path, argument)
     safe = Path(path).suffix == ".safetensors"
     content = _read_safetensors(path, argument) if safe else _read_torch(path, allow_pickle, argument)
     found = _unwrapped(content)
     if isinstance(found, nn.Module):
         return found
-    tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)} if found else {}
+    if isinstance(found, StandIn):
+        raise InputError(argument, str(path), _opt_in(f"`{type(found).__module__}.{type(found).__qualname__}`"))
+    tensors = _tensors(found) if isinstance(found, Mapping) else {}
     require(bool(tensors), argument, str(path), f"a checkpoint with tensors, plain or under {', '.join(WRAPPERS)}")
     return tensors
 
@@ -57,42 +72,80 @@ def load_weights(
     classes: int,
     argument: str = "weights",
 ) -> None:
-    """Copy `weights` into `network`, with prefixes such as "module." taken off where that makes them fit.
+    """Copy `weights` into `network`, with whatever prefix taken off that makes them fit.
 
     Args:
         network: gets the weights, in its own dtype.
-        weights: tensors by name.
+        weights: tensors by name. Those of other things than the network, such as a loss's, are left.
         source: where they came from, for errors.
         input_shape: (C, H, W), for naming another network that would fit.
         classes: likewise.
         argument: the word for the weights in errors.
 
     Raises:
-        InputError: a tensor is missing, unexpected, of another shape, or not finite.
+        InputError: a tensor is missing, unexpected, of another shape, or not finite; or different weights fit under two prefixes.
+
+    Warns:
+        UserWarning: some tensors are not the network's.
     """
     expected = network.state_dict()
-    chosen = closest(weights, expected)
+    prefix, chosen = _chosen(weights, expected, argument, source)
     problem = mismatch(chosen, expected)
     if problem:
         hint = _hint(problem, weights, input_shape, classes)
         raise InputError(argument, source, f"a checkpoint of this network: {problem}{hint}")
     require_finite(chosen, argument, source)
     network.load_state_dict(chosen, strict=False)
+    others = [*(weights.keys() - {COUNTER} - {prefix + own for own in chosen})]
+    if others:
+        told = f"{len(others)} of the tensors in {source} are of no part of the network and were left"
+        warnings.warn(f"{told}: {_first(sorted(others))}", stacklevel=4)
 
 
 def closest(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights with as many prefixes taken off as makes most of them fit the expected names and shapes."""
+    """The weights under the prefix that makes most of them fit the expected names and shapes, without it."""
 
     def agreement(candidate: Mapping[str, Tensor]) -> int:
         return sum(name in expected and expected[name].shape == value.shape for name, value in candidate.items())
 
-    return max(_without_prefixes(weights), key=agreement)
+    return max((_under(prefix, weights) for prefix in _prefixes(weights, expected)), key=agreement)
+
+
+def _chosen(
+    weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], argument: str, source: str
+) -> tuple[str, dict[str, Tensor]]:
+    """A prefix, and the weights under it that are the network's or seem to be, without it."""
+    fits = [prefix for prefix in _prefixes(weights, expected) if _holds(_under(prefix, weights), expected)]
+    if not fits:
+        return "", closest(weights, expected)
+    first, parts = fits[0], {name.partition(".")[0] for name in expected}
+    found = _under(first, weights)
+    rivals = [prefix for prefix in fits if not _same(_under(prefix, weights), found, expected)] if first else []
+    told = " and ".join(repr(prefix) for prefix in (first, *rivals))
+    require(not rivals, argument, source, f"of one network: different weights fit under {told}; keep those that are meant")
+    return first, {name: value for name, value in found.items() if name in expected or not _is_apart(name, parts)}
+
+
+def _holds(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:
+    return all(
+        name in weights and weights[name].shape == value.shape for name, value in expected.items() if not name.endswith(COUNTS)
+    )
+
+
+def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in expected if not name.endswith(COUNTS))
+
+
+def _is_apart(name: str, parts: set[str]) -> bool:
+    """Whether a tensor is of none of the network's parts; where these are numbered, any other number may be one more."""
+    part = name.partition(".")[0]
+    return part not in parts and not (part.isdigit() and any(one.isdigit() for one in parts))
 
 
 def mismatch(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
     """What keeps the weights from fitting the expected names and shapes, in words; empty if nothing does."""
     # Checkpoints from before torch 0.4.1 lack the batch counters, which nothing in evaluation reads.
-    missing = [name for name in expected if name not in weights and not name.endswith("num_batches_tracked")]
+    missing = [name for name in expected if name not in weights and not name.endswith(COUNTS)]
     unexpected = [name for name in weights if name not in expected]
     reshaped = [
         f"{name} {tuple(value.shape)} instead of {tuple(expected[name].shape)}"
@@ -149,15 +202,37 @@ def _read_torch(path: str | os.PathLike[str], allow_pickle: bool, argument: str)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of pickle protocols before it refuses them
-            return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
+            return _load(path, allow_pickle)
     except Exception as error:  # a damaged pickle can raise anything
+        require("TorchScript" not in str(error), argument, str(path), SCRIPT)
         if isinstance(error, pickle.UnpicklingError) and not allow_pickle and _is_pickle(path):
-            expected = (
-                f"a file of tensors only: this one is a pickle with {_refused(error)} in it, and loading it could run any "
-                "code. If you trust its author, opt in with allow_pickle=True"
-            )
-            raise InputError(argument, str(path), expected) from None
+            raise InputError(argument, str(path), _opt_in(_refused(error))) from None
         raise InputError(argument, str(path), f"a readable checkpoint ({_reason(error)})") from error
+
+
+def _load(path: str | os.PathLike[str], allow_pickle: bool) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=not allow_pickle)
+    except pickle.UnpicklingError as error:
+        if allow_pickle or not _is_pickle(path):
+            raise
+        return read_with_stand_ins(path, error)
+
+
+def _opt_in(found: str) -> str:
+    return (
+        f"a file of tensors only: this one is a pickle with {found} in it, and loading it could run any code. If you trust its"
+        " author, opt in with allow_pickle=True"
+    )
+
+
+def _check_start(path: str | os.PathLike[str], argument: str) -> None:
+    with open(path, "rb") as file:
+        start = file.read(32)
+    for known, expected in STARTS.items():
+        # A .safetensors file starts with a number, which may look like anything short.
+        told = start.startswith(known) and (len(known) > 8 or Path(path).suffix != ".safetensors")
+        require(not told, argument, str(path), expected)
 
 
 def _is_pickle(path: str | os.PathLike[str]) -> bool:
@@ -177,25 +252,34 @@ def _reason(error: Exception) -> str:
     return first_line(error) if telling else "it is damaged, or not written by torch.save"
 
 
-def _unwrapped(content: Any) -> Mapping[str, Any] | nn.Module | None:
-    if isinstance(content, nn.Module) or not isinstance(content, Mapping):
-        return content if isinstance(content, nn.Module) else None
-    inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping | nn.Module)), None)
-    return content if inner is None else _unwrapped(inner)
+def _unwrapped(content: Any) -> Mapping[str, Any] | nn.Module | StandIn | None:
+    """Where the tensors are: under the first of the usual names, or else under the only name that has some."""
+    if isinstance(content, nn.Module | StandIn):
+        return content
+    if not isinstance(content, Mapping):
+        return None
+    inner = [content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping | nn.Module | StandIn)]
+    if not inner and not _tensors(content):
+        inner = [value for value in content.values() if isinstance(value, Mapping) and _tensors(value)]
+        inner = inner if len(inner) == 1 else []
+    return _unwrapped(inner[0]) if inner else content
 
 
-def _without_prefixes(weights: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    current = dict(weights)
-    yield current
-    averaged = {name: value for name, value in current.items() if name != "n_averaged"}  # torch's AveragedModel counts
-    while prefix := next((prefix for prefix in PREFIXES if _all_start(averaged, prefix)), None):
-        averaged = {name.removeprefix(prefix): value for name, value in averaged.items()}
-        yield averaged
+def _tensors(content: Mapping[Any, Any]) -> dict[str, Tensor]:
+    return {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
 
 
-def _all_start(names: Iterable[str], prefix: str) -> bool:
-    names = list(names)
-    return bool(names) and all(name.startswith(prefix) for name in names)
+def _prefixes(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    """What stands before one of the network's own names in one of the weights' names, nothing first, then the shortest."""
+    found = {""}
+    for name in weights:
+        ends = [place + 1 for place, letter in enumerate(name) if letter == "."]
+        found |= {name[:end] for end in ends if name[end:] in expected}
+    return sorted(found, key=lambda prefix: (len(prefix), prefix))
+
+
+def _under(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
 def _first(names: list[str], count: int = 4) -> str:

@@ -46,7 +46,7 @@ def load_classifier(
               (input_shape, classes) if it takes them, else with nothing; `weights` are optional;
             - "timm:NAME" or "torchvision:NAME", with `weights` or as "timm:NAME(pretrained=true)";
             - an `nn.Module`.
-        weights: a checkpoint: `.pt`, `.pth`, `.th`, `.model`, `.bin` or `.safetensors`.
+        weights: a checkpoint: `.pt`, `.pth`, `.ckpt`, `.tar`, `.th`, `.model`, `.bin` or `.safetensors`.
         input_shape: (C, H, W) of an image, for a network that is built by name.
         classes: the number of classes, likewise.
         normalisation: what goes before the network; a name, text or numbers, see `read_normalisation`. None takes what the
@@ -140,6 +140,7 @@ def _recorded_normalisation(weights: str | os.PathLike[str] | None) -> Normalisa
 
 def _is_path(classifier: Any) -> bool:
     if isinstance(classifier, str):
+        require("://" not in classifier, "classifier", classifier, "a file on this machine, or a name: fetch it first")
         plain = ":" not in classifier and "(" not in classifier
         return plain and (Path(classifier).suffix in SUFFIXES or os.sep in classifier)
     return isinstance(classifier, os.PathLike)

@@ -92,7 +92,7 @@ def read_normalisation(
         argument: the word for it in errors.
 
     Raises:
-        InputError: an unknown name, another number of channels, or a std that is not above 0.
+        InputError: an unknown name, another number of channels, a std that is not above 0, or a mean that no pixels in [0, 1] have.
     """
     found = _find(normalisation, argument)
     if found is None:
@@ -101,6 +101,9 @@ def read_normalisation(
     require(finite and len(found.mean) > 0, argument, normalisation, "finite numbers, one for each channel")
     require(len(found.mean) == len(found.std), argument, normalisation, "as many means as standard deviations")
     require(min(found.std) > 0, argument, normalisation, "given with standard deviations above 0")
+    meant = Normalisation(*(tuple(round(value / 255, 4) for value in values) for values in (found.mean, found.std)))
+    expected = f"of pixels in [0, 1], whose mean is no more than 1. Is it of values from 0 to 255? Then it is {meant} here"
+    require(max(map(abs, found.mean)) <= 1, argument, normalisation, expected)
     expected = f"given for {channels} channels, as the images have by `input_shape`; it has {len(found.mean)}"
     require(channels in (None, len(found.mean)), argument, normalisation, expected)
     return found

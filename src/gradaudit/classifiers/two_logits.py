@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gradaudit.classifiers.logits import find_logits
+
 
 class TwoLogits(nn.Module):
     """(0, z) for a module that returns one logit z: the same probabilities under the softmax as under the sigmoid."""
@@ -15,7 +17,7 @@ class TwoLogits(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, 2) of images (N, C, H, W)."""
-        logit = self.classifier(images).reshape(len(images), 1)
+        logit: Tensor = find_logits(self.classifier(images))[0].reshape(len(images), 1)
         return torch.cat([torch.zeros_like(logit), logit], dim=1)
 
 

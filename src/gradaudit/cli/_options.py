@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from gradaudit.images import ImageSet
 
 Data = Annotated[
-    str, typer.Argument(help="A data set's name (see `gradaudit data`), a folder of class folders, or an `.npz` file.")
+    str,
+    typer.Argument(
+        help="A data set's name (see `gradaudit data`), a folder of class folders, of idx or of CIFAR files, or an `.npz` file."
+    ),
 ]
 Folder = Annotated[Path | None, typer.Option("--data-dir", help="Where the data sets' files lie; `$GRADAUDIT_DATA` unless given.")]
 Audited = Annotated[
@@ -26,7 +30,7 @@ Audited = Annotated[
         help="A file of `gradaudit train`, `zoo:mnist/robust`, a network's name with `--weights`, or `package.module:model`."
     ),
 ]
-Weights = Annotated[Path | None, typer.Option(help="Checkpoint for a named network or your own: .pt, .pth, .th, .safetensors.")]
+Weights = Annotated[Path | None, typer.Option(help="Checkpoint for a named network or your own: .pt, .pth, .ckpt, .safetensors.")]
 AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Unpickle a checkpoint that needs it. It may run code!")]
 TrainImages = Annotated[int | None, typer.Option(help="Use that many training images, drawn stratified by `--seed`.")]
 TestImages = Annotated[int | None, typer.Option(help="Use that many test images, drawn stratified by `--seed`.")]
@@ -94,16 +98,32 @@ class Norm(StrEnum):
     l2 = "l2"
 
 
+class OnError(StrEnum):
+    """What becomes of image files that can't be taken."""
+
+    raises = "raise"
+    skip = "skip"
+
+
+OnImageError = Annotated[
+    OnError, typer.Option("--on-error", help="Of image files that can't be taken: `raise` names them all, `skip` leaves them out.")
+]
+
 command_line: list[str] = []
 """The arguments of the running command, for the page that says how it was made."""
 
 
 def images(
-    name: str, folder: Path | None, seed: int, train_images: int | None, test_images: int | None
+    name: str,
+    folder: Path | None,
+    seed: int,
+    train_images: int | None,
+    test_images: int | None,
+    on_error: OnError = OnError.raises,
 ) -> tuple[ImageSet, ImageSet]:
     from gradaudit.datasets import load_images
 
-    training, testing = load_images(name, folder=folder, seed=seed)
+    training, testing = load_images(name, folder=folder, seed=seed, on_error=on_error.value)
     training = training if train_images is None else training.sample(train_images, seed)
     return training, testing if test_images is None else testing.sample(test_images, seed)
 
@@ -127,6 +147,14 @@ def numbers(argument: str, text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise InputError(argument, text, "numbers separated by commas, such as 0.05,0.1,0.2") from None
+
+
+def radii(text: str) -> tuple[float, ...]:
+    """The numbers in a list, of which some may be fractions."""
+    try:
+        return tuple(float(Fraction(part.strip())) for part in text.split(","))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise InputError("--eps", text, "numbers or fractions separated by commas, such as 0,0.1,0.3 or 2/255,8/255") from None
 
 
 def workers_of(text: str) -> Any:

@@ -19,6 +19,8 @@ from gradaudit.cli._options import (
     Device,
     Folder,
     Normalisation,
+    OnError,
+    OnImageError,
     Seed,
     Target,
     TestImages,
@@ -80,6 +82,7 @@ def alignment(
     target: Annotated[Target, typer.Option(help="The class of gradients and scores.")] = Target.label,
     test_images: TestImages = None,
     data_dir: Folder = None,
+    on_error: OnImageError = OnError.raises,
     out: Annotated[Path, typer.Option(help="Folder for results.json, table, figure and page.")] = Path("out"),
     device: Device = "auto",
     seed: Seed = 0,
@@ -95,7 +98,7 @@ def alignment(
 
     check_writable("--out", out)
     sigmas = numbers("--sigma", sigma)
-    _, testing = images(data, data_dir, seed, None, test_images)
+    _, testing = images(data, data_dir, seed, None, test_images, on_error)
     audited = load_audited(classifier, weights, testing, normalisation, allow_pickle)
     source = load_denoiser(denoiser, allow_pickle=allow_pickle)
     start = time.perf_counter()

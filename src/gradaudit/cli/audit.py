@@ -18,6 +18,8 @@ from gradaudit.cli._options import (
     Backend,
     Device,
     Folder,
+    OnError,
+    OnImageError,
     StoreFolder,
     TestImages,
     TrainImages,
@@ -46,7 +48,9 @@ def audit(
             "`zoo:mnist/robust`, `package.module:model`, or `lenet5(weights='lenet5.pt', normalisation=mnist)`."
         ),
     ],
-    data: Annotated[str | None, typer.Option(help="A data set's name, a folder of class folders, or an `.npz` file.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A data set's name, a folder of class folders, of idx or of CIFAR files, or an `.npz` file.")
+    ] = None,
     preset: Annotated[str, typer.Option(help="`quick`, `standard` or `paper`.", show_default="standard")] = "",
     denoiser: Annotated[str | None, typer.Option(help="For alignment and counterfactuals: `zoo:mnist`, a file, ...")] = None,
     robust: Annotated[str | None, typer.Option(help="A robust classifier that helps to make counterfactuals.")] = None,
@@ -61,6 +65,7 @@ def audit(
     train_images: TrainImages = None,
     test_images: TestImages = None,
     data_dir: Folder = None,
+    on_error: OnImageError = OnError.raises,
     out: Annotated[Path, typer.Option(help="Folder for the page, results.json, tables and figures.")] = Path("report"),
     store: StoreFolder = None,
     workers: Workers = "auto",
@@ -90,6 +95,7 @@ def audit(
             require(value is None, option, value, "left out where a TOML file says all")
         asked = read_request(classifiers[0], set(STAGES))
         given: dict[str, Any] = {"preset": preset or None, "seed": seed, "data_dir": data_dir, "classes": _names(classes)}
+        given["on_error"] = None if on_error is OnError.raises else on_error.value
         changed = {key: value for key, value in given.items() if value is not None}
         asked = replace(asked, options={**asked.options, **changes}, **changed)
     else:
@@ -103,6 +109,7 @@ def audit(
             robust=robust,
             oracles=_named("--oracle", oracle or []),
             data_dir=data_dir,
+            on_error=on_error.value,
             classes=_names(classes),
             options=changes,
         )
@@ -207,7 +214,7 @@ def _prepared(asked: Request, **where: Any) -> Audit:
     from gradaudit.datasets import load_images
     from gradaudit.diffusion import load_denoiser
 
-    training, testing = load_images(asked.data, folder=asked.data_dir, seed=asked.seed)
+    training, testing = load_images(asked.data, folder=asked.data_dir, seed=asked.seed, on_error=asked.on_error)
     if asked.classes is not None:
         training, testing = in_order(training, asked.classes), in_order(testing, asked.classes)
     read = {name: read_classifier(f"classifiers[{name}]", value, testing) for name, value in asked.classifiers.items()}

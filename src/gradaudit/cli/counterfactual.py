@@ -20,6 +20,8 @@ from gradaudit.cli._options import (
     Device,
     Folder,
     Normalisation,
+    OnError,
+    OnImageError,
     Seed,
     StoreFolder,
     Weights,
@@ -83,6 +85,7 @@ def counterfactual(
     normalisation: Normalisation = None,
     allow_pickle: AllowPickle = False,
     data_dir: Folder = None,
+    on_error: OnImageError = OnError.raises,
     out: Annotated[
         Path, typer.Option(help="Folder for the images as PNG, results.json, table, gallery, animation and page.")
     ] = Path("out"),
@@ -102,7 +105,7 @@ def counterfactual(
     from gradaudit.instruments import counterfactual as instrument
 
     check_writable("--out", out)
-    training, testing = images(data, data_dir, seed, None, None)
+    training, testing = images(data, data_dir, seed, None, None, on_error)
     audited = load_audited(classifier, weights, testing, normalisation, allow_pickle)
     helper = None if robust is None else load_audited(robust, None, testing, None, allow_pickle)
     oracles = {name: load_audited(one, None, testing, None, allow_pickle) for name, one in map(_named, oracle or [])}

@@ -20,6 +20,8 @@ from gradaudit.cli._options import (
     Features,
     Folder,
     Normalisation,
+    OnError,
+    OnImageError,
     Seed,
     Target,
     TestImages,
@@ -65,6 +67,7 @@ def leakage(
     target: Annotated[Target, typer.Option(help="Attribute the label or the predicted class.")] = Target.label,
     test_images: TestImages = None,
     data_dir: Folder = None,
+    on_error: OnImageError = OnError.raises,
     out: Annotated[Path, typer.Option(help="Folder for results.json, table, figure and page.")] = Path("out"),
     device: Device = "auto",
     seed: Seed = 0,
@@ -82,7 +85,7 @@ def leakage(
     expected = f"left out, as the scores in {', '.join(given)} are those of all test images in their order"
     require(test_images is None or not given, "--test-images", test_images, expected)
     levels = numbers("--top", top)
-    testing = _test_images(data, data_dir, masks, seed, test_images)
+    testing = _test_images(data, data_dir, masks, seed, test_images, on_error)
     audited = load_audited(classifier, weights, testing, normalisation, allow_pickle)
     attributions = list(attribution or ["logit_gradient"])
     start = time.perf_counter()
@@ -123,11 +126,11 @@ def print_leakage(result: LeakageResult, title: str) -> None:
     print_verdict(result.verdict)
 
 
-def _test_images(data: str, folder: Path | None, masks: Path | None, seed: int, count: int | None) -> ImageSet:
+def _test_images(data: str, folder: Path | None, masks: Path | None, seed: int, count: int | None, on_error: OnError) -> ImageSet:
     """The test images with their signal masks, of which some are drawn once each has its own."""
     from gradaudit.images import ImageSet
 
-    _, testing = images(data, folder, seed, None, None)
+    _, testing = images(data, folder, seed, None, None, on_error)
     if masks is not None:
         found = _read(masks)
         testing = ImageSet(testing.images, testing.labels, testing.classes, _as_mask(found, testing))

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from gradaudit.cli._options import AsJson, Folder, Seed, images
+from gradaudit.cli._options import AsJson, Folder, OnError, OnImageError, Seed, images
 from gradaudit.cli._output import console
 from gradaudit.errors import InputError
 
@@ -18,6 +18,7 @@ from gradaudit.errors import InputError
 def data(
     name: Annotated[str | None, typer.Argument(help="Describe this data set; list all unless given.")] = None,
     data_dir: Folder = None,
+    on_error: OnImageError = OnError.raises,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -27,7 +28,7 @@ def data(
     if name is None:
         _print_names("data set", data_sets(), as_json)
         return
-    training, testing = images(name, data_dir, seed, None, None)
+    training, testing = images(name, data_dir, seed, None, None, on_error)
     described = {"train": describe_images(training), "test": describe_images(testing)}
     if as_json:
         print(json.dumps(described))

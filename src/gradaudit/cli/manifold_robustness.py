@@ -18,6 +18,8 @@ from gradaudit.cli._options import (
     Device,
     Folder,
     Normalisation,
+    OnError,
+    OnImageError,
     Seed,
     TestImages,
     TrainImages,
@@ -59,6 +61,7 @@ def manifold_robustness(
     train_images: TrainImages = None,
     test_images: TestImages = None,
     data_dir: Folder = None,
+    on_error: OnImageError = OnError.raises,
     out: Annotated[Path, typer.Option(help="Folder for results.json, table, figure and page.")] = Path("out"),
     device: Device = "auto",
     seed: Seed = 0,
@@ -73,7 +76,7 @@ def manifold_robustness(
 
     check_writable("--out", out)
     radii = None if radius is None else numbers("--radius", radius)
-    training, testing = images(data, data_dir, seed, train_images, test_images)
+    training, testing = images(data, data_dir, seed, train_images, test_images, on_error)
     bases = _bases(tangents, training, testing, seed, device, allow_pickle)
     audited = load_audited(classifier, weights, testing, normalisation, allow_pickle)
     start = time.perf_counter()

@@ -21,6 +21,8 @@ from gradaudit.cli._options import (
     Features,
     Folder,
     Normalisation,
+    OnError,
+    OnImageError,
     RankingTarget,
     Seed,
     StoreFolder,
@@ -66,6 +68,7 @@ def mask_recovery(
     train_images: TrainImages = None,
     test_images: TestImages = None,
     data_dir: Folder = None,
+    on_error: OnImageError = OnError.raises,
     out: Annotated[Path, typer.Option(help="Folder for results.json, table, figure and page.")] = Path("out"),
     store: StoreFolder = None,
     workers: Workers = "auto",
@@ -86,7 +89,7 @@ def mask_recovery(
 
     check_writable("--out", out)
     shares = numbers("--levels", levels)
-    training, testing = images(data, data_dir, seed, train_images, test_images)
+    training, testing = images(data, data_dir, seed, train_images, test_images, on_error)
     audited = load_audited(classifier, weights, training, normalisation, allow_pickle)
     start = time.perf_counter()
     result = instrument(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,15 +19,18 @@ from gradaudit.cli._options import (
     Folder,
     Norm,
     Normalisation,
+    OnError,
+    OnImageError,
     Seed,
     StoreFolder,
     TestImages,
     Weights,
     images,
     load_audited,
+    radii,
 )
 from gradaudit.cli._output import console, deliver, print_verdict
-from gradaudit.errors import InputError, require
+from gradaudit.errors import require
 
 if TYPE_CHECKING:
     from gradaudit.instruments.robustness import RobustnessResult
@@ -60,6 +62,7 @@ def robustness(
         bool, typer.Option("--first", help="Take the first of the test images in their order rather than a stratified draw.")
     ] = False,
     data_dir: Folder = None,
+    on_error: OnImageError = OnError.raises,
     out: Annotated[Path, typer.Option(help="Folder for results.json, table, figure and page.")] = Path("out"),
     store: StoreFolder = None,
     device: Device = "auto",
@@ -76,8 +79,8 @@ def robustness(
     from gradaudit.instruments import robustness as instrument
 
     check_writable("--out", out)
-    radii = _radii(eps)
-    _, testing = images(data, data_dir, seed, None, None if first else test_images)
+    sizes = radii(eps)
+    _, testing = images(data, data_dir, seed, None, None if first else test_images, on_error)
     if first and test_images is not None:
         require(1 <= test_images <= len(testing), "--test-images", test_images, f"from 1 to {len(testing)}, the number of images")
         testing = testing[:test_images]
@@ -87,7 +90,7 @@ def robustness(
         audited,
         testing,
         norm=norm.value,
-        eps=radii,
+        eps=sizes,
         attack=list(attack or ["pgd"]),
         steps=steps,
         step_size=step_size,
@@ -113,10 +116,3 @@ def print_robustness(result: RobustnessResult, title: str) -> None:
         table.add_row(escape(row["attack"]), row["norm"], f"{row['eps']:.4g}", f"{row['accuracy']:.3f}", interval)
     console().print(table)
     print_verdict(result.verdict)
-
-
-def _radii(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(Fraction(part.strip())) for part in text.split(","))
-    except (ValueError, ZeroDivisionError, OverflowError):
-        raise InputError("--eps", text, "numbers or fractions separated by commas, such as 0,0.1,0.3 or 2/255,8/255") from None

@@ -21,6 +21,8 @@ from gradaudit.cli._options import (
     Device,
     Folder,
     Norm,
+    OnError,
+    OnImageError,
     Seed,
     StoreFolder,
     TestImages,
@@ -29,6 +31,7 @@ from gradaudit.cli._options import (
     backend_of,
     images,
     numbers,
+    radii,
     workers_of,
 )
 from gradaudit.cli._output import console, deliver, print_verdict, say
@@ -81,10 +84,13 @@ def sweep(
     ] = None,
     samples: Annotated[int, typer.Option(help="Draws of that noise an image.")] = 10,
     norm: Annotated[Norm, typer.Option(help="Of PGD, and of the objectives that have one.")] = Norm.l2,
-    eps: Annotated[str, typer.Option(help="Radii of PGD, above 0, ascending.")] = "0.5,1,2",
+    eps: Annotated[
+        str, typer.Option(help="Radii of PGD, above 0, ascending; pixel values are in [0, 1], and fractions will do: 2/255.")
+    ] = "0.5,1,2",
     train_images: TrainImages = None,
     test_images: TestImages = None,
     data_dir: Folder = None,
+    on_error: OnImageError = OnError.raises,
     out: Annotated[Path, typer.Option(help="Folder for results.json, table, figures and page.")] = Path("out"),
     store: StoreFolder = None,
     workers: Workers = "auto",
@@ -111,9 +117,9 @@ def sweep(
     check_writable("--out", out)
     families = _families(family or [*STRENGTHS])
     read_families(families, norm.value)
-    radii = None if radius is None else numbers("--radius", radius)
+    lengths = None if radius is None else numbers("--radius", radius)
     base = _base(recipe, epochs, seed)
-    training, testing = images(data, data_dir, seed, train_images, test_images)
+    training, testing = images(data, data_dir, seed, train_images, test_images, on_error)
     model = load_denoiser(denoiser, allow_pickle=allow_pickle)
     source, options = tangents_source(tangents, training, allow_pickle)
     start = time.perf_counter()
@@ -129,10 +135,10 @@ def sweep(
         similarity=similarity,
         gradient=gradient,
         score=score,
-        radius=radii,
+        radius=lengths,
         samples=samples,
         norm=norm.value,
-        eps=numbers("--eps", eps),
+        eps=radii(eps),
         seed=seed,
         store=store,
         workers=workers_of(workers),

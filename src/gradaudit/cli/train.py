@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradaudit.cli._options import AsJson, Data, Device, Folder, Seed, TestImages, TrainImages, images, trained_file
+from gradaudit.cli._options import (
+    AsJson,
+    Data,
+    Device,
+    Folder,
+    OnError,
+    OnImageError,
+    Seed,
+    TestImages,
+    TrainImages,
+    images,
+    trained_file,
+)
 
 if TYPE_CHECKING:
     from gradaudit.training import Recipe
@@ -55,6 +67,7 @@ def train(
     train_images: TrainImages = None,
     test_images: TestImages = None,
     data_dir: Folder = None,
+    on_error: OnImageError = OnError.raises,
     device: Device = "auto",
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -91,7 +104,7 @@ def train(
     checkpoint = trained_file(out)
     picture = out.with_suffix(".svg") if curves is None else curves
     check_picture("--curves", picture)
-    training, testing = images(data, data_dir, seed, train_images, test_images)
+    training, testing = images(data, data_dir, seed, train_images, test_images, on_error)
     done: list[Epoch] = []
     start = time.perf_counter()
     classifier = train_classifier(

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradaudit.cli._options import AsJson, Data, Device, Epochs, Folder, Seed, TestImages, TrainImages, images, trained_file
+from gradaudit.cli._options import (
+    AsJson,
+    Data,
+    Device,
+    Epochs,
+    Folder,
+    OnError,
+    OnImageError,
+    Seed,
+    TestImages,
+    TrainImages,
+    images,
+    trained_file,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +44,7 @@ def train_autoencoder(
     train_images: TrainImages = None,
     test_images: TestImages = None,
     data_dir: Folder = None,
+    on_error: OnImageError = OnError.raises,
     device: Device = "auto",
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -48,7 +62,7 @@ def train_autoencoder(
     from gradaudit.training.curves import Epoch
 
     checkpoint = trained_file(out)
-    training, testing = images(data, data_dir, seed, train_images, test_images)
+    training, testing = images(data, data_dir, seed, train_images, test_images, on_error)
     done: list[Epoch] = []
     start = time.perf_counter()
     autoencoder = train(

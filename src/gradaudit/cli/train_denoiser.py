@@ -9,7 +9,19 @@ from typing import Annotated
 
 import typer
 
-from gradaudit.cli._options import AsJson, Data, Device, Folder, Seed, TestImages, TrainImages, images, trained_file
+from gradaudit.cli._options import (
+    AsJson,
+    Data,
+    Device,
+    Folder,
+    OnError,
+    OnImageError,
+    Seed,
+    TestImages,
+    TrainImages,
+    images,
+    trained_file,
+)
 from gradaudit.errors import require
 
 MEASURED = 1000  # test images, on which the denoising error is measured
@@ -30,6 +42,7 @@ def train_denoiser(
     train_images: TrainImages = None,
     test_images: TestImages = None,
     data_dir: Folder = None,
+    on_error: OnImageError = OnError.raises,
     device: Device = "auto",
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -60,7 +73,7 @@ def train_denoiser(
     }
     chosen = denoiser_recipe(recipe, **{name: value for name, value in fields.items() if value is not None})
     checkpoint = trained_file(out)
-    training, testing = images(data, data_dir, seed, train_images, test_images)
+    training, testing = images(data, data_dir, seed, train_images, test_images, on_error)
     require(len(testing) >= 2, "--test-images", len(testing), "2 or more: the denoising error has an error of its own")
     held_out = testing[:MEASURED]
     done: list[Epoch] = []

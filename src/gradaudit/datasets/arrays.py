@@ -20,7 +20,7 @@ def as_images(file: Path, name: str, array: np.ndarray, layout: Layout | None) -
 
     Args:
         file, name: where the array comes from, for the errors.
-        array: uint8, or floats in [0, 1]; (N, H, W), (N, H, W, C) or (N, C, H, W) with C of 1 or 3.
+        array: uint8, other integers up to 255, or floats in [0, 1]; (N, H, W), (N, H, W, C) or (N, C, H, W) with C of 1 or 3.
         layout: which of the latter two it is; `None` to tell by the shape.
 
     Raises:
@@ -31,13 +31,19 @@ def as_images(file: Path, name: str, array: np.ndarray, layout: Layout | None) -
     elif (layout or _layout(file, name, array)) == "NHWC":
         array = array.transpose(0, 3, 1, 2)
     require(array.ndim == 4, name, array, f"(N, H, W), (N, H, W, C) or (N, C, H, W) in {file}")
+    if array.dtype.kind in "ui" and array.dtype != np.uint8 and array.size and array.min() >= 0 and 1 < array.max() <= 255:
+        array = array.astype(np.uint8)
     return np.ascontiguousarray(array) if array.dtype == np.uint8 else _from_floats(file, name, array)
 
 
 def as_labels(array: np.ndarray) -> np.ndarray:
-    """The labels as (N,), integers as int64; Keras stores some of them as (N, 1)."""
+    """The labels as (N,), whole numbers as int64; some are stored as (N, 1), or as a 1 among zeros in (N, K)."""
     array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-    return array.astype(np.int64) if array.dtype.kind in "ui" else array
+    if array.ndim == 2 and array.dtype.kind in "uifb" and bool((np.sort(array, axis=1) == np.eye(array.shape[1])[-1]).all()):
+        places: np.ndarray = array.argmax(axis=1)
+        return places
+    whole = array.dtype.kind in "ui" or (array.dtype.kind == "f" and bool((array == np.rint(array)).all()))
+    return array.astype(np.int64) if whole else array
 
 
 def _layout(file: Path, name: str, array: np.ndarray) -> Layout:
@@ -50,7 +56,7 @@ def _layout(file: Path, name: str, array: np.ndarray) -> Layout:
 
 
 def _from_floats(file: Path, name: str, array: np.ndarray) -> np.ndarray:
-    expected = f"uint8, or floats in [0, 1], in {file}"
+    expected = f"uint8, integers from 0 to 255, or floats in [0, 1], in {file}"
     require(array.dtype.kind == "f", name, array, expected)
     pixels = np.empty(array.shape, np.uint8)
     rounded = False

@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gradaudit.datasets.flaws import OnError
+from gradaudit.datasets.held import held_by
 from gradaudit.errors import InputError, require
 from gradaudit.images import ImageSet
 from gradaudit.registry import Registry, Spec, parse_spec
@@ -24,17 +27,20 @@ def load_images(
     *,
     folder: str | os.PathLike[str] | None = None,
     seed: int = 0,
+    on_error: OnError = "raise",
     **options: Any,
 ) -> tuple[ImageSet, ImageSet]:
     """The training and the test images of a data set.
 
     Args:
         name_or_path: a name (`"mnist5k"`, see `data_sets()`), a spec with options (`"folder(size=64)"`), a path to a folder of
-            class folders or to an `.npz`, `"torchvision:MNIST"`, `"huggingface:ylecun/mnist"`, or
-            `"package.module:function"` for a function of your own that returns (train, test). A registered name goes before
-            a folder of the same name; `"./mnist"` is the folder.
+            class folders, of idx files or of CIFAR's or SVHN's, or to an `.npz`, `"torchvision:MNIST"`,
+            `"huggingface:ylecun/mnist"`, or `"package.module:function"` for a function of your own that returns (train, test).
+            A registered name goes before a folder of the same name; `"./mnist"` is the folder.
         folder: where the data set's files are; by default the environment variable `GRADAUDIT_DATA`, else `data`.
         seed: decides random splits; at least 0.
+        on_error: what becomes of image files in class folders that can't be taken: `"raise"` names all of them in one error,
+            `"skip"` leaves them out, with a warning.
         options: the data set's own.
 
     Raises:
@@ -42,9 +48,10 @@ def load_images(
         MissingExtraError: the library of `library:name` is not installed.
     """
     require(isinstance(seed, int) and seed >= 0, "seed", seed, "an integer, at least 0")
+    require(on_error in ("raise", "skip"), "on_error", on_error, '"raise" or "skip"')
     spec = _spec(name_or_path)
     spec = Spec(spec.name, spec.options | options, spec.positional)
-    given = {"seed": seed} if folder is None else {"seed": seed, "folder": Path(folder)}
+    given: dict[str, Any] = {"seed": seed, "on_error": on_error} | ({} if folder is None else {"folder": Path(folder)})
     return _checked(spec, _function(spec, given)())
 
 
@@ -53,6 +60,8 @@ def _spec(source: str | os.PathLike[str] | Mapping[str, Any] | Spec) -> Spec:
         return _path_spec(Spec(os.fspath(source)))
     if isinstance(source, str) and source not in _names() and _exists(source):  # before a bracket in it is taken for options
         return _path_spec(Spec(source))
+    remote = isinstance(source, str) and re.match(r"\w+://", source) is not None
+    require(not remote, _ARGUMENT, source, "a path on this machine, or the name of a data set: fetch the files first")
     spec = parse_spec(_ARGUMENT, source)
     return _path_spec(spec) if _is_path(spec.name) else spec
 
@@ -64,7 +73,8 @@ def _names() -> set[str]:
 def _is_path(name: str) -> bool:
     if name in _names():
         return False
-    return _exists(name) or name.endswith(".npz") or (os.sep in name and ":" not in name)
+    rooted = name.startswith("~") or re.match(r"[A-Za-z]:[\\/]", name) is not None
+    return _exists(name) or name.endswith(".npz") or rooted or (os.sep in name and ":" not in name)
 
 
 def _exists(path: str) -> bool:
@@ -75,15 +85,14 @@ def _path_spec(spec: Spec) -> Spec:
     path = os.path.expanduser(spec.name)
     require(os.path.exists(path), _ARGUMENT, path, "a path that exists, or the name of a data set")
     require(not spec.positional, _ARGUMENT, str(spec), "a path with options by name, such as size=64")
-    if os.path.isdir(path):
-        return Spec("folder", {"folder": path} | spec.options)
-    require(path.endswith(".npz"), _ARGUMENT, path, "a folder of class folders or an .npz file")
-    return Spec("npz", {"path": path} | spec.options)
+    name, option, place = held_by(Path(path))
+    return Spec(name, {option: str(place)} | spec.options)
 
 
 def _function(spec: Spec, given: dict[str, Any]) -> Callable[[], Any]:
     library, _, name = spec.name.partition(":")
     if library in LIBRARIES.names() and name:
+        del given["on_error"]  # which is about files
         return functools.partial(LIBRARIES.function(_ARGUMENT, library), name, **(given | spec.options))
     function = SOURCES.bind(_ARGUMENT, spec, **given)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,17 @@ from PIL import Image, ImageOps
 from gradaudit.datasets.damage import reading
 from gradaudit.errors import require
 
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2"))
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"))
+SUFFIXES |= {".ppm", ".pgm", ".jp2"}
 
 
 def read_picture(file: Path, size: int, channels: int) -> np.ndarray:
     """The picture in a file as uint8 (channels, size, size).
 
     Raises:
-        InputError: the file can't be decoded, or has more than 8 bits a channel; names it.
+        InputError: it is no regular file, can't be decoded, or has more than 8 bits a channel; names it.
     """
+    require(file.is_file(), "file", str(file), "a regular file")  # a pipe would be waited for without end
     with reading(file, "an intact image file"), Image.open(file) as picture:
         return as_pixels(picture, size, channels)
 
@@ -34,12 +37,19 @@ def as_pixels(picture: Image.Image, size: int | None, channels: int | None) -> n
     Raises:
         InputError: it has more than 8 bits a channel.
     """
-    deep = picture.mode.startswith(("I", "F"))
-    require(not deep, "picture", picture.mode, "of 8 bits a channel: convert it first, since only you know its range")
+    require(not _is_deep(picture), "picture", picture.mode, "of 8 bits a channel: convert it first, since only you know its range")
     grey = channels == 1 or (channels is None and picture.mode in ("1", "L"))
+    if isinstance(picture.info.get("transparency"), bytes):
+        picture = picture.convert("RGBA")  # else Pillow warns of every such palette
     upright = ImageOps.exif_transpose(picture).convert("L" if grey else "RGB")
     pixels = np.asarray(upright if size is None else _centre(upright, size))
     return pixels[None] if grey else pixels.transpose(2, 0, 1)
+
+
+def _is_deep(picture: Image.Image) -> bool:
+    # Pillow cuts 16 bits of colour to 8 as it reads them; how the file keeps them stands in its tiles, as in "RGB;16B".
+    kept = (str(tile[3]) for tile in getattr(picture, "tile", ()))
+    return picture.mode.startswith(("I", "F")) or any(re.search(r"(RGB[AX]?|CMYK|LA?);(16|32)", layout) for layout in kept)
 
 
 def _centre(picture: Image.Image, size: int) -> Image.Image:

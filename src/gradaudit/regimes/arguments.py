@@ -23,6 +23,7 @@ from gradaudit.instruments.robustness.arguments import check_radii as check_eps
 from gradaudit.instruments.robustness.arguments import check_settings
 from gradaudit.training import Recipe
 from gradaudit.training.learners import check_recipe
+from gradaudit.training.perturbations import check_reach
 
 STEPS = 20  # of the PGD that measures
 
@@ -80,6 +81,7 @@ def read_options(
     radii = check_eps(eps)
     require(radii[0] > 0, "eps", eps, "radii above 0: the accuracy without an attack is measured in any case")
     check_settings(norm, STEPS, None, {"samples": samples}, seed)
+    check_reach(norm, radii[-1], test.shape)
     check_count("samples", samples, 1)
     methods = {
         "similarity": resolve_methods("similarity", SIMILARITIES, similarity),

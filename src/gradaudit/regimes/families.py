@@ -14,6 +14,7 @@ from typing import Any
 from gradaudit.errors import InputError, require
 from gradaudit.registry import Spec, options_of, parse_spec
 from gradaudit.training import OBJECTIVES, Recipe
+from gradaudit.training.perturbations import check_reach
 
 # AdamW, since its steps do not grow with the penalty; SiLU, since the gradient penalty needs a smooth activation.
 BASE = Recipe(network="cnn_a(activation=silu)", optimizer="adamw", learning_rate=0.002, weight_decay=1e-4, epochs=4)
@@ -82,8 +83,11 @@ def _family(name: str, strengths: Any, norm: str) -> Family:
     fixed = {**dict(zip(options, spec.positional, strict=False)), **spec.options}
     require(option not in fixed, "families", name, f"written without its strength {option}, which the sweep varies")
     shared = {key: value for key, value in {**OPTIONS.get(plain, {}), "norm": norm}.items() if key in options}
-    own = STRENGTHS.get(plain) if (shared | fixed).get("norm", "l2") == "l2" else None
-    return Family(name, Spec(plain, shared | fixed), option, _strengths(name, own, strengths))
+    measured = (shared | fixed).get("norm", "l2")
+    found = _strengths(name, STRENGTHS.get(plain) if measured == "l2" else None, strengths)
+    if option == "eps":
+        check_reach(measured, found[-1])
+    return Family(name, Spec(plain, shared | fixed), option, found)
 
 
 def _strengths(name: str, own: tuple[float, ...] | None, strengths: Any) -> tuple[float, ...]:

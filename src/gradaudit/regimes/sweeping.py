@@ -13,7 +13,7 @@ from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.devices import resolve_device, resolve_precision
 from gradaudit.diffusion import Denoiser
 from gradaudit.files import fingerprint
-from gradaudit.images import ImageSet
+from gradaudit.images import ImageSet, shared_images
 from gradaudit.instruments.alignment.methods import MethodLike
 from gradaudit.regimes.arguments import Options, check_base, read_options, rehearse, resolve_tangents
 from gradaudit.regimes.families import BASE, STRENGTHS, Family, read_families
@@ -116,7 +116,7 @@ def sweep(
     bench = Bench(arrays(train), arrays(test), bases.numpy(), denoiser, *options[:3], seed, kept, str(place))
     outcomes = run_jobs(jobs, bench, backend=crew, workers=count, show_progress=show_progress)
     details = {"classifiers": [_about(job) | outcome for job, outcome in zip(jobs, outcomes, strict=True)]}
-    settings = _settings(base, chosen, common, test)
+    settings = _settings(base, chosen, common, test) | {"shared_images": shared_images(train, test)}
     table = tabulate(details, settings)
     ratios = table[(table["measure"] == RATIO) & table["parameter"].isna()]["value"]
     return SweepResult(table, judge(read(details), list(ratios), settings), settings, details)

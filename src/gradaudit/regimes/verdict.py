@@ -19,6 +19,7 @@ from gradaudit.regimes.calling import SHARE, UNCERTAIN, call_regimes
 from gradaudit.regimes.outcomes import Measured
 from gradaudit.regimes.trends import FEW, INTERMEDIATE, correlate, find_peaks
 from gradaudit.results import Verdict
+from gradaudit.training.learners import shared_caveat
 
 FEW_IMAGES, FEW_CLASSIFIERS = 200, 10
 SHOWN = 6  # names in a list
@@ -77,6 +78,8 @@ def _caveats(
         yield f"{unsure} of {len(measured)} classifiers lie too near a border for a regime to be sure"
     if together["classifiers"] < FEW_CLASSIFIERS:
         yield f"a correlation over {together['classifiers']} classifiers says little"
+    if settings.get("shared_images"):
+        yield shared_caveat(settings["shared_images"], settings["images"])
     if settings["images"] < FEW_IMAGES:
         yield f"{settings['images']} test images are few"
     yield "every classifier was trained once: intervals are over images, and another training seed may move any point"

@@ -29,6 +29,12 @@ def check_sets(train: Any, test: Any) -> None:
     require(int((train.labels.bincount() > 0).sum()) > 1, "train", train, "of at least two classes that occur")
 
 
+def shared_caveat(shared: int, test_images: int) -> str:
+    """What a reader must know where so many of the test images, 1 or more, stand in the training set."""
+    some = f"{shared:,} of the {test_images:,} test images ({shared / test_images:.1%}) {'stands' if shared == 1 else 'stand'}"
+    return f"{some} in the training set too, pixel for pixel: there, what was learned by heart counts as learned"
+
+
 def check_seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
     """The seeds of the fits: those given, or as many as given from `first` on.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import prod
+from collections.abc import Callable, Sequence
+from math import inf, prod, sqrt
 from numbers import Integral, Real
 from typing import Any, Literal
 
@@ -131,10 +131,18 @@ def check_ball(norm: Any, eps: Any, steps: Any, step_size: Any) -> None:
     """Raise `InputError` unless the arguments of an attack are in range."""
     require(norm in ("l2", "linf"), "norm", norm, '"l2" or "linf"')
     number, whole, length = isinstance(eps, Real), isinstance(steps, Integral), isinstance(step_size, Real)
-    require(number and 0 <= eps < float("inf"), "eps", eps, "a finite radius, 0 or more")
+    require(number and 0 <= eps < inf, "eps", eps, "a finite radius, 0 or more")
+    check_reach(norm, eps)
     require(whole and steps >= 1, "steps", steps, "a whole number, 1 or more")
-    positive = step_size is None or (length and 0 < step_size < float("inf"))
+    positive = step_size is None or (length and 0 < step_size < inf)
     require(positive, "step_size", step_size, "a finite length above 0, or None")
+
+
+def check_reach(norm: Norm, eps: float, shape: Sequence[int] | None = None) -> None:
+    """Raise `InputError` if no two images with pixels in [0, 1] are as far apart as `eps`; in l2 that takes their shape to say."""
+    most = 1.0 if norm == "linf" else inf if shape is None else sqrt(prod(shape))
+    expected = f"at most {most:.4g}, the largest {norm} distance of two images: eps is in pixel values of [0, 1]"
+    require(eps <= most, "eps", eps, f"{expected}. Was {eps:g}/255 (={eps / 255:.4g}) meant?")
 
 
 def check_restarts(restarts: Any, random_start: Any) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.batching import evaluating, placed
-from gradaudit.classifiers import save_classifier
+from gradaudit.classifiers import save_classifier, with_logits
 from gradaudit.devices import resolve_device, resolve_precision, seeded
 from gradaudit.images import ImageSet, floats_at
 from gradaudit.progress import progress
@@ -142,7 +142,7 @@ def measure_accuracy(classifier: nn.Module, images: ImageSet, *, device: str | t
         InputError: the device is not there.
     """
     place = resolve_device(device)
-    return _measuring(classifier.to(place), images, place)()
+    return _measuring(with_logits(classifier.to(place), images), images, place)()
 
 
 def save_trained(

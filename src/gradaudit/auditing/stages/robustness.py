@@ -12,6 +12,8 @@ from gradaudit.auditing.stages._stage import Options, Score, Stage
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.robustness import RobustnessResult, robustness
+from gradaudit.instruments.robustness.arguments import check_radii
+from gradaudit.instruments.robustness.methods import check_reaches, resolve_methods
 from gradaudit.results import Result
 
 GREY = {"linf": (0.0, 0.1, 0.2, 0.3), "l2": (0.0, 0.5, 1.0, 2.0)}
@@ -49,7 +51,10 @@ def radii(images: ImageSet, options: Options) -> Sequence[float]:
     norm = str(options.get("norm", "linf"))
     require(norm in usual, "norm", norm, f"one of {', '.join(usual)}")
     found: Any = options.get("eps", usual[norm])
-    return found if isinstance(found, Sequence) else (found,)
+    several = found if isinstance(found, Sequence) else (found,)
+    # Now, and not after the instruments that take hours.
+    check_reaches(resolve_methods(options.get("attack", "pgd"), norm=norm), check_radii(several)[-1], images.shape)
+    return several
 
 
 def cost(bench: Bench, name: str, options: Options) -> Cost:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
-from gradaudit.datasets.class_folders import Listing, class_names, list_images
+from gradaudit.datasets.class_folders import Listing, class_names, halves, list_images, subfolders
+from gradaudit.datasets.flaws import OnError, report
 from gradaudit.datasets.picture_cache import cached_pictures
 from gradaudit.datasets.split import stratified_split
 from gradaudit.errors import require
@@ -23,22 +25,24 @@ def folder(
     channels: Literal[1, 3] = 3,
     test_share: float = 0.2,
     cache: str | os.PathLike[str] | None = None,
+    on_error: OnError = "raise",
 ) -> tuple[ImageSet, ImageSet]:
     """Your own image files in class folders; resized and centre-cropped, memory-mapped from a cache.
 
     Args:
-        folder: has `train/<class>/` and `test/<class>/` (or `val/<class>/`), or `<class>/` alone, which is then split. Classes are
-            in alphabetical order, images in an order shuffled once and for all.
+        folder: has `train/<class>/` and `test/<class>/` (or `val`, `validation`, ...), or `<class>/` alone, which is then split.
+            Classes are in alphabetical order, images in an order shuffled once and for all.
         seed: decides the split, where there is one.
         size: side in pixels of the square; the short side is resized to it (bilinear), then the centre is cut out. 112 is the
             ImageNet-10 of Shah et al. (2021).
         channels: 3 for colour, 1 for grey.
         test_share: share of the images that go to the test set, each class in its proportion, in (0, 1).
         cache: folder for the decoded images; by default the user's cache folder. May be emptied at any time.
+        on_error: `"raise"` names all image files that can't be taken in one error; `"skip"` leaves them out, with a warning.
 
     Raises:
-        InputError: an option out of range, no class folder, a class without images, an image that can't be decoded, a cache
-            folder that can't be written; names the file.
+        InputError: an option out of range, no class folder, a class without images, image files that are damaged, no regular
+            files or of more than 8 bits a channel, a cache folder that can't be written; names the files.
         StoreError: the disk has too little room for the decoded images.
     """
     require(folder is not None, "folder", folder, "given: the folder of class folders")
@@ -47,22 +51,34 @@ def folder(
     require(type(size) is int and size >= 1, "size", size, "an integer, at least 1 pixel")
     require(channels in (1, 3), "channels", channels, "1 (grey) or 3 (colour)")
     require(0 < test_share < 1, "test_share", test_share, "between 0 and 1, both excluded")
-
-    def images(listing: Listing) -> ImageSet:
-        pixels = cached_pictures(listing.files, size, channels, cache)
-        return ImageSet(torch.from_numpy(pixels), listing.labels, classes)
-
+    require(on_error in ("raise", "skip"), "on_error", on_error, '"raise" or "skip"')
     classes, train, test = _halves(root, test_share, seed)
-    return images(train), images(test)
+    read = [(half, *cached_pictures(half.files, size, channels, cache)) for half in (train, test)]
+    flaws = {half.files[index]: one for half, _, found in read for index, one in found.items()}
+    report(root, flaws, len(train.files) + len(test.files), on_error)
+    kept = [half[torch.tensor([index not in found for index in range(len(half.files))])] for half, _, found in read]
+    _check_kept(root, classes, *(half.labels for half in kept))
+    first, second = (
+        ImageSet(torch.from_numpy(pixels), half.labels, classes) for half, (_, pixels, _) in zip(kept, read, strict=True)
+    )
+    return first, second
+
+
+def _check_kept(root: Path, classes: tuple[str, ...], train: Tensor, test: Tensor) -> None:
+    lost = [name for name, count in zip(classes, train.bincount(minlength=len(classes)).tolist(), strict=True) if not count]
+    require(not lost, "folder", str(root), f"a folder where each class keeps an image to train on; {', '.join(lost)} keeps none")
+    require(len(test) > 0, "folder", str(root), "a folder that keeps an image to test on; it keeps none")
 
 
 def _halves(root: Path, test_share: float, seed: int) -> tuple[tuple[str, ...], Listing, Listing]:
-    held_out = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
-    if held_out is not None and (root / "train").is_dir():
-        classes = class_names(root / "train")
-        other = class_names(held_out)
-        require(other == classes, "folder", str(held_out), f"a folder with the class folders of train/, {classes}; it has {other}")
-        return classes, _shuffled(list_images(root / "train", classes)), _shuffled(list_images(held_out, classes))
+    found = halves(root)
+    if found is not None:
+        classes = class_names(found[0])
+        other = subfolders(found[1])
+        expected = f"a folder with the class folders of {found[0].name}/, {classes}; it has {other}"
+        require(other == classes, "folder", str(found[1]), expected)
+        first, second = (_shuffled(list_images(half, classes)) for half in found)
+        return classes, first, second
     classes = class_names(root)
     everything = list_images(root, classes)
     counts = torch.bincount(everything.labels)

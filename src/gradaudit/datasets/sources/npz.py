@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from gradaudit.images import ImageSet
 _NAMES = (
     ("train_images", "train_labels", "test_images", "test_labels"),
     ("x_train", "y_train", "x_test", "y_test"),  # Keras'
+    ("X_train", "y_train", "X_test", "y_test"),
+    ("train_x", "train_y", "test_x", "test_y"),
 )
 _OPTIONAL = ("classes", "layout", "train_signal_mask", "test_signal_mask")
 
@@ -27,9 +30,9 @@ def npz(
     """An `.npz` file with train_images, train_labels, test_images, test_labels (or Keras' x_train, ...).
 
     Args:
-        path: the file. Images are uint8, or floats in [0, 1] (rounded to 256 levels, with a warning where that changes them), as
-            (N, H, W), (N, H, W, C) or (N, C, H, W). Optional arrays: `classes`, `layout`, `train_signal_mask`,
-            `test_signal_mask`. Nothing is unpickled.
+        path: the file. Images are uint8, other integers from 0 to 255, or floats in [0, 1] (rounded to 256 levels, with a warning
+            where that changes them), as (N, H, W), (N, H, W, C) or (N, C, H, W). Labels are whole numbers, a 1 among zeros, or
+            text. Optional arrays: `classes`, `layout`, `train_signal_mask`, `test_signal_mask`. Nothing is unpickled.
         layout: `"NCHW"` or `"NHWC"`, where the shape leaves it open.
         classes: names, where the file has none; by default the labels' numbers.
 
@@ -47,7 +50,10 @@ def npz(
     require(kept in (None, "NCHW", "NHWC"), "layout", kept, f'"NCHW" or "NHWC" in {file}')
     layout = layout or kept  # type: ignore[assignment]
     labels = [as_labels(arrays[name]) for name in (names[1], names[3])]
-    words = _classes(arrays, classes, labels)
+    if all(part.dtype.kind in "US" for part in labels):
+        told = np.unique(np.concatenate(labels))  # the classes' names themselves
+        labels, classes = [np.searchsorted(told, part) for part in labels], [str(name) for name in told.astype(np.str_)]
+    words = _classes(file, arrays, classes, labels)
 
     def half(image_name: str, label: np.ndarray, mask_name: str) -> ImageSet:
         images = as_images(file, image_name, arrays.pop(image_name), layout)
@@ -57,7 +63,7 @@ def npz(
 
 
 def _read(file: Path) -> dict[str, np.ndarray]:
-    wanted = {*_NAMES[0], *_NAMES[1], *_OPTIONAL}
+    wanted = {*(name for names in _NAMES for name in names), *_OPTIONAL}
     with reading(file, "an intact .npz file of plain arrays, without pickled objects"):
         require(zipfile.is_zipfile(file), "file", str(file), "an intact .npz file, which is a zip archive")
         with np.load(file, allow_pickle=False) as archive:
@@ -65,10 +71,15 @@ def _read(file: Path) -> dict[str, np.ndarray]:
             return {name: archive[name] if name in wanted else np.empty(0) for name in archive.files}
 
 
-def _classes(arrays: Mapping[str, np.ndarray], given: Sequence[str] | None, labels: Sequence[np.ndarray]) -> tuple[str, ...]:
+def _classes(
+    file: Path, arrays: Mapping[str, np.ndarray], given: Sequence[str] | None, labels: Sequence[np.ndarray]
+) -> tuple[str, ...]:
     if "classes" in arrays:
         return tuple(str(name) for name in np.atleast_1d(arrays["classes"]))
     if given is not None:
         return tuple(given)
-    numbers = [int(part.max()) for part in labels if part.size and part.dtype.kind in "ui"]
+    whole = [part for part in labels if part.size and part.dtype.kind in "ui"]
+    if whole and min(int(part.min()) for part in whole) > 0:
+        warnings.warn(f"no image in {file} has the label 0: a classifier's first output would stand for none of them", stacklevel=2)
+    numbers = [int(part.max()) for part in whole]
     return tuple(str(number) for number in range(max(numbers, default=0) + 1))

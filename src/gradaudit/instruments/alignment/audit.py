@@ -93,7 +93,7 @@ def alignment(
     scores = resolve_scores(score, denoiser)
     similarities = resolve_methods("similarity", SIMILARITIES, similarity)
     place = resolve_device(device)
-    check_classifier(classifier, images)
+    classifier = check_classifier(classifier, images)
     conditional = any(needs_classes(one) for one in scores.values())
     if conditional:
         check_classes(classifier, denoiser, images)

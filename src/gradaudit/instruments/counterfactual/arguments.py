@@ -76,20 +76,29 @@ def check_settings(seed: Any, seeds: Any, batch_size: Any) -> None:
     require(good, "batch_size", batch_size, '"auto", or a whole number, 1 or more')
 
 
-def check_classifiers(classifier: Any, robust: Any, oracles: Any, images: ImageSet) -> None:
-    """Raise `InputError` unless all are classifiers of these images with as many logits, and no oracle is the classifier itself."""
+def check_classifiers(
+    classifier: Any, robust: Any, oracles: Any, images: ImageSet
+) -> tuple[nn.Module, nn.Module | None, dict[str, nn.Module]]:
+    """The three, each returning logits alone: see `check_classifier`.
+
+    Raises:
+        InputError: one is no classifier of these images with as many logits as the others, or an oracle is the classifier itself.
+    """
     good = isinstance(oracles, Mapping) and all(isinstance(name, str) and name.strip() for name in oracles)
     require(good, "oracles", oracles, "None, or classifiers by name")
-    check_classifier(classifier, images)
-    count, owner = class_count(classifier, images), classifier_fingerprint(classifier)
-    beside = {"robust": robust} if robust is not None else {}
-    beside |= {f"oracles[{name!r}]": oracle for name, oracle in oracles.items()}
-    for argument, other in beside.items():
-        check_classifier(other, images, argument)
-        found = class_count(other, images)
+    explained = check_classifier(classifier, images)
+    count, owner = class_count(explained, images), classifier_fingerprint(explained)
+
+    def beside(other: Any, argument: str) -> nn.Module:
+        module = check_classifier(other, images, argument)
+        found = class_count(module, images)
         require(found == count, argument, f"of {found} classes", f"of {count} classes, those of the explained classifier")
-        same = argument != "robust" and classifier_fingerprint(other) == owner
+        same = argument != "robust" and classifier_fingerprint(module) == owner
         require(not same, argument, type(other).__name__, "another classifier than the explained one, which is no judge of itself")
+        return module
+
+    helper = None if robust is None else beside(robust, "robust")
+    return explained, helper, {name: beside(oracle, f"oracles[{name!r}]") for name, oracle in oracles.items()}
 
 
 def resolve_methods(method: Any) -> dict[str, Method]:

@@ -105,7 +105,7 @@ def counterfactual(
     methods = resolve_methods(method)
     check_denoiser(methods, denoiser)
     place = resolve_device(device)
-    check_classifiers(classifier, robust, judges, images)
+    classifier, robust, judges = check_classifiers(classifier, robust, judges, images)
     helpers = [one.to(place) for one in (denoiser, robust) if one is not None]
     with ExitStack() as constant:
         for module in (classifier.to(place), *helpers, *(judge.to(place) for judge in judges.values())):

@@ -75,7 +75,7 @@ def leakage(
     audited, beside = named_attributions(attribution, seed), named_controls(controls, seed)
     require(not set(audited) & set(beside), "controls", list(controls), "other attributions than the audited ones")
     place = resolve_device(device)
-    check_classifier(classifier, masked)
+    classifier = check_classifier(classifier, masked)
     # Opening a stream checks its attribution: all are opened before the first, perhaps long, one is drawn from.
     options: dict[str, Any] = {"target": target, "seed": seed, "batch_size": batch_size, "device": place}
     streams = {name: attribute(classifier, masked, one, **options) for name, one in (audited | beside).items()}

@@ -63,7 +63,7 @@ def sensitivity(
     check_whole("samples", samples, 1)
     check_whole("seed", seed, 0)
     place = resolve_device(device)
-    check_classifier(classifier, masked)
+    classifier = check_classifier(classifier, masked)
     classifier = classifier.to(place)
     size = _batch_size(batch_size, classifier, masked, place)
     work = partial(_changes, classifier, masked, levels, samples, seed, place)

@@ -73,7 +73,7 @@ def manifold_robustness(
     check_count("samples", samples, 1)
     check_count("seed", seed, 0)
     place = resolve_device(device)
-    check_classifier(classifier, images)
+    classifier = check_classifier(classifier, images)
     at_once = _at_once(batch_size, classifier, images, place, 2 * len(radii))
     bases = resolve_bases(tangent_spaces, images)
     owner = classifier_fingerprint(classifier)

@@ -26,7 +26,7 @@ from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.devices import resolve_device, resolve_precision
 from gradaudit.errors import require
 from gradaudit.fills import Fill, FillLike
-from gradaudit.images import ImageSet
+from gradaudit.images import ImageSet, shared_images
 from gradaudit.instruments.mask_recovery.arguments import check_sides, named_fills
 from gradaudit.instruments.mask_recovery.cells import Cell, Split, run_cell
 from gradaudit.instruments.mask_recovery.result import TRUE_MASK, MaskRecoveryResult, tabulate
@@ -111,7 +111,7 @@ def mask_recovery(
     recipe, network = check_recipe(learner, train)
     found = resolve_attribution(attribution, seed=seed)
     require(found.scores is None, "attribution", found.name, "a spec or a function, that ranks training and test images alike")
-    check_classifier(classifier, train)
+    classifier = check_classifier(classifier, train)
     kept = as_store(store)
     crew = resolve_backend(backend, kept, place)
     return Grid(
@@ -250,6 +250,7 @@ class Grid:
             "shape": list(train.shape),
             "train_images": len(train),
             "test_images": len(test),
+            "shared_images": shared_images(train, test),
             "train_fingerprint": train.fingerprint,
             "test_fingerprint": test.fingerprint,
         }

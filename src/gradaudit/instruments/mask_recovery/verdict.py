@@ -10,6 +10,7 @@ import pandas as pd
 
 from gradaudit.instruments.mask_recovery.recoverer import STEPS
 from gradaudit.results import Verdict
+from gradaudit.training.learners import shared_caveat
 
 HIDDEN, VISIBLE = 0.05, 0.5  # shares of a mask's entropy
 FEW = 400  # steps; on MNIST the mean fill is seen through by then
@@ -56,5 +57,7 @@ def _caveats(label: str, telling: bool, settings: Mapping[str, Any]) -> Iterator
         yield f"the network had only {steps} steps to learn where to look: more images or epochs may find more"
     if label != "visible" and telling:
         yield "what is recovered may also come from the kept values, which tell of the image and so of its mask"
+    if settings.get("shared_images"):
+        yield shared_caveat(settings["shared_images"], settings["test_images"])
     if len(settings["seeds"]) < 2:
         yield "one seed has no interval"

@@ -15,7 +15,7 @@ from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.devices import resolve_device
 from gradaudit.images import ImageSet
 from gradaudit.instruments.robustness.arguments import check_images, check_radii, check_settings, resolve_batch_size
-from gradaudit.instruments.robustness.methods import AttackLike, Method, rehearse, resolve_methods
+from gradaudit.instruments.robustness.methods import AttackLike, Method, check_reaches, rehearse, resolve_methods
 from gradaudit.instruments.robustness.outcomes import Bench
 from gradaudit.instruments.robustness.result import RobustnessResult, tabulate
 from gradaudit.instruments.robustness.trust import checks
@@ -79,8 +79,9 @@ def robustness(
     check_settings(norm, steps, step_size, {"restarts": restarts, "eot": eot}, seed)
     shared = {"norm": norm, "steps": steps, "step_size": step_size, "restarts": restarts, "seed": seed}
     methods = resolve_methods(attack, **shared)
+    check_reaches(methods, radii[-1], images.shape)
     place = resolve_device(device)
-    check_classifier(classifier, images)
+    classifier = check_classifier(classifier, images)
     size = resolve_batch_size(batch_size, classifier, images, place)
     bench = Bench(
         classifier.to(place),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -11,6 +11,7 @@ from gradaudit.errors import InputError, require
 from gradaudit.files import fingerprint
 from gradaudit.identity import identity
 from gradaudit.registry import Registry, Spec, options_of, parse_spec
+from gradaudit.training.perturbations import check_reach
 
 ATTACKS = Registry("gradaudit.instruments.robustness.attacks", "attack")
 SHARED = ("norm", "steps", "step_size", "restarts", "seed")  # the options of `robustness` that go to every attack that has them
@@ -102,6 +103,13 @@ def _method(name: str, bound: functools.partial[Any], shared: Mapping[str, Any],
         own,
         fingerprint(*(identity(bound) if own else [function.__name__]), *decide),
     )
+
+
+def check_reaches(methods: Mapping[str, Method], eps: float, shape: Sequence[int]) -> None:
+    """Raise `InputError` if no two images of that shape are as far apart as an attack's radius `eps`."""
+    for method in methods.values():
+        if method.is_attack:
+            check_reach(method.norm, eps, shape)  # type: ignore[arg-type]
 
 
 def rehearse(method: Method, classifier: Any, images: Any, labels: Any, eps: float) -> None:

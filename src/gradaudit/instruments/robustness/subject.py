@@ -51,7 +51,8 @@ def check_moved(name: str, moved: Any, images: Tensor, norm: str, eps: float) ->
     inside = bool(((found >= -SLACK) & (found <= 1 + SLACK)).all())  # false for NaN
     require(inside, "attack", name, "one that returns images within [0, 1], without NaN")
     far = float(distances(found - images, norm).max()) if len(images) else 0.0
-    slack = SLACK * (sqrt(images[0].numel()) if norm == "l2" and len(images) else 1) + 1e-5 * eps
+    rounding = max(SLACK, torch.finfo(images.dtype).eps)  # of half precision, far above that of eps
+    slack = rounding * (sqrt(images[0].numel()) if norm == "l2" and len(images) else 1) + 1e-5 * eps
     require(far <= eps + slack, "attack", name, f"one that stays within eps (={eps:g}); it went as far as {far:g}")
     return found
 
