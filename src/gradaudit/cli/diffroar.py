@@ -27,6 +27,8 @@ from gradaudit.cli._options import (
     LearnerEpochs,
     LearningRate,
     Normalisation,
+    OnError,
+    OnImageError,
     RankingTarget,
     Seed,
     StoreFolder,
@@ -107,6 +109,7 @@ def diffroar(
     train_images: TrainImages = None,
     test_images: TestImages = None,
     data_dir: Folder = None,
+    on_error: OnImageError = OnError.raises,
     out: Annotated[Path, typer.Option(help="Folder for results.json, table, figure and page.")] = Path("out"),
     store: StoreFolder = None,
     workers: Workers = "auto",
@@ -137,7 +140,7 @@ def diffroar(
     fields = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     recipe = read_learner(learner, **{name: value for name, value in fields.items() if value is not None})
     shares = numbers("--levels", levels)
-    training, testing = images(data, data_dir, seed, train_images, test_images)
+    training, testing = images(data, data_dir, seed, train_images, test_images, on_error)
     audited = load_audited(classifier, weights, training, normalisation, allow_pickle)
     attributions: list[Any] = list(attribution or ([] if scores else ["logit_gradient"]))
     grid = prepare_diffroar(

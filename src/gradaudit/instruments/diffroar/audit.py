@@ -140,7 +140,7 @@ def prepare(
     audited = named_attributions(attribution, seed)
     beside = {name: dict.fromkeys(SPLITS, control) for name, control in named_controls(controls, seed).items()}
     require(not set(audited) & set(beside), "controls", list(controls), "other attributions than the audited ones")
-    check_classifier(classifier, train)
+    classifier = check_classifier(classifier, train)
     require(is_whole(gap), "gap", gap, "a whole number, 0 or more")
     retrains = evaluate == "retrain"
     require(not (retrains and selection), "selection", selection, 'False with evaluate="retrain", which has mask and pixels anyway')

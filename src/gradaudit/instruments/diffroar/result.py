@@ -15,6 +15,7 @@ from gradaudit.instruments.diffroar.statistics import summarise
 from gradaudit.instruments.diffroar.values_verdict import values_verdict
 from gradaudit.instruments.diffroar.verdict import conditional_verdict, disagreement, verdict
 from gradaudit.results import Result, Verdict
+from gradaudit.training.learners import shared_caveat
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,8 +87,12 @@ class DiffROARResult(Result):
 
     @cached_property
     def verdicts(self) -> dict[str, Verdict]:
-        """The verdict of each audited attribution; its first caveat says where conditional DiffROAR disagrees."""
-        return judge(self.summary, self.audited, self.controls, self.details)
+        """The verdict of each audited attribution; of retraining, its first caveat says where conditional DiffROAR disagrees."""
+        found = judge(self.summary, self.audited, self.controls, self.details)
+        shared, count = self.settings.get("shared_images", 0), self.settings["test_images"]
+        if not shared:
+            return found
+        return {name: replace(one, caveats=(*one.caveats, shared_caveat(shared, count))) for name, one in found.items()}
 
     @cached_property
     def conditional_verdicts(self) -> dict[str, Verdict]:
@@ -155,6 +160,12 @@ class DiffROARResult(Result):
         axes.axhline(self.details["chance"], color="0.6", linewidth=0.8, linestyle=":", label="chance")
         axes.set(xlabel="features kept, %", ylabel="test accuracy of the learner", title=name, ylim=(0, 1.02))
         axes.legend(fontsize="small")
+
+
+def judged(table: pd.DataFrame, settings: dict[str, Any], details: dict[str, Any]) -> DiffROARResult:
+    """The result whose verdict is that of the first attribution."""
+    result = DiffROARResult(table, Verdict("", ""), settings, details)
+    return replace(result, verdict=next(iter(result.verdicts.values())))
 
 
 def judge(

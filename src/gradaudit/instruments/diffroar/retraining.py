@@ -15,7 +15,7 @@ from torch import nn
 
 from gradaudit.attributions import Attribution, Features, kept_count
 from gradaudit.fills import Fill
-from gradaudit.images import ImageSet
+from gradaudit.images import ImageSet, shared_images
 from gradaudit.instruments.diffroar.arguments import SPLITS
 from gradaudit.instruments.diffroar.cells import SIDES, Cell, Content, Split
 from gradaudit.instruments.diffroar.fillings import Filling
@@ -23,8 +23,8 @@ from gradaudit.instruments.diffroar.grid import Plan, predict, run_jobs
 from gradaudit.instruments.diffroar.groups import Job, Together
 from gradaudit.instruments.diffroar.measures import ACCURACIES, ALWAYS, COLUMNS
 from gradaudit.instruments.diffroar.rankings import Ranker, Ranking
-from gradaudit.instruments.diffroar.result import DiffROARResult, judge
-from gradaudit.instruments.diffroar.statistics import image_variance, summarise
+from gradaudit.instruments.diffroar.result import DiffROARResult, judged
+from gradaudit.instruments.diffroar.statistics import image_variance
 from gradaudit.training.backends import Backend
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import Store, unpacked
@@ -74,9 +74,7 @@ class Grid:
         found = run_jobs(jobs, self.store, self.way, backend=self.backend, show_progress=self.show_progress)
         outcomes = self.free_to_ignore(found)
         table, details = self._table(outcomes), self._details(outcomes)
-        summary = summarise(table, len(self.sets["test"]), details)
-        verdicts = judge(summary, tuple(self.attributions), tuple(self.controls), details)
-        return DiffROARResult(table, verdicts[next(iter(self.attributions))], self.settings(), details)
+        return judged(table, self.settings(), details)
 
     @cached_property
     def ranker(self) -> Ranker:
@@ -221,6 +219,7 @@ class Grid:
             "shape": list(self.sets["train"].shape),
             "train_images": len(self.sets["train"]),
             "test_images": len(self.sets["test"]),
+            "shared_images": shared_images(self.sets["train"], self.sets["test"]),
             "train_fingerprint": self.sets["train"].fingerprint,
             "test_fingerprint": self.sets["test"].fingerprint,
         }

@@ -21,9 +21,9 @@ from gradaudit.instruments.diffroar.grid import Plan, run_jobs
 from gradaudit.instruments.diffroar.measures import COLUMNS, MEASURES, VALUES
 from gradaudit.instruments.diffroar.rankings import Ranking
 from gradaudit.instruments.diffroar.reading import Reading, read_all, train_evaluator
-from gradaudit.instruments.diffroar.result import DiffROARResult, judge
+from gradaudit.instruments.diffroar.result import DiffROARResult, judged
 from gradaudit.instruments.diffroar.retraining import Grid
-from gradaudit.instruments.diffroar.statistics import image_variance, interval, summarise
+from gradaudit.instruments.diffroar.statistics import image_variance, interval
 from gradaudit.training.store import key_of, unpacked
 from gradaudit.training.workers import run_all
 from gradaudit.usable_information import bits_of_nothing, label_prior, unpacked_bits
@@ -90,9 +90,7 @@ class Values:
         outcomes = self._read(trainings, rankings, how)
         selected = self._selected(rankings)
         table, details = self._table(outcomes, selected), self._details(outcomes, selected)
-        summary = summarise(table, len(self.grid.sets["test"]), details)
-        verdicts = judge(summary, tuple(self.grid.attributions), tuple(self.grid.controls), details)
-        return DiffROARResult(table, verdicts[next(iter(self.grid.attributions))], self._settings(), details)
+        return judged(table, self._settings(), details)
 
     def _rankings(self, make: bool) -> dict[str, dict[str, Ranking]]:
         """Rankings of the test images; of the training images as well where learners are fitted on them."""
