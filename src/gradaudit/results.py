@@ -17,6 +17,7 @@ import pandas as pd
 
 from gradaudit.errors import InputError, require
 from gradaudit.files import whole_file, writable_folder, write_text
+from gradaudit.notebooks import drawn, first_rows, heading
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,6 +41,9 @@ class Verdict:
 
     def __str__(self) -> str:
         return f"{self.label}: {self.sentence}"
+
+    def _repr_html_(self) -> str:
+        return heading(self.label, self.sentence, self.caveats)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,19 @@ class Result(ABC):
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         Result.kinds[cls.kind] = cls
+        cls.__repr__ = Result.__repr__  # type: ignore[method-assign]  # or the dataclass writes out all tables and images
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.verdict})"
+
+    def _repr_html_(self) -> str:
+        words = f"The figure of {self.kind.replace('_', ' ')}"
+        return self.verdict._repr_html_() + first_rows(self.brief) + drawn(self.plot(), words)
+
+    @property
+    def brief(self) -> pd.DataFrame:
+        """The table that a notebook shows; an instrument with a shorter one than `table` says so here."""
+        return self.table
 
     @abstractmethod
     def plot(self) -> Figure:

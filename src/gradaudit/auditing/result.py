@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from gradaudit.auditing.agreement import rank_correlations, scores
 from gradaudit.auditing.agreement_section import agreement_section
@@ -21,6 +22,7 @@ from gradaudit.auditing.document import SCHEMA, check_document
 from gradaudit.auditing.settings import Settings
 from gradaudit.errors import InputError, require
 from gradaudit.files import writable_folder, write_text
+from gradaudit.notebooks import first_rows, folded, heading
 from gradaudit.report import Pictures, write_page
 from gradaudit.results import Result, table_to_json
 
@@ -62,13 +64,21 @@ class AuditResult:
         """Spearman's correlation across classifiers of each pair of those numbers: see `agreement.rank_correlations`."""
         return rank_correlations(self.scores)
 
+    def __repr__(self) -> str:
+        return f"AuditResult({'; '.join(f'{name}, {kind}: {one.verdict.label}' for name, kind, one in self._every())})"
+
+    def _repr_html_(self) -> str:
+        """What must be looked into, the numbers across classifiers, and every verdict; `results` has the figures."""
+        notices = (heading("Look into this first", notice, ()) for notice in self.notices)
+        verdicts = (folded(f"{name}, {kind}: {one.verdict.label}", one.verdict) for name, kind, one in self._every())
+        return Markup("").join([*notices, first_rows(self.scores), *verdicts])
+
+    def _every(self) -> list[tuple[str, str, Result]]:
+        return [(name, kind, one) for name, found in self.results.items() for kind, one in found.items()]
+
     def verdicts(self) -> pd.DataFrame:
         """One row for each classifier and instrument: `classifier`, `instrument`, `label`, `sentence`."""
-        rows = [
-            (name, kind, result.verdict.label, result.verdict.sentence)
-            for name, found in self.results.items()
-            for kind, result in found.items()
-        ]
+        rows = [(name, kind, result.verdict.label, result.verdict.sentence) for name, kind, result in self._every()]
         return pd.DataFrame(rows, columns=["classifier", "instrument", "label", "sentence"])
 
     def to_json(self) -> dict[str, Any]:

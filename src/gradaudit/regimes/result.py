@@ -54,6 +54,11 @@ class SweepResult(Result):
         """The regime of each classifier, as `regimes_at` gives it at the reference radius."""
         return self.regimes_at()
 
+    @property
+    def brief(self) -> pd.DataFrame:
+        """`regimes`."""
+        return self.regimes
+
     def regimes_at(self, radius: float | None = None, share: float = SHARE) -> pd.DataFrame:
         """The regime of each classifier: relative to the unregularised one, at noise of one length.
 
