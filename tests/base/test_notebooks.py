@@ -20,7 +20,7 @@ SCRIPT = "<script>alert(1)</script>"
 
 
 class Weight(Result):
-    kind: ClassVar[str] = "weight"
+    kind: ClassVar[str] = "grams"
 
     def plot(self):
         figure = Figure(figsize=(1, 1))
@@ -36,7 +36,7 @@ def weight(count=3):
 @pytest.fixture(autouse=True)
 def only_here():
     yield
-    Result.kinds.pop("weight", None)
+    Result.kinds.pop("grams", None)
 
 
 class Shown:
@@ -96,13 +96,13 @@ def test_every_instrument_shows_itself():
 
 
 def test_an_audit_shows_what_to_look_into_its_numbers_and_every_verdict():
-    audit = AuditResult({SCRIPT: {"weight": weight()}}, {}, {}, {}, notices=(f"is {SCRIPT} right?",))
+    audit = AuditResult({SCRIPT: {"grams": weight()}}, {}, {}, {}, notices=(f"is {SCRIPT} right?",))
     html = audit._repr_html_()
     assert SCRIPT not in html
     assert "Look into this first" in html
-    assert "weight: holds</summary>" in html
+    assert "grams: holds</summary>" in html
     assert "<li>but in May</li>" in html
-    assert repr(audit) == f"AuditResult({SCRIPT}, weight: holds)"
+    assert repr(audit) == f"AuditResult({SCRIPT}, grams: holds)"
 
 
 def test_progress_in_a_notebook_is_one_bar_that_grows(shown, capsys):

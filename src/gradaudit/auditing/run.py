@@ -71,7 +71,7 @@ def prepare_audit(
     """
     named = {"classifier": classifiers} if isinstance(classifiers, nn.Module) else classifiers
     _check_named("classifiers", named)
-    folders = [folder_of(name) for name in named]
+    folders = [folder_of(name).casefold() for name in named]  # as some file systems compare
     require(len(set(folders)) == len(folders), "classifiers", [*named], "names that give each a folder of its own")
     check_alike(train, test)
     require(robust is None or isinstance(robust, nn.Module), "robust", type(robust).__name__, "an nn.Module, or None")

@@ -48,7 +48,9 @@ class Ending:
     def _cut_short(self, status: int) -> None:
         # No harm is done: what is kept is written whole or not at all.
         for child in multiprocessing.active_children():
-            child.kill()
+            if child.pid is not None:
+                with suppress(OSError):
+                    os.kill(child.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         self.tell()
         os._exit(status)
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from gradaudit.errors import require
 from gradaudit.files import whole_file
+from gradaudit.lettering import legible
 
 FORMATS = (".svg", ".png", ".pdf")
 
@@ -62,4 +63,4 @@ def _figure(epochs: Sequence[Epoch], title: str) -> Figure:
         right[0].plot(*zip(*measured, strict=True), marker="o", markersize=3, color="C1")
         right[0].set(xlabel="epoch", ylabel="test accuracy", title=f"{measured[-1][1]:.4f} at last", ylim=(None, 1))
     figure.suptitle(title)
-    return figure
+    return legible(figure)
