@@ -7,8 +7,8 @@ import math
 import os
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -43,6 +43,10 @@ class Verdict:
 
     def __str__(self) -> str:
         return f"{self.label}: {self.sentence}"
+
+    def with_caveats(self, caveats: Iterable[str]) -> Verdict:
+        """The verdict with these caveats before its own."""
+        return replace(self, caveats=(*caveats, *self.caveats))
 
     def _repr_html_(self) -> str:
         return heading(self.label, self.sentence, self.caveats)

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,9 +99,8 @@ def prepare_audit(
         show_progress=show_progress,
     )
     require(len(bench.test) > 1, "test_images", len(bench.test), "2 or more: no instrument can say anything of a single image")
-    for classifier in named.values():
-        check_classifier(classifier, bench.test)
-    ready = Audit(bench, settings, preset)
+    known = [f"{name}: {doubt}" for name, classifier in named.items() for doubt in check_classifier(classifier, bench.test)]
+    ready = Audit(bench, settings, preset, known)
     if any({"counterfactual", "counterfactual_differences"} & {*ready._wanted(name)} for name in named):
         _check_helpers(bench)
     return ready
@@ -148,6 +147,7 @@ class Audit:
     bench: Bench
     settings: Settings
     preset: str
+    known: Sequence[str] = ()
 
     @cached_property
     def skipped(self) -> dict[str, dict[str, str]]:
@@ -173,8 +173,8 @@ class Audit:
 
     @cached_property
     def doubts(self) -> list[str]:
-        """What must be looked into before anything else: classifiers that are no better than a constant answer."""
-        return doubts(self.bench.test, self._seen)
+        """What must be looked into before anything else: classifiers that are no better than a constant answer, say."""
+        return [*self.known, *doubts(self.bench.test, self._seen)]
 
     def estimate(self) -> pd.DataFrame:
         """What each classifier and instrument will take: `networks` to train, images through the classifier (`gradients`) and

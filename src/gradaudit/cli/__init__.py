@@ -107,6 +107,8 @@ def _explain(error: BaseException) -> NoReturn:
 
 
 def _stop(found: Ending) -> NoReturn:
+    if found.came:
+        found.leave(found.status)
     found.tell()
     raise SystemExit(found.status) from None
 

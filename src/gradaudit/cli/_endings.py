@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -11,10 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 STOPPED = "stopped; finished work is kept, the same command continues"
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 PATIENCE = 1.0  # seconds until what does not end by itself is ended
+CLEANING = 0.5  # seconds that libraries may take to clean up
 
 
 class Ending:
@@ -42,16 +45,22 @@ class Ending:
         while number := os.read(signals, 1):
             if number[0] in SIGNALS:
                 time.sleep(PATIENCE)
-                self._cut_short(128 + number[0])
+                self.leave(128 + number[0])
         os.close(signals)
 
-    def _cut_short(self, status: int) -> None:
-        # No harm is done: what is kept is written whole or not at all.
+    def leave(self, status: int) -> NoReturn:
+        """End this process and its workers now: to free all that a large program holds would take seconds.
+
+        No harm is done, as what is kept is written whole or not at all.
+        """
         for child in multiprocessing.active_children():
             if child.pid is not None:
                 with suppress(OSError):
                     os.kill(child.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         self.tell()
+        cleaning = threading.Thread(target=atexit._run_exitfuncs, daemon=True)  # shared memory is given back
+        cleaning.start()
+        cleaning.join(CLEANING)
         os._exit(status)
 
 

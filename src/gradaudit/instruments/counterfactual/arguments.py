@@ -76,20 +76,25 @@ def check_settings(seed: Any, seeds: Any, batch_size: Any) -> None:
     require(good, "batch_size", batch_size, '"auto", or a whole number, 1 or more')
 
 
-def check_classifiers(classifier: Any, robust: Any, oracles: Any, images: ImageSet) -> None:
-    """Raise `InputError` unless all are classifiers of these images with as many logits, and no oracle is the classifier itself."""
+def check_classifiers(classifier: Any, robust: Any, oracles: Any, images: ImageSet) -> tuple[str, ...]:
+    """What must be known of any figure about them, as caveats.
+
+    Raises:
+        InputError: they are not all classifiers of these images with as many logits, or an oracle is the classifier itself.
+    """
     good = isinstance(oracles, Mapping) and all(isinstance(name, str) and name.strip() for name in oracles)
     require(good, "oracles", oracles, "None, or classifiers by name")
-    check_classifier(classifier, images)
+    doubts = check_classifier(classifier, images)
     count, owner = class_count(classifier, images), classifier_fingerprint(classifier)
     beside = {"robust": robust} if robust is not None else {}
     beside |= {f"oracles[{name!r}]": oracle for name, oracle in oracles.items()}
     for argument, other in beside.items():
-        check_classifier(other, images, argument)
+        doubts += check_classifier(other, images, argument)
         found = class_count(other, images)
         require(found == count, argument, f"of {found} classes", f"of {count} classes, those of the explained classifier")
         same = argument != "robust" and classifier_fingerprint(other) == owner
         require(not same, argument, type(other).__name__, "another classifier than the explained one, which is no judge of itself")
+    return doubts
 
 
 def resolve_methods(method: Any) -> dict[str, Method]:

@@ -12,6 +12,7 @@ from torch import nn
 
 from gradaudit.batching import frozen
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
+from gradaudit.classifiers.check import RANDOMISED
 from gradaudit.devices import resolve_device
 from gradaudit.images import ImageSet
 from gradaudit.instruments.robustness.arguments import check_images, check_radii, check_settings, resolve_batch_size
@@ -80,7 +81,7 @@ def robustness(
     shared = {"norm": norm, "steps": steps, "step_size": step_size, "restarts": restarts, "seed": seed}
     methods = resolve_methods(attack, **shared)
     place = resolve_device(device)
-    check_classifier(classifier, images)
+    doubts = [doubt for doubt in check_classifier(classifier, images) if RANDOMISED not in doubt]  # of that the verdict says more
     size = resolve_batch_size(batch_size, classifier, images, place)
     bench = Bench(
         classifier.to(place),
@@ -100,7 +101,7 @@ def robustness(
             rehearse(method, classifier, *bench.batch(np.arange(1)), radii[-1])
         details = _details(bench, methods, radii)
     table = tabulate(details, settings, {name: method.norm for name, method in methods.items()})
-    return RobustnessResult(table, judge(table, details, settings), settings, details)
+    return RobustnessResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
 
 
 def _details(bench: Bench, methods: Mapping[str, Method], radii: Sequence[float]) -> dict[str, Any]:
