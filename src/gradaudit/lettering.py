@@ -60,8 +60,9 @@ def legible(figure: Figure, classes: Sequence[str] = ()) -> Figure:
 
 
 def as_written(figure: Figure) -> None:
-    """Keep names with dollar signs from being read as formulas; those of Matplotlib's own axes stay formulas."""
+    """Keep names with dollar signs from being read as formulas, or text as TeX; those of Matplotlib's axes stay formulas."""
     for text in _texts(figure):
+        text.set_usetex(False)
         if "$" in text.get_text() and "mathdefault" not in text.get_text():
             text.set_parse_math(False)
 
@@ -161,7 +162,7 @@ def _relabel(axis: Axis, classes: Sequence[str]) -> None:
 def _texts(figure: Figure) -> list[Text]:
     from matplotlib.text import Text
 
-    return [found for found in figure.findobj(Text) if isinstance(found, Text) and found.get_text()]
+    return [found for found in figure.findobj(Text) if isinstance(found, Text)]
 
 
 @cache

@@ -16,7 +16,7 @@ import matplotlib
 import pandas as pd
 
 from gradaudit.errors import InputError, require
-from gradaudit.files import whole_file, writable_folder, write_text
+from gradaudit.files import own, whole_file, writable_folder, write_text
 from gradaudit.lettering import legible
 from gradaudit.notebooks import drawn, first_rows, heading
 
@@ -142,7 +142,7 @@ class Result(ABC):
             ValueError: settings or details hold a number that is not finite.
         """
         self.write_files(folder)
-        return Path(folder)
+        return own(folder)
 
     def write_files(self, folder: str | os.PathLike[str]) -> list[Path]:
         """As `save`; return the files."""
@@ -151,7 +151,7 @@ class Result(ABC):
         written = [write_text(target / f"{self.kind}.csv", table_to_csv(self.table))]
         for name, figure in self.figures().items():
             # Names inside the figure are drawn at random unless salted; the same result gives the same file.
-            with whole_file(target / f"{name}.svg") as file, matplotlib.rc_context({"svg.hashsalt": name}):
+            with whole_file(target / f"{name}.svg") as file, matplotlib.rc_context({"svg.hashsalt": name, "text.usetex": False}):
                 self._legible(figure).savefig(file, format="svg", metadata={"Date": None})
             written.append(target / f"{name}.svg")
         return [*written, write_text(target / "results.json", text)]
@@ -163,7 +163,7 @@ class Result(ABC):
         Raises:
             InputError: there is no such file, or it is not a result.
         """
-        path = Path(folder)
+        path = own(folder)
         path = path / "results.json" if path.is_dir() else path
         try:
             data = json.loads(path.read_text(encoding="utf-8"))

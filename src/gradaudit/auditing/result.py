@@ -23,7 +23,7 @@ from gradaudit.auditing.document import SCHEMA, check_document
 from gradaudit.auditing.manifest import MANIFEST, renew
 from gradaudit.auditing.settings import Settings
 from gradaudit.errors import InputError, require
-from gradaudit.files import writable_folder, write_text
+from gradaudit.files import own, writable_folder, write_text
 from gradaudit.notebooks import first_rows, folded, heading
 from gradaudit.report import Pictures, write_page
 from gradaudit.results import Result, table_to_csv, table_to_json
@@ -184,7 +184,7 @@ def load_audit(folder: str | os.PathLike[str]) -> AuditResult:
     Raises:
         InputError: there is none, or it is damaged.
     """
-    path = Path(folder) / "results.json"
+    path = own(folder) / "results.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -84,6 +87,7 @@ def _without_a_command(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: a user's mistake is one line and exit status 2, killed workers 1, Ctrl-C 130, SIGTERM 143."""
     _options.command_line[:] = sys.argv[1:] if arguments is None else arguments
+    _prepare()
     with ending() as found:
         try:
             status = app(args=list(_options.command_line), prog_name="gradaudit", standalone_mode=False)
@@ -94,6 +98,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if status == INTERRUPTED:
             _stop(found)
     raise SystemExit(status or 0)
+
+
+def _prepare() -> None:
+    """Have what a machine may lack or be strange in end no run: open streams, their encoding, Matplotlib's windows and folders."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    os.environ["MPLBACKEND"] = "agg"
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def _explain(error: BaseException) -> NoReturn:

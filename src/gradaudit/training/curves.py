@@ -43,7 +43,7 @@ def draw_curves(path: str | os.PathLike[str], epochs: Sequence[Epoch], title: st
     require(len(epochs) > 0, "epochs", epochs, "at least one epoch")
     figure = _figure(epochs, title)
     # Names inside the figure are drawn at random unless salted; the same curves give the same file.
-    with whole_file(target) as file, matplotlib.rc_context({"svg.hashsalt": "curves"}):
+    with whole_file(target) as file, matplotlib.rc_context({"svg.hashsalt": "curves", "text.usetex": False}):
         figure.savefig(file, format=target.suffix[1:], metadata={"Date": None} if target.suffix == ".svg" else None)
     return target
 
