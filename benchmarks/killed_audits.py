@@ -1,10 +1,10 @@
 """Claim: an audit that is killed at random moments ends with the results of one that was not (docs/audit.md).
 
-The package's two classifiers on embedded images, preset `quick` made smaller, two workers. One audit runs to its end; another is ended
-ten times after random times, each time given the same command again, and at last let finish. The two `results.json` are compared
-value by value, timings aside. It is ended by `SIGKILL` to it and its workers; with `--by term` or `--by int` by `SIGTERM` or `SIGINT`
-to itself, which must leave one line, status 143 or 130, and no process after two seconds; with `--by workers` by killing its workers
-until it gives up, which must leave one line and status 1.
+The package's two classifiers on embedded images, preset `quick` made smaller, two workers. One audit runs to its end; another is
+ended ten times after random times, each time given the same command again, and at last let finish. The two `results.json` are
+compared value by value, timings aside. It is ended by `SIGKILL` to it and its workers; with `--by term` or `--by int` by `SIGTERM`
+or `SIGINT` to itself, which must leave one line, status 143 or 130, and no process after two seconds; with `--by workers` by killings
+of its workers until it gives up, which must leave one line and status 1.
 
 Run: `python benchmarks/killed_audits.py`. About 5 minutes on 2 cores, for each `--by`.
 """
@@ -73,7 +73,7 @@ def main() -> None:
         start = time.perf_counter()
         begun(work, "whole").wait()
         whole = time.perf_counter() - start
-        print(f"uninterrupted: {whole:.0f} s")
+        print(f"uninterrupted: {whole:.0f} s", flush=True)
         wrong = []
         for kill in range(arguments.kills):
             moment = draw.uniform(0.05, 0.5) * whole
