@@ -3,8 +3,8 @@
 The package's two classifiers on embedded images, preset `quick` made smaller, two workers. One audit runs to its end; another is
 ended ten times after random times, each time given the same command again, and at last let finish. The two `results.json` are
 compared value by value, timings aside. It is ended by `SIGKILL` to it and its workers; with `--by term` or `--by int` by `SIGTERM`
-or `SIGINT` to itself, which must leave one line, status 143 or 130, and no process after two seconds; with `--by workers` by killings
-of its workers until it gives up, which must leave one line and status 1.
+or `SIGINT` to itself, which must leave one line, status 143 or 130, and no process after two seconds; with `--by workers` by
+killings of its workers until it gives up, which must leave one line and status 1.
 
 Run: `python benchmarks/killed_audits.py`. About 5 minutes on 2 cores, for each `--by`.
 """
