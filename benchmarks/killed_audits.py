@@ -1,10 +1,12 @@
 """Claim: an audit that is killed at random moments ends with the results of one that was not (docs/audit.md).
 
-The package's two classifiers on embedded images, preset `quick` made smaller. One audit runs to its end; another is killed
-(`SIGKILL`, workers included) ten times after random times, each time given the same command again, and at last let finish. The two
-`results.json` are compared value by value, timings aside.
+The package's two classifiers on embedded images, preset `quick` made smaller, two workers. One audit runs to its end; another is
+ended ten times after random times, each time given the same command again, and at last let finish. The two `results.json` are
+compared value by value, timings aside. It is ended by `SIGKILL` to it and its workers; with `--by term` or `--by int` by `SIGTERM`
+or `SIGINT` to itself, which must leave one line, status 143 or 130, and no process after two seconds; with `--by workers` by
+killings of its workers until it gives up, which must leave one line and status 1.
 
-Run: `python benchmarks/killed_audits.py`. About 5 minutes on 2 cores.
+Run: `python benchmarks/killed_audits.py`. About 5 minutes on 2 cores, for each `--by`.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +54,17 @@ method = ["dvce(steps=30)", "apgd(steps=20)"]
 """
 
 
+WAYS = ("kill", "term", "int", "workers")
+STOPPED = "stopped; finished work is kept, the same command continues"
+PROGRESS = re.compile(r".*: \d+/\d+, .* left")
+GONE = 2.0  # seconds after which no process may be left
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--by", choices=WAYS, default="kill")
     arguments = parser.parse_args()
     draw = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -62,29 +73,90 @@ def main() -> None:
         start = time.perf_counter()
         begun(work, "whole").wait()
         whole = time.perf_counter() - start
-        print(f"uninterrupted: {whole:.0f} s")
+        print(f"uninterrupted: {whole:.0f} s", flush=True)
+        wrong = []
         for kill in range(arguments.kills):
-            process = begun(work, "killed")
             moment = draw.uniform(0.05, 0.5) * whole
-            try:
-                process.wait(moment)
-                print(f"kill {kill + 1}: it had ended after less than {moment:.1f} s")
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                print(f"kill {kill + 1}: after {moment:.1f} s", flush=True)
+            said, faults = ended(work, moment, arguments.by)
+            print(f"{arguments.by} {kill + 1}: {said}", *faults, sep="; ", flush=True)
+            wrong += faults
         begun(work, "killed").wait()
         one, other = (timeless(json.loads((work / name / "results.json").read_text())) for name in ("whole", "killed"))
         found = differences(one, other)
         print("the same results" if not found else f"DIFFERENT at {len(found)} places: {found[:5]}")
         print(versions())
-    sys.exit(bool(found))
+    sys.exit(bool(found or wrong))
+
+
+def ended(work: Path, moment: float, way: str) -> tuple[str, list[str]]:
+    """How the audit went that was ended in a way at a moment, and what should not have been."""
+    process = begun(work, "killed")
+    try:
+        process.wait(moment)
+        return f"it had ended after less than {moment:.1f} s", []
+    except subprocess.TimeoutExpired:
+        pass
+    if way == "kill":
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return f"after {moment:.1f} s", []
+    start = time.perf_counter()
+    if way == "workers":
+        status, expected = killed_workers(process), 1
+    else:
+        process.send_signal(signal.SIGTERM if way == "term" else signal.SIGINT)
+        status, expected = process.wait(), 143 if way == "term" else 130
+    seconds = time.perf_counter() - start
+    time.sleep(max(0.0, GONE - seconds) if way != "workers" else GONE)
+    if way == "workers" and status == 0:
+        return f"after {moment:.1f} s there were no more workers to kill", []
+    return f"after {moment:.1f} s, status {status} after {seconds:.2f} s", faults(work, process.pid, status, expected)
+
+
+def killed_workers(process: subprocess.Popen[bytes]) -> int:
+    """The status with which the audit ends whose workers are killed, one after the other, as soon as there are some."""
+    while process.poll() is None:
+        for child in group(process.pid):
+            if child != process.pid and b"loky.backend.popen" in command(child):
+                with suppress(OSError):
+                    os.kill(child, signal.SIGKILL)
+        time.sleep(0.05)
+    return process.wait()
+
+
+def faults(work: Path, leader: int, status: int, expected: int) -> list[str]:
+    """What should not have been: another status, further lines, processes that are left."""
+    lines = [line for line in (work / "errors").read_text().splitlines() if not PROGRESS.match(line)]
+    clear = lines[-1:] == [STOPPED] if expected != 1 else lines[-1:] != [] and lines[-1].startswith("error: a worker was killed")
+    found = [] if status == expected else [f"STATUS {status}"]
+    found += [] if clear and "Traceback" not in "".join(lines) else [f"LINES {lines[-8:]}"]
+    left = group(leader)
+    return found + ([f"LEFT {[command(one) for one in left]}"] if left else [])
+
+
+def group(leader: int) -> list[int]:
+    """The processes of a process group. Linux only."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            state, _, belongs = (folder / "stat").read_text().rpartition(")")[2].split()[:3]
+            if int(belongs) == leader and state != "Z":
+                found.append(int(folder.name))
+    return found
+
+
+def command(process: int) -> bytes:
+    """The command line of a process; empty where it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    return b""
 
 
 def begun(work: Path, name: str) -> subprocess.Popen[bytes]:
-    """The audit, in a process group of its own."""
-    words = [str(Path(sys.executable).with_name("gradaudit")), "audit", "audit.toml", "--out", name, "--store", f"{name}_store"]
-    return subprocess.Popen(words, cwd=work, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """The audit, in a process group of its own, on two workers."""
+    words = [sys.executable, "-m", "gradaudit", "audit", "audit.toml", "--out", name, "--store", f"{name}_store", "--workers", "2"]
+    with (work / "errors").open("wb") as errors:
+        return subprocess.Popen(words, cwd=work, start_new_session=True, stdout=subprocess.DEVNULL, stderr=errors)
 
 
 def timeless(data: Any) -> Any:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         train_autoencoder,
         train_denoiser,
     )
-    from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError
+    from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError, WorkerError
     from gradaudit.evaluator import Evaluator
     from gradaudit.images import ImageSet
     from gradaudit.instruments.alignment import AlignmentResult, alignment
@@ -74,7 +74,7 @@ _HOMES = {
         "train_autoencoder",
         "train_denoiser",
     ),
-    "gradaudit.errors": ("InputError", "MissingExtraError", "StoreError", "TrainingError"),
+    "gradaudit.errors": ("InputError", "MissingExtraError", "StoreError", "TrainingError", "WorkerError"),
     "gradaudit.evaluator": ("Evaluator",),
     "gradaudit.images": ("ImageSet",),
     "gradaudit.instruments.alignment": ("AlignmentResult", "alignment"),
@@ -115,6 +115,7 @@ __all__ = [
     "SweepResult",
     "TrainingError",
     "Verdict",
+    "WorkerError",
     "alignment",
     "attribute",
     "attribute_all",
@@ -165,6 +166,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("gradaudit")
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(home), name)

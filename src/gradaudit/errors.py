@@ -41,6 +41,10 @@ class TrainingError(RuntimeError):
     """A training that can't go on, such as one whose loss is no longer finite."""
 
 
+class WorkerError(TrainingError):
+    """The workers were killed again and again at the same work; what was finished before is kept."""
+
+
 class StoreError(OSError):
     """The store of finished work can't be read or written."""
 

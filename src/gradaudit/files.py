@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +16,8 @@ import numpy as np
 import torch
 
 from gradaudit.errors import InputError, StoreError
+
+LACKING = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextmanager
@@ -29,13 +31,14 @@ def whole_file(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[An
     with _neighbour(Path(path)) as temporary, open(temporary, mode, encoding=encoding) as file:
         yield file
         file.flush()
-        os.fsync(file.fileno())
+        with _unless_unsupported():
+            os.fsync(file.fileno())
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
     """Write `text` to `path`, whole or not at all."""
     with whole_file(path, "w") as file:
-        file.write(text)
+        file.write(_utf8(text))
     return Path(path)
 
 
@@ -79,16 +82,17 @@ def ensure_room(folder: str | os.PathLike[str], size: int) -> None:
     Raises:
         StoreError: there is no room, or no permission.
     """
-    folder = Path(folder)
+    folder = own(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe"):
             pass
-        free = shutil.disk_usage(folder).free
+        disk = shutil.disk_usage(folder)
     except OSError as error:
         raise StoreError(error.errno, f"cannot write in {folder}: {_reason(error)}") from error
-    if free < size:
-        raise StoreError(errno.ENOSPC, f"cannot write in {folder}: {size / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free")
+    if disk.free < size and disk.total > 0:  # some network folders don't tell
+        left = f"{size / 1e6:,.0f} MB are needed, {disk.free / 1e6:,.0f} MB are free"
+        raise StoreError(errno.ENOSPC, f"cannot write in {folder}: {left}")
 
 
 def writable_folder(argument: str, folder: str | os.PathLike[str]) -> Path:
@@ -101,7 +105,7 @@ def writable_folder(argument: str, folder: str | os.PathLike[str]) -> Path:
         ensure_room(folder, 1)
     except StoreError as error:
         raise InputError(argument, str(folder), f"a folder that can be written ({error.strerror})") from error
-    return Path(folder)
+    return own(folder)
 
 
 def check_writable(argument: str, folder: str | os.PathLike[str]) -> None:
@@ -110,8 +114,13 @@ def check_writable(argument: str, folder: str | os.PathLike[str]) -> None:
     Raises:
         InputError: it can't; names the argument.
     """
-    path = Path(folder).absolute()
-    writable_folder(argument, next(place for place in (path, *path.parents) if place.exists()))
+    path = own(folder).absolute()
+    writable_folder(argument, next(place for place in (path, *path.parents) if _is_there(argument, place)))
+
+
+def own(path: str | os.PathLike[str]) -> Path:
+    """The path, with the user's home in place of a `~` that no shell has seen."""
+    return Path(os.path.expanduser(path))
 
 
 def fingerprint(*parts: Any) -> str:
@@ -145,15 +154,34 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()
 
 
+def _is_there(argument: str, path: Path) -> bool:
+    try:
+        os.lstat(path)  # a link that leads nowhere is in the way
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise InputError(argument, str(path), f"a folder that can be written ({_reason(error)})") from error
+    return True
+
+
+def _utf8(text: str) -> str:
+    """The text, with what a machine of another encoding made of a name's bytes turned back, or into question marks."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode("utf-8")
+
+
 @contextmanager
 def _neighbour(path: Path) -> Iterator[str]:
-    temporary: str | None = None
+    path, temporary = own(path), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         os.close(handle)
         yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
+        with suppress(OSError):  # some network folders have no permissions to change
+            os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
         raise StoreError(error.errno or errno.EIO, f"cannot write {path}: {_reason(error)}") from error
@@ -165,8 +193,18 @@ def _neighbour(path: Path) -> Iterator[str]:
 def _reserve(path: str) -> None:
     # A disk that fills up under a sparse memory map kills the process: take the room now, where the system can.
     if hasattr(os, "posix_fallocate"):
-        with open(path, "r+b") as file:
+        with open(path, "r+b") as file, _unless_unsupported():
             os.posix_fallocate(file.fileno(), 0, os.path.getsize(path))
+
+
+@contextmanager
+def _unless_unsupported() -> Iterator[None]:
+    """Go on where the file system, one on a network say, lacks what is asked of it; a full disk is another matter."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in LACKING:
+            raise
 
 
 def _reason(error: OSError) -> str:

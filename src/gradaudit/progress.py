@@ -1,12 +1,17 @@
-"""Progress with the time left, on standard error; silent where nobody watches."""
+"""Progress with the time left, on standard error or in a notebook; silent where nobody watches."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
+
+from markupsafe import Markup
+
+from gradaudit.notebooks import kernel
 
 
 class Advance(Protocol):
@@ -18,13 +23,20 @@ class Advance(Protocol):
 
 @contextmanager
 def progress(title: str, total: float, show: bool = True) -> Iterator[Advance]:
-    """A progress bar over `total` steps: a live line on a terminal, one line each ten seconds elsewhere."""
-    if not show:
+    """A progress bar over `total` steps: a live line on a terminal or in a notebook, one line each ten seconds elsewhere."""
+    if not show or sys.stderr is None:  # none in a process without a console
         yield lambda steps=1, note="": None
-    elif sys.stderr.isatty():
+    elif kernel() is not None:
+        yield _shown(title, total)
+    elif _on_terminal():
         yield from _live(title, total)
     else:
         yield _lines(title, total)
+
+
+def _on_terminal() -> bool:
+    """Whether standard error is a terminal on which a line can be written anew."""
+    return not sys.stderr.closed and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def _live(title: str, total: float) -> Iterator[Advance]:
@@ -51,6 +63,25 @@ def _live(title: str, total: float) -> Iterator[Advance]:
         yield advance
 
 
+def _shown(title: str, total: float) -> Advance:
+    from IPython.display import HTML, display
+
+    bar = Markup('<progress max="{}" value="{}"></progress> {}')
+    start = last = time.monotonic()
+    done = 0.0
+    shown = display(HTML(bar.format(total, done, title)), display_id=True)
+
+    def advance(steps: float = 1, note: str = "") -> None:
+        nonlocal done, last
+        done += steps
+        now = time.monotonic()
+        if now - last >= 0.25 or done >= total:
+            last = now
+            shown.update(HTML(bar.format(total, done, _spell(title, done, total, now - start, note))))
+
+    return advance
+
+
 def _lines(title: str, total: float) -> Advance:
     start = last = time.monotonic()
     done = 0.0
@@ -61,11 +92,15 @@ def _lines(title: str, total: float) -> Advance:
         now = time.monotonic()
         if now - last >= 10 or (done >= total and now - start >= 10):
             last = now
-            left = (now - start) / done * (total - done) if done else float("nan")
-            times = f"{duration(now - start)} spent, {duration(left)} left"
-            print(f"{title}: {done:g}/{total:g}, {times} {note}".rstrip(), file=sys.stderr)
+            with suppress(ValueError):  # closed meanwhile
+                print(_spell(title, done, total, now - start, note), file=sys.stderr)
 
     return advance
+
+
+def _spell(title: str, done: float, total: float, seconds: float, note: str) -> str:
+    left = seconds / done * (total - done) if done else float("nan")
+    return f"{title}: {done:g}/{total:g}, {duration(seconds)} spent, {duration(left)} left {note}".rstrip()
 
 
 def duration(seconds: float) -> str:

@@ -7,8 +7,8 @@ import math
 import os
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,12 +16,15 @@ import matplotlib
 import pandas as pd
 
 from gradaudit.errors import InputError, require
-from gradaudit.files import whole_file, writable_folder, write_text
+from gradaudit.files import own, whole_file, writable_folder, write_text
+from gradaudit.lettering import legible
+from gradaudit.notebooks import drawn, first_rows, heading
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCHEMA = 1
+FORMULAS = ("=", "+", "-", "@", "\t", "\n")  # what begins a formula for some spreadsheet
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,13 @@ class Verdict:
 
     def __str__(self) -> str:
         return f"{self.label}: {self.sentence}"
+
+    def with_caveats(self, caveats: Iterable[str]) -> Verdict:
+        """The verdict with these caveats before its own."""
+        return replace(self, caveats=(*caveats, *self.caveats))
+
+    def _repr_html_(self) -> str:
+        return heading(self.label, self.sentence, self.caveats)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +76,19 @@ class Result(ABC):
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         Result.kinds[cls.kind] = cls
+        cls.__repr__ = Result.__repr__  # type: ignore[method-assign]  # or the dataclass writes out all tables and images
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.verdict})"
+
+    def _repr_html_(self) -> str:
+        words = f"The figure of {self.kind.replace('_', ' ')}"
+        return self.verdict._repr_html_() + first_rows(self.brief) + drawn(self._legible(self.plot()), words)
+
+    @property
+    def brief(self) -> pd.DataFrame:
+        """The table that a notebook shows; an instrument with a shorter one than `table` says so here."""
+        return self.table
 
     @abstractmethod
     def plot(self) -> Figure:
@@ -74,6 +97,9 @@ class Result(ABC):
     def figures(self) -> dict[str, Figure]:
         """What `save` writes, by the name of the file; an instrument with several figures says so here."""
         return {self.kind: self.plot()}
+
+    def _legible(self, figure: Figure) -> Figure:
+        return legible(figure, self.settings.get("classes", ()))
 
     def to_json(self) -> dict[str, Any]:
         """The whole result as JSON values; `from_json` gives it back exactly."""
@@ -115,15 +141,20 @@ class Result(ABC):
             StoreError: a file can't be, for instance because the disk is full.
             ValueError: settings or details hold a number that is not finite.
         """
+        self.write_files(folder)
+        return own(folder)
+
+    def write_files(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """As `save`; return the files."""
         text = json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
         target = writable_folder("folder", folder)
-        write_text(target / f"{self.kind}.csv", self.table.to_csv(index=False))
+        written = [write_text(target / f"{self.kind}.csv", table_to_csv(self.table))]
         for name, figure in self.figures().items():
             # Names inside the figure are drawn at random unless salted; the same result gives the same file.
-            with whole_file(target / f"{name}.svg") as file, matplotlib.rc_context({"svg.hashsalt": name}):
-                figure.savefig(file, format="svg", metadata={"Date": None})
-        write_text(target / "results.json", text)
-        return target
+            with whole_file(target / f"{name}.svg") as file, matplotlib.rc_context({"svg.hashsalt": name, "text.usetex": False}):
+                self._legible(figure).savefig(file, format="svg", metadata={"Date": None})
+            written.append(target / f"{name}.svg")
+        return [*written, write_text(target / "results.json", text)]
 
     @staticmethod
     def load(folder: str | os.PathLike[str]) -> Result:
@@ -132,7 +163,7 @@ class Result(ABC):
         Raises:
             InputError: there is no such file, or it is not a result.
         """
-        path = Path(folder)
+        path = own(folder)
         path = path / "results.json" if path.is_dir() else path
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
@@ -147,6 +178,26 @@ def versions() -> dict[str, str]:
 
     packages = ("gradaudit", "torch", "numpy", "scipy", "pandas")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def table_to_csv(table: pd.DataFrame) -> str:
+    """The table as CSV in which no spreadsheet finds a formula: text that begins like one has a `'` before it; numbers stay."""
+    texts = table.select_dtypes(include=["object", "string", "category"])
+    safe = texts.astype(object).map(_no_formula, na_action="ignore")
+    return table.assign(**{str(name): column for name, column in safe.items()}).rename(columns=_no_formula).to_csv(index=False)
+
+
+def _no_formula(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    value = value.replace("\r", "\n")  # which is quoted
+    if not value.startswith(FORMULAS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def table_to_json(table: pd.DataFrame) -> dict[str, Any]:

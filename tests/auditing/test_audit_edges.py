@@ -1,6 +1,8 @@
 """Audits that are legal and unusual: nothing of them may break at the very end."""
 
 import copy
+import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -109,12 +111,73 @@ def test_a_named_attribution_is_shown(small):
     torch.testing.assert_close(result.pictures[0].scores["mlp"], result.pictures[0].images)
 
 
-@pytest.mark.parametrize("name", ["index.html", "results.json", "scores.csv", "é" * 300])
+ODD = ["index.html", "Results.JSON", "scores.csv", "manifest.json", "é" * 300, "猫", "../..", "a/b", "$1 =2$"]
+
+
+@pytest.mark.parametrize("name", ODD)
 def test_a_name_never_is_that_of_a_file(small, classifiers, tmp_path, name):
     result = small(only(robustness=ROBUSTNESS), classifiers={name: classifiers["mlp"]}).run()
     result.write(tmp_path / "report")
     assert (tmp_path / "report" / folder_of(name) / "robustness" / "results.json").exists()
     assert ga.load_audit(tmp_path / "report").to_json() == result.to_json()
+
+
+@pytest.mark.parametrize("name", ["con", "NUL", "aux.txt", "com1", "Lpt9.tar.gz", "x" * 59 + ".", "..."])
+def test_a_folder_is_one_that_windows_takes(name):
+    found = folder_of(name)
+    assert found.partition(".")[0].casefold() not in {"con", "prn", "aux", "nul", "com1", "lpt9"}
+    assert found
+    assert not found.endswith((".", " "))
+
+
+@pytest.mark.parametrize("pair", [("model", "Model"), ("é", "e\u0301")])
+def test_names_whose_folders_some_file_systems_do_not_tell_apart_are_refused(small, classifiers, pair):
+    with pytest.raises(InputError, match=r"`classifiers`.*a folder of its own"):
+        small(only(robustness=ROBUSTNESS), classifiers=dict.fromkeys(pair, classifiers["mlp"]))
+
+
+def below(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_report_written_again_leaves_nothing_of_the_old_one_and_all_that_is_the_users(small, classifiers, tmp_path):
+    report, mlp = tmp_path / "report", classifiers["mlp"]
+    before = small(only(robustness=ROBUSTNESS), classifiers={"old": mlp, "noted": mlp, "changed": mlp}).run()
+    before.write(report)
+    (report / "noted" / "notes.txt").write_text("mine")
+    (report / "changed" / "robustness" / "robustness.csv").write_text("mine")
+    (report / "mine.csv").write_text("mine")
+    after = small(only(robustness=ROBUSTNESS), classifiers={"new": mlp}).run()
+    after.write(report)
+    fresh = tmp_path / "fresh"
+    after.write(fresh)
+    assert below(report) == sorted([*below(fresh), "noted/notes.txt", "changed/robustness/robustness.csv", "mine.csv"])
+    assert not (report / "old").exists()
+    assert not (report / "noted" / "robustness").exists()
+
+
+@pytest.mark.parametrize("name", ["../outside.txt", "link/outside.txt", "/etc/hostname", "..", ""])
+def test_a_manifest_of_somebody_elses_reaches_nothing_outside(small, tmp_path, name):
+    report = tmp_path / "report"
+    result = small(only(robustness=ROBUSTNESS)).run()
+    result.write(report)
+    outside = tmp_path / "outside.txt"
+    outside.write_text("mine")
+    (report / "link").symlink_to(tmp_path)
+    digest = hashlib.sha256(b"mine").hexdigest()
+    (report / "manifest.json").write_text(json.dumps({"files": {name: digest}}))
+    result.write(report)
+    assert outside.read_text() == "mine"
+    assert (report / "link").is_symlink()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"files": 3}', '{"files": ["a"]}', '{"files": {"a": null}}'])
+def test_a_damaged_manifest_counts_as_none(small, tmp_path, text):
+    report = tmp_path / "report"
+    report.mkdir()
+    (report / "manifest.json").write_text(text)
+    small(only(robustness=ROBUSTNESS)).run().write(report)
+    assert json.loads((report / "manifest.json").read_text())["files"].keys() == {*below(report)} - {"manifest.json"}
 
 
 @pytest.mark.parametrize("count", ["ten", 0, -3, 2.5, True])

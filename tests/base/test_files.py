@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gradaudit.errors import InputError, StoreError
-from gradaudit.files import ensure_room, fingerprint, map_array, whole_array, whole_file, writable_folder, write_array, write_text
+from gradaudit.files import (
+    check_writable,
+    ensure_room,
+    fingerprint,
+    map_array,
+    whole_array,
+    whole_file,
+    writable_folder,
+    write_array,
+    write_text,
+)
 
 ARRAY = np.arange(12, dtype=np.float32).reshape(3, 4)
 
@@ -171,6 +181,52 @@ def test_a_folder_that_cannot_be_written_names_the_argument(tmp_path, monkeypatc
     monkeypatch.setattr(shutil, "disk_usage", full_disk)
     with pytest.raises(InputError, match=r"`out`.*No space left on device"):
         writable_folder("out", tmp_path)
+
+
+# Folders on a network
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+@every_writer
+def test_a_file_system_that_can_do_less_is_written_all_the_same(tmp_path, monkeypatch, write, number):
+    def lacking(*args):
+        raise OSError(number, os.strerror(number))
+
+    for call in ("fsync", "chmod", "posix_fallocate"):
+        monkeypatch.setattr(os, call, lacking)
+    write(tmp_path / "file")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_disk_that_does_not_tell_its_size_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(0, 0, 0))
+    write_whole_array(tmp_path / "a.npy")
+    assert np.array_equal(np.load(tmp_path / "a.npy"), ARRAY)
+
+
+# Names
+
+
+def test_a_tilde_is_the_users_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert writable_folder("out", "~/a") == tmp_path / "a"
+    write_text("~/a/b.txt", "b")
+    assert (tmp_path / "a" / "b.txt").read_text() == "b"
+    check_writable("out", "~/c")
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(("text", "read"), [("\udce7\udc8c\udcab", "猫"), ("a\ud800b", "a?b"), ("\udcff", "\ufffd")])
+def test_what_another_encoding_made_of_a_name_is_written_as_utf_8(tmp_path, text, read):
+    assert write_text(tmp_path / "a", text).read_bytes().decode() == read
+
+
+@pytest.mark.parametrize("kind", ["dangling", "loop", "long"])
+def test_a_place_that_can_not_be_is_named_before_any_work(tmp_path, kind):
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(InputError, match=r"^`out` .* must be a folder that can be written"):
+        check_writable("out", tmp_path / (kind if kind != "long" else "x" * 300) / "below")
 
 
 # Memory maps

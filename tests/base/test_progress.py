@@ -100,3 +100,32 @@ def test_a_terminal_has_a_live_line(monkeypatch, capsys):
     assert "training" in err
     assert "3/3" in err
     assert "loss 0.5" in err
+
+
+@pytest.mark.parametrize("terminal", ["dumb", "unknown"])
+def test_a_terminal_that_writes_no_line_anew_has_lines(monkeypatch, capsys, terminal):
+    clock = Clock(monkeypatch)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", terminal)
+    with progress("training", 2) as advance:
+        clock.now += 20
+        advance(2)
+    assert capsys.readouterr().err == "training: 2/2, 20 s spent, 0.0 s left\n"
+
+
+def test_without_a_standard_error_it_is_silent_and_standard_output_stays_clean(monkeypatch, capsys):
+    clock = Clock(monkeypatch)
+    monkeypatch.setattr(sys, "stderr", None)
+    with progress("training", 1) as advance:
+        clock.now += 20
+        advance()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_standard_error_that_is_closed_stops_nothing(monkeypatch, tmp_path):
+    clock = Clock(monkeypatch)
+    with open(tmp_path / "errors", "w") as closed:
+        monkeypatch.setattr(sys, "stderr", closed)
+    with progress("training", 1) as advance:
+        clock.now += 20
+        advance()

@@ -98,6 +98,19 @@ def test_the_csv_is_the_table(tmp_path):
     assert read["seed"].tolist() == table["seed"].tolist()
 
 
+@pytest.mark.parametrize("text", ["=1+1", "+cmd", "-x", "@SUM(A1)", "\tx", "\rx", '=HYPERLINK("http://a","b")'])
+def test_no_text_is_a_formula_in_a_spreadsheet(tmp_path, text):
+    table = pd.DataFrame({"name": [text, "cat", None], text: [-1.5, 2.0, float("nan")], "kept": ["-1.5", "+2", "-"]})
+    saved = result(table=table)
+    read = pd.read_csv(saved.save(tmp_path) / "temperature.csv", dtype=str, keep_default_na=False)
+    shown = f"'{text}".replace("\r", "\n")
+    assert read.columns.tolist() == ["name", shown, "kept"]
+    assert read["name"].tolist() == [shown, "cat", ""]
+    assert read[shown].tolist() == ["-1.5", "2.0", ""]
+    assert read["kept"].tolist() == ["-1.5", "+2", "'-"], "numbers stay numbers"
+    pd.testing.assert_frame_equal(Result.load(tmp_path).table, table)
+
+
 def test_versions_name_what_computes():
     assert {"python", "gradaudit", "torch", "numpy"} <= versions().keys()
     assert result().versions == versions()

@@ -110,6 +110,25 @@ def test_a_gradient_of_zero_is_warned_of() -> None:
         check_classifier(Function(lambda x, w: x.round() @ w), IMAGES)
 
 
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda x, w: x @ w, ()),
+        (lambda x, w: (x @ w).softmax(1), ("seems to return probabilities",)),
+        (lambda x, w: x.round() @ w, ("has a gradient of zero everywhere",)),
+        (lambda x, w: (x + torch.rand_like(x)) @ w, ("is randomised",)),
+    ],
+)
+def test_what_must_be_known_of_any_figure_comes_back_as_caveats(function, said) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = check_classifier(Function(function), IMAGES)
+        other = check_classifier(Function(function), IMAGES, "robust")
+    assert len(found) == len(said)
+    assert all(one.startswith(f"the classifier {words}") for one, words in zip(found, said, strict=True))
+    assert all(one.startswith(f"robust {words}") for one, words in zip(other, said, strict=True))
+
+
 def test_a_warning_points_at_the_caller() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

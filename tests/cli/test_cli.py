@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import metadata
 
 import numpy as np
 import pandas as pd
@@ -82,6 +83,13 @@ def test_help_names_every_argument(cli, monkeypatch, command, words):
 def test_without_a_command_it_says_how_to_begin(cli):
     found = cli()
     assert "gradaudit demo" in plain(found.out + found.err)
+
+
+def test_the_version(cli):
+    assert cli("--version")[:2] == (0, f"gradaudit {ga.__version__}\n")
+    assert ga.__version__ == metadata.version("gradaudit")
+    done = subprocess.run([sys.executable, "-m", "gradaudit", "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"gradaudit {ga.__version__}\n", "")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import re
 
 import matplotlib as mpl
 import pytest
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from gradaudit.report.inline_svg import figure_style, inline_svg
@@ -71,3 +71,14 @@ def test_a_swatch_shows_colour_dashes_and_mark() -> None:
     assert "var(--top)" in swatch
     assert 'stroke-dasharray="4 2"' in swatch
     assert MARKS["v"] in swatch
+
+
+@pytest.mark.parametrize("name", ["猫", "ねこ", "고양이", "قطة", "🐱", "$100 $a_b$", "<b>"])
+def test_a_name_in_any_script_is_text_for_the_browser_without_a_warning(name: str) -> None:
+    with figure_style():
+        figure = Figure(figsize=(3, 2))
+        axes = figure.subplots()
+        axes.set_title(name)
+        axes.set_yticks([0, 1], labels=[name, "dog"])
+        text = inline_svg(figure, "one", "names")
+    assert text.count(f">{escape(name)}</text>") == 2

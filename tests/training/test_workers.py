@@ -1,6 +1,7 @@
 """Many fits at once, on this machine."""
 
 import os
+import signal
 import sys
 
 import joblib
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradaudit.errors import InputError, MissingExtraError
+from gradaudit.errors import InputError, MissingExtraError, WorkerError
 from gradaudit.training.backends import resolve_backend
 from gradaudit.training.store import Store
 from gradaudit.training.workers import resolve_workers, run_all
@@ -23,6 +24,15 @@ def squared(number, array):
 def failing(number):
     if number == 2:
         raise ZeroDivisionError("at the second")
+    return number
+
+
+def killed(number, folder, times):
+    """Task 2 kills its worker so many times; each run leaves a mark."""
+    tried = len(list(folder.glob(f"{number}-*")))
+    (folder / f"{number}-{tried}").touch()
+    if number == 2 and tried < times:
+        os.kill(os.getpid(), signal.SIGKILL)
     return number
 
 
@@ -69,6 +79,25 @@ def test_an_error_comes_through_after_what_was_finished_before_it(tmp_path):
     with pytest.raises(ZeroDivisionError, match="at the second"):
         found.extend(running)
     assert found == [0, 1]
+
+
+def test_the_work_of_a_killed_worker_is_done_once_more(tmp_path):
+    with pytest.warns(UserWarning, match="a worker was killed.* done once more"):
+        found = list(all_of(killed, ((number, tmp_path, 1) for number in range(8)), tmp_path, workers=2))
+    assert sorted(found) == [*range(8)]
+    assert len([*tmp_path.glob("2-*")]) == 2
+
+
+def test_a_worker_that_is_killed_twice_at_the_same_work_is_one_error_that_says_what_is_kept(tmp_path):
+    running, found = all_of(killed, ((number, tmp_path, 9) for number in range(20)), tmp_path, workers=2), []
+    message = r"killed twice at the same work.* memory.* that were finished are kept"
+    with pytest.warns(UserWarning, match="once more"), pytest.raises(WorkerError, match=message) as caught:
+        found.extend(running)
+    assert "\n" not in str(caught.value)
+    assert f"the {len(found)} pieces of work" in str(caught.value)
+    assert 2 not in found
+    assert len([*tmp_path.glob("2-*")]) == 2
+    assert not [*tmp_path.glob("19-*")], "what had not begun is dropped"
 
 
 def test_nothing_to_do_is_done_at_once(tmp_path, capsys):

@@ -15,7 +15,7 @@ from gradaudit.auditing.unlike import caveats, differing
 from gradaudit.errors import require
 from gradaudit.files import writable_folder, write_text
 from gradaudit.report import write_page
-from gradaudit.results import Result
+from gradaudit.results import Result, table_to_csv
 
 TITLE = "Before and after"
 ENDS = (("value", ""), ("low", "_low"), ("high", "_high"))
@@ -54,7 +54,7 @@ class Comparison:
         """Write `comparison.csv`, `verdicts.csv`, `settings.csv` and a page that compares first and then shows both; return it."""
         target = writable_folder("folder", folder)
         for name, rows in (("comparison", self.table), ("verdicts", self.verdicts), ("settings", self.settings)):
-            write_text(target / f"{name}.csv", rows.to_csv(index=False))
+            write_text(target / f"{name}.csv", table_to_csv(rows))
         return write_page(
             target / "index.html",
             title=TITLE,

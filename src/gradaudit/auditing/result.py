@@ -11,22 +11,27 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pandas as pd
+from markupsafe import Markup
 
 from gradaudit.auditing.agreement import rank_correlations, scores
 from gradaudit.auditing.agreement_section import agreement_section
 from gradaudit.auditing.bench import Bench
 from gradaudit.auditing.document import SCHEMA, check_document
+from gradaudit.auditing.manifest import MANIFEST, renew
 from gradaudit.auditing.settings import Settings
 from gradaudit.errors import InputError, require
-from gradaudit.files import writable_folder, write_text
+from gradaudit.files import own, writable_folder, write_text
+from gradaudit.notebooks import first_rows, folded, heading
 from gradaudit.report import Pictures, write_page
-from gradaudit.results import Result, table_to_json
+from gradaudit.results import Result, table_to_csv, table_to_json
 
 TITLE = "Can these classifiers' gradients be trusted?"
 TABLES = ("scores", "rank_correlations", "verdicts")
-FILES = {"index.html", "results.json", *(f"{table}.csv" for table in TABLES)}
+FILES = {"index.html", "results.json", MANIFEST, *(f"{table}.csv" for table in TABLES)}
+DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # which Windows opens instead of a file
 LONGEST = 60  # letters, of up to four bytes each, of a folder's name
 
 
@@ -62,13 +67,21 @@ class AuditResult:
         """Spearman's correlation across classifiers of each pair of those numbers: see `agreement.rank_correlations`."""
         return rank_correlations(self.scores)
 
+    def __repr__(self) -> str:
+        return f"AuditResult({'; '.join(f'{name}, {kind}: {one.verdict.label}' for name, kind, one in self._every())})"
+
+    def _repr_html_(self) -> str:
+        """What must be looked into, the numbers across classifiers, and every verdict; `results` has the figures."""
+        notices = (heading("Look into this first", notice, ()) for notice in self.notices)
+        verdicts = (folded(f"{name}, {kind}: {one.verdict.label}", one.verdict) for name, kind, one in self._every())
+        return Markup("").join([*notices, first_rows(self.scores), *verdicts])
+
+    def _every(self) -> list[tuple[str, str, Result]]:
+        return [(name, kind, one) for name, found in self.results.items() for kind, one in found.items()]
+
     def verdicts(self) -> pd.DataFrame:
         """One row for each classifier and instrument: `classifier`, `instrument`, `label`, `sentence`."""
-        rows = [
-            (name, kind, result.verdict.label, result.verdict.sentence)
-            for name, found in self.results.items()
-            for kind, result in found.items()
-        ]
+        rows = [(name, kind, result.verdict.label, result.verdict.sentence) for name, kind, result in self._every()]
         return pd.DataFrame(rows, columns=["classifier", "instrument", "label", "sentence"])
 
     def to_json(self) -> dict[str, Any]:
@@ -87,6 +100,9 @@ class AuditResult:
     def write(self, folder: str | os.PathLike[str], *, title: str = TITLE, command: str | None = None) -> Path:
         """Write `index.html`, `results.json`, tables, and each result in a folder of its own; return the page.
 
+        What an earlier report wrote there and this one does not, as the folder of another classifier, is removed, unless somebody
+        has changed it: `manifest.json` says what a report wrote.
+
         Args:
             folder: made if need be.
             title: the page's heading.
@@ -97,11 +113,9 @@ class AuditResult:
             StoreError: a file can't be, for instance because the disk is full.
         """
         target = writable_folder("folder", folder)
-        for name, found in self.results.items():
-            for kind, result in found.items():
-                result.save(target / folder_of(name) / kind)
+        written = [file for name, kind, one in self._every() for file in one.write_files(target / folder_of(name) / kind)]
         for table, rows in zip(TABLES, (self.scores, self.agreement, self.verdicts()), strict=True):
-            write_text(target / f"{table}.csv", rows.to_csv(index=False))
+            written.append(write_text(target / f"{table}.csv", table_to_csv(rows)))
         page = write_page(
             target / "index.html",
             title=title,
@@ -114,7 +128,8 @@ class AuditResult:
             notices=self.notices,
             extra=[agreement_section(self.scores, self.agreement)] if len(self.scores) else [],
         )
-        write_text(target / "results.json", json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n")
+        document = write_text(target / "results.json", json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n")
+        renew(target, [*written, page, document])
         return page
 
     def _reasons(self) -> dict[str, str]:
@@ -157,8 +172,10 @@ def about(bench: Bench, settings: Settings, preset: str) -> dict[str, Any]:
 
 def folder_of(name: str) -> str:
     """The folder in which the results of the classifier of that name are: a name that any file system takes, and no file's."""
-    found = re.sub(r"[^\w.-]+", "_", name).strip("._")[:LONGEST] or "classifier"
-    return f"{found}_" if found in FILES else found
+    found = re.sub(r"[^\w.-]+", "_", normalize("NFC", name)).strip("._")[:LONGEST].rstrip(".") or "classifier"
+    if DEVICE.fullmatch(found):
+        return f"classifier_{found}"
+    return f"{found}_" if found.casefold() in FILES else found
 
 
 def load_audit(folder: str | os.PathLike[str]) -> AuditResult:
@@ -167,7 +184,7 @@ def load_audit(folder: str | os.PathLike[str]) -> AuditResult:
     Raises:
         InputError: there is none, or it is damaged.
     """
-    path = Path(folder) / "results.json"
+    path = own(folder) / "results.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -71,7 +71,7 @@ def prepare_audit(
     """
     named = {"classifier": classifiers} if isinstance(classifiers, nn.Module) else classifiers
     _check_named("classifiers", named)
-    folders = [folder_of(name) for name in named]
+    folders = [folder_of(name).casefold() for name in named]  # as some file systems compare
     require(len(set(folders)) == len(folders), "classifiers", [*named], "names that give each a folder of its own")
     check_alike(train, test)
     require(robust is None or isinstance(robust, nn.Module), "robust", type(robust).__name__, "an nn.Module, or None")
@@ -85,8 +85,9 @@ def prepare_audit(
     tested = at_most(test, settings.test_images, seed)
     require(len(tested) > 1, "test_images", len(tested), "2 or more: no instrument can say anything of a single image")
     resolve_backend(backend, kept, place)  # now, and not after hours
+    checked = {name: check_classifier(one, tested) for name, one in named.items()}
     bench = Bench(
-        classifiers={name: check_classifier(one, tested) for name, one in named.items()},
+        classifiers={name: one.classifier for name, one in checked.items()},
         recipes=dict(recipes or {}),
         train=at_most(train, settings.train_images, seed),
         test=tested,
@@ -100,7 +101,8 @@ def prepare_audit(
         device=place,
         show_progress=show_progress,
     )
-    ready = Audit(bench, settings, preset)
+    known = [f"{name}: {doubt}" for name, one in checked.items() for doubt in one.doubts]
+    ready = Audit(bench, settings, preset, known)
     if any({"counterfactual", "counterfactual_differences"} & {*ready._wanted(name)} for name in named):
         _check_helpers(bench)
     return ready
@@ -147,6 +149,7 @@ class Audit:
     bench: Bench
     settings: Settings
     preset: str
+    known: Sequence[str] = ()
 
     @cached_property
     def skipped(self) -> dict[str, dict[str, str]]:
@@ -174,7 +177,8 @@ class Audit:
     def doubts(self) -> list[str]:
         """What must be looked into before anything else: classifiers that are no better than a constant answer, shared images."""
         shared = shared_images(self.bench.train, self.bench.test)
-        return doubts(self.bench.test, self._seen) + ([shared_caveat(shared, len(self.bench.test))] if shared else [])
+        about_images = [shared_caveat(shared, len(self.bench.test))] if shared else []
+        return [*self.known, *doubts(self.bench.test, self._seen), *about_images]
 
     def estimate(self) -> pd.DataFrame:
         """What each classifier and instrument will take: `networks` to train, images through the classifier (`gradients`) and

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,24 @@ from gradaudit.classifiers.logits import with_logits
 from gradaudit.errors import InputError, first_line, require
 from gradaudit.images import ImageSet
 
+SAME = 1e-5  # of a probability: what the order of floating-point sums can change
+RANDOMISED = "is randomised: two passes over the same images differ, and each gradient is of one pass"
 
-def check_classifier(classifier: Any, images: ImageSet, argument: str = "classifier") -> nn.Module:
+
+class Checked(NamedTuple):
+    """A classifier that can be audited.
+
+    Args:
+        classifier: it; or, where it returns its logits among other things, one that returns them alone: see `with_logits`.
+        doubts: what must be known of any figure about it, as caveats.
+    """
+
+    classifier: nn.Module
+    doubts: tuple[str, ...]
+
+
+def check_classifier(classifier: Any, images: ImageSet, argument: str = "classifier") -> Checked:
     """Run two of the images and raise unless the classifier can be audited on them; it is left as it was.
-
-    Returns:
-        The classifier; or, where it returns its logits among other things, one that returns them alone: see `with_logits`.
 
     Args:
         classifier: what should be an `nn.Module` from images in [0, 1], (N, C, H, W), to logits (N, K).
@@ -47,9 +59,14 @@ def check_classifier(classifier: Any, images: ImageSet, argument: str = "classif
         inputs = placed(classifier, images.floats([0, len(images) - 1])).requires_grad_()
         logits = _logits(classifier, inputs, argument)
         _check_logits(logits, len(images.classes), argument, name)
-        _check_gradients(logits, inputs, argument, name)
-    checked: nn.Module = classifier
-    return checked
+        gradient = _gradient(logits, inputs, argument, name)
+        found = [*_doubts(logits, gradient)]
+        for doubt in found:
+            warnings.warn(f"`{argument}` (={name}) {doubt}", UserWarning, stacklevel=2)
+        again = _logits(classifier, inputs, argument)
+        if not torch.allclose(again.softmax(1), logits.softmax(1), rtol=0, atol=SAME):
+            found.append(RANDOMISED)
+    return Checked(classifier, tuple(f"{'the classifier' if argument == 'classifier' else argument} {doubt}" for doubt in found))
 
 
 def _require_ready(classifier: nn.Module, argument: str, name: str) -> None:
@@ -92,11 +109,9 @@ def _check_logits(logits: Any, classes: int, argument: str, name: str) -> None:
     count = logits.shape[1]
     require(count >= max(2, classes), argument, name, f"one of at least {classes} logits, one a class; it has {count}")
     require(bool(logits.isfinite().all()), argument, name, "one with finite logits; it returned NaN or infinity")
-    if bool((logits >= 0).all()) and torch.allclose(logits.sum(1).float(), logits.new_ones(2).float(), atol=1e-3):
-        _warn(f"`{argument}` (={name}) seems to return probabilities; a classifier should return logits, without a softmax")
 
 
-def _check_gradients(logits: Tensor, inputs: Tensor, argument: str, name: str) -> None:
+def _gradient(logits: Tensor, inputs: Tensor, argument: str, name: str) -> Tensor:
     no_gradient = "differentiable with respect to its input; no gradient reaches it"
     require(logits.requires_grad, argument, name, no_gradient)
     try:
@@ -109,9 +124,11 @@ def _check_gradients(logits: Tensor, inputs: Tensor, argument: str, name: str) -
     # Gradients of many images are taken at once, which is right only if no image's logits depend on another's pixels.
     mixes = "one that treats every image by itself; here an image's logits depend on another image of the batch"
     require(not bool(gradient[1].any()), argument, name, mixes)
+    return gradient
+
+
+def _doubts(logits: Tensor, gradient: Tensor) -> Iterator[str]:
+    if bool((logits >= 0).all()) and torch.allclose(logits.sum(1).float(), logits.new_ones(2).float(), atol=1e-3):
+        yield "seems to return probabilities; a classifier should return logits, without a softmax"
     if not bool(gradient[0].any()):
-        _warn(f"`{argument}` (={name}) has a gradient of zero everywhere at the first image")
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=4)
+        yield "has a gradient of zero everywhere at the first image"

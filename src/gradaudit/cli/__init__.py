@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import logging
+import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from importlib.metadata import version
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -25,7 +29,8 @@ from gradaudit.cli import (
     train_autoencoder,
     train_denoiser,
 )
-from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError
+from gradaudit.cli._endings import Ending, ending
+from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError, WorkerError
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # Click's, wherever Typer keeps its Click
 INTERRUPTED = 130  # what Typer makes of a keyboard interrupt
@@ -64,24 +69,63 @@ for command in (
     app.command()(command)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"gradaudit {version('gradaudit')}")
+        raise typer.Exit
+
+
 @app.callback(invoke_without_command=True)
-def _without_a_command(context: typer.Context) -> None:
+def _without_a_command(
+    context: typer.Context,
+    shown: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
     if context.invoked_subcommand is None:
         print(context.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; a user's mistake is one line and exit status 2, an interruption 130."""
+    """Run the command line: a user's mistake is one line and exit status 2, killed workers 1, Ctrl-C 130, SIGTERM 143."""
     _options.command_line[:] = sys.argv[1:] if arguments is None else arguments
-    try:
-        status = app(args=list(_options.command_line), prog_name="gradaudit", standalone_mode=False)
-    except UsageError as error:
-        _end(f"error: {' '.join(error.format_message().split())}", 2)
-    except (InputError, MissingExtraError, StoreError, TrainingError) as error:
-        _end(f"error: {error}", 2)
-    if status == INTERRUPTED:
-        _end("stopped; finished work is kept, the same command continues", status)
+    _prepare()
+    with ending() as found:
+        try:
+            status = app(args=list(_options.command_line), prog_name="gradaudit", standalone_mode=False)
+        except BaseException as error:
+            if not found.came:
+                _explain(error)
+            status = INTERRUPTED
+        if status == INTERRUPTED:
+            _stop(found)
     raise SystemExit(status or 0)
+
+
+def _prepare() -> None:
+    """Have what a machine may lack or be strange in end no run: open streams, their encoding, Matplotlib's windows and folders."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    os.environ["MPLBACKEND"] = "agg"
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+
+
+def _explain(error: BaseException) -> NoReturn:
+    if isinstance(error, UsageError):
+        _end(f"error: {' '.join(error.format_message().split())}", 2)
+    if isinstance(error, WorkerError):
+        _end(f"error: {error}", 1)
+    if isinstance(error, (InputError, MissingExtraError, StoreError, TrainingError)):
+        _end(f"error: {error}", 2)
+    raise
+
+
+def _stop(found: Ending) -> NoReturn:
+    if found.came:
+        found.leave(found.status)
+    found.tell()
+    raise SystemExit(found.status) from None
 
 
 def _end(message: str, status: int) -> NoReturn:

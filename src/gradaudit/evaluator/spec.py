@@ -67,7 +67,7 @@ def resolve_evaluator(
     own = evaluator if isinstance(evaluator, nn.Module) else None
     described: Any = evaluator if own is None else type(evaluator).__name__
     if own is not None:
-        own = check_classifier(own, images, argument)
+        own, _ = check_classifier(own, images, argument)
     recipe = _read("fine_tune", fine_tune) if own is not None else _read(argument, evaluator)
     spec = EvaluatorSpec(recipe, own, "")
     try:

@@ -13,6 +13,7 @@ import pandas as pd
 from gradaudit.errors import require
 from gradaudit.instruments.manifold_robustness.statistics import change_interval, ratio_intervals
 from gradaudit.intervals import Interval, mean_interval, share_interval
+from gradaudit.lettering import legible
 from gradaudit.regimes.calling import SHARE, call_regimes
 from gradaudit.regimes.drawing import PLAIN, draw_map, draw_panels
 from gradaudit.regimes.outcomes import Measured, read
@@ -53,6 +54,11 @@ class SweepResult(Result):
     def regimes(self) -> pd.DataFrame:
         """The regime of each classifier, as `regimes_at` gives it at the reference radius."""
         return self.regimes_at()
+
+    @property
+    def brief(self) -> pd.DataFrame:
+        """`regimes`."""
+        return self.regimes
 
     def regimes_at(self, radius: float | None = None, share: float = SHARE) -> pd.DataFrame:
         """The regime of each classifier: relative to the unregularised one, at noise of one length.
@@ -116,7 +122,7 @@ class SweepResult(Result):
         count = len(self.families)
         figure = Figure(figsize=(max(4.6, 3.4 * count), 7.2), layout="constrained")
         draw_panels(self, figure, PLAIN, columns=count)
-        return figure
+        return legible(figure, self.settings.get("classes", ()))
 
     def map(self) -> Figure:
         """Every classifier: relative off-manifold robustness against alignment."""
@@ -124,7 +130,7 @@ class SweepResult(Result):
 
         figure = Figure(figsize=(7.6, 5.0), layout="constrained")
         draw_map(self, figure, PLAIN)
-        return figure
+        return legible(figure, self.settings.get("classes", ()))
 
     def figures(self) -> dict[str, Figure]:
         """`sweep` and `map`."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from gradaudit.lettering import as_written, quiet
 from gradaudit.report.strokes import STAND_INS
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def inline_svg(figure: Figure, name: str, label: str) -> Markup:
         label: what the figure shows, in words, for those who can't see it.
     """
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    as_written(figure)
+    with quiet():  # the browser has the letters
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = file.getvalue()
     text = text[text.index("<svg") :]
     view = re.search(r'viewBox="[^"]+"', text)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from gradaudit.errors import require
 from gradaudit.files import whole_file
+from gradaudit.lettering import legible
 
 FORMATS = (".svg", ".png", ".pdf")
 
@@ -42,7 +43,7 @@ def draw_curves(path: str | os.PathLike[str], epochs: Sequence[Epoch], title: st
     require(len(epochs) > 0, "epochs", epochs, "at least one epoch")
     figure = _figure(epochs, title)
     # Names inside the figure are drawn at random unless salted; the same curves give the same file.
-    with whole_file(target) as file, matplotlib.rc_context({"svg.hashsalt": "curves"}):
+    with whole_file(target) as file, matplotlib.rc_context({"svg.hashsalt": "curves", "text.usetex": False}):
         figure.savefig(file, format=target.suffix[1:], metadata={"Date": None} if target.suffix == ".svg" else None)
     return target
 
@@ -62,4 +63,4 @@ def _figure(epochs: Sequence[Epoch], title: str) -> Figure:
         right[0].plot(*zip(*measured, strict=True), marker="o", markersize=3, color="C1")
         right[0].set(xlabel="epoch", ylabel="test accuracy", title=f"{measured[-1][1]:.4f} at last", ylim=(None, 1))
     figure.suptitle(title)
-    return figure
+    return legible(figure)

@@ -49,6 +49,7 @@ def run_all(
         note: what it says once a task is finished.
 
     Raises:
+        WorkerError: a worker was killed again and again at the same work.
         Exception: whatever the function raises; tasks that have not begun are dropped.
     """
     if count < 1:

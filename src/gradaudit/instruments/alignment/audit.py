@@ -93,7 +93,7 @@ def alignment(
     scores = resolve_scores(score, denoiser)
     similarities = resolve_methods("similarity", SIMILARITIES, similarity)
     place = resolve_device(device)
-    classifier = check_classifier(classifier, images)
+    classifier, doubts = check_classifier(classifier, images)
     conditional = any(needs_classes(one) for one in scores.values())
     if conditional:
         check_classes(classifier, denoiser, images)
@@ -104,7 +104,7 @@ def alignment(
         details = _details(bench, sigmas, size, conditional, show_progress)
         table = tabulate(details, settings)
         details["examples"] = examples(bench, telling_sigma(details, settings))
-    return AlignmentResult(table, judge(table, details, settings), settings, details)
+    return AlignmentResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
 
 
 def _details(bench: Bench, sigmas: Sequence[float], batch_size: int, conditional: bool, show_progress: bool) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pandas as pd
 from gradaudit.instruments.alignment.examples import Examples, read_examples
 from gradaudit.instruments.alignment.rows import RANDOM, Row, other_image, rows
 from gradaudit.intervals import mean_interval
+from gradaudit.lettering import legible
 from gradaudit.results import Result
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class AlignmentResult(Result):
         for axes, name in zip(figure.subplots(len(names), squeeze=False)[:, 0], names, strict=True):
             self._draw(axes, name)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize="x-small")
-        return figure
+        return legible(figure, self.settings.get("classes", ()))
 
     def gallery(self) -> Figure:
         """A row an image: the image, each gradient, each score; red above zero, blue below, each map on its own scale."""
@@ -95,7 +96,7 @@ class AlignmentResult(Result):
                 axes.set_title(name if place == 0 else "", fontsize="small")
         for axes in grid.flat:
             axes.set_axis_off()
-        return figure
+        return legible(figure, self.settings.get("classes", ()))
 
     def _draw(self, axes: Axes, similarity: str) -> None:
         for place, (gradient, score, found) in enumerate(self.curves(similarity)):

@@ -78,19 +78,21 @@ def check_settings(seed: Any, seeds: Any, batch_size: Any) -> None:
 
 def check_classifiers(
     classifier: Any, robust: Any, oracles: Any, images: ImageSet
-) -> tuple[nn.Module, nn.Module | None, dict[str, nn.Module]]:
-    """The three, each returning logits alone: see `check_classifier`.
+) -> tuple[nn.Module, nn.Module | None, dict[str, nn.Module], tuple[str, ...]]:
+    """The three, each returning logits alone, and what must be known of any figure about them: see `check_classifier`.
 
     Raises:
         InputError: one is no classifier of these images with as many logits as the others, or an oracle is the classifier itself.
     """
     good = isinstance(oracles, Mapping) and all(isinstance(name, str) and name.strip() for name in oracles)
     require(good, "oracles", oracles, "None, or classifiers by name")
-    explained = check_classifier(classifier, images)
+    explained, doubts = check_classifier(classifier, images)
     count, owner = class_count(explained, images), classifier_fingerprint(explained)
 
     def beside(other: Any, argument: str) -> nn.Module:
-        module = check_classifier(other, images, argument)
+        nonlocal doubts
+        module, more = check_classifier(other, images, argument)
+        doubts += more
         found = class_count(module, images)
         require(found == count, argument, f"of {found} classes", f"of {count} classes, those of the explained classifier")
         same = argument != "robust" and classifier_fingerprint(module) == owner
@@ -98,7 +100,8 @@ def check_classifiers(
         return module
 
     helper = None if robust is None else beside(robust, "robust")
-    return explained, helper, {name: beside(oracle, f"oracles[{name!r}]") for name, oracle in oracles.items()}
+    judges = {name: beside(oracle, f"oracles[{name!r}]") for name, oracle in oracles.items()}
+    return explained, helper, judges, doubts
 
 
 def resolve_methods(method: Any) -> dict[str, Method]:

@@ -105,7 +105,7 @@ def counterfactual(
     methods = resolve_methods(method)
     check_denoiser(methods, denoiser)
     place = resolve_device(device)
-    classifier, robust, judges = check_classifiers(classifier, robust, judges, images)
+    classifier, robust, judges, doubts = check_classifiers(classifier, robust, judges, images)
     helpers = [one.to(place) for one in (denoiser, robust) if one is not None]
     with ExitStack() as constant:
         for module in (classifier.to(place), *helpers, *(judge.to(place) for judge in judges.values())):
@@ -124,7 +124,7 @@ def counterfactual(
         details = _details(bench, wanted, found, court, parts)
     table = pd.concat([_table(bench, name, wanted, found[name], before, parts[name].table) for name in found], ignore_index=True)
     settings = _settings(bench, methods, court, targets, seeds)
-    return CounterfactualResult(table, judge(table, details, settings), settings, details)
+    return CounterfactualResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
 
 
 def _wanted(images: ImageSet, which: Tensor, chosen: Tensor, seed: int, seeds: int) -> list[Wanted]:

@@ -80,7 +80,7 @@ def counterfactual_differences(
     check_settings(seed, 1, batch_size)
     way = _one_method(method)
     check_denoiser({way.name: way}, denoiser)
-    classifier, robust, _ = check_classifiers(classifier, robust, {}, images)
+    classifier, robust, _, _ = check_classifiers(classifier, robust, {}, images)
     place = resolve_device(device)
     # What the method does not ask is no part of the counterfactuals' keys in the store.
     helpers: dict[str, Any] = {"denoiser": denoiser, "robust": robust} if asks_helpers(way) else {"denoiser": None, "robust": None}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradaudit.instruments.counterfactual.summary import AGREED, FLIP_RATE
+from gradaudit.lettering import legible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +40,7 @@ def draw(result: CounterfactualResult) -> Figure:
                 _curve(axes, result.steps[method].get(name), f"C{turn}", line, f"{method}, {name.replace('_', ' ')}")
         axes.set(xlabel="step", ylabel=panel)
         axes.legend(fontsize="x-small")
-    return figure
+    return legible(figure, result.settings.get("classes", ()))
 
 
 def drawn_panels(result: CounterfactualResult) -> dict[str, dict[str, str]]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
+from gradaudit.lettering import legible
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -27,7 +29,7 @@ def gallery(result: CounterfactualResult, count: int) -> Figure:
         for turn, (method, row) in enumerate(example.items()):
             _image(axes[1 + 2 * turn], result.images[row], f"{method}\n{confidences(result, row)}")
             _difference(axes[2 + 2 * turn], difference(result, row))
-    return figure
+    return legible(figure, result.settings.get("classes", ()))
 
 
 def confidences(result: CounterfactualResult, row: int) -> str:

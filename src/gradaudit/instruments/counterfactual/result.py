@@ -81,6 +81,11 @@ class CounterfactualResult(Result):
         """
         return summarise(self.table, self.details)
 
+    @property
+    def brief(self) -> pd.DataFrame:
+        """`summary`."""
+        return self.summary
+
     def rows(self, method: str) -> pd.DataFrame:
         """The rows of a method; the index says where they stand in `images`.
 

@@ -140,7 +140,7 @@ def prepare(
     audited = named_attributions(attribution, seed)
     beside = {name: dict.fromkeys(SPLITS, control) for name, control in named_controls(controls, seed).items()}
     require(not set(audited) & set(beside), "controls", list(controls), "other attributions than the audited ones")
-    classifier = check_classifier(classifier, train)
+    classifier, doubts = check_classifier(classifier, train)
     require(is_whole(gap), "gap", gap, "a whole number, 0 or more")
     retrains = evaluate == "retrain"
     require(not (retrains and selection), "selection", selection, 'False with evaluate="retrain", which has mask and pixels anyway')
@@ -180,6 +180,7 @@ def prepare(
         backend=crew,
         device=place,
         show_progress=show_progress,
+        doubts=doubts,
     )
     if spec is None:
         return grid

@@ -89,10 +89,10 @@ class DiffROARResult(Result):
     def verdicts(self) -> dict[str, Verdict]:
         """The verdict of each audited attribution; of retraining, its first caveat says where conditional DiffROAR disagrees."""
         found = judge(self.summary, self.audited, self.controls, self.details)
-        shared, count = self.settings.get("shared_images", 0), self.settings["test_images"]
-        if not shared:
-            return found
-        return {name: replace(one, caveats=(*one.caveats, shared_caveat(shared, count))) for name, one in found.items()}
+        more = list(self.details.get("doubts", ()))
+        if self.settings.get("shared_images"):
+            more.append(shared_caveat(self.settings["shared_images"], self.settings["test_images"]))
+        return {name: replace(one, caveats=(*one.caveats, *more)) for name, one in found.items()}
 
     @cached_property
     def conditional_verdicts(self) -> dict[str, Verdict]:

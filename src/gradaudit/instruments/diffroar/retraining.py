@@ -59,6 +59,7 @@ class Grid:
     backend: Backend
     device: torch.device
     show_progress: bool
+    doubts: tuple[str, ...] = ()
 
     def plan(self) -> Plan:
         """How many networks will be trained and how long that takes, predicted by a few steps of the learner."""
@@ -169,6 +170,7 @@ class Grid:
         train, test = (self.sets[part].labels.numpy() for part in SPLITS)
         whole = [outcomes["whole", seed] for seed in self.seeds]
         return {
+            "doubts": list(self.doubts),
             "whole": [outcome["accuracy"] for outcome in whole],
             "whole_bits": [outcome["bits"] for outcome in whole],
             "nothing": bits_of_nothing(label_prior(train, len(self.sets["train"].classes)), test),

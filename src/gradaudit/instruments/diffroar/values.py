@@ -234,6 +234,7 @@ class Values:
         whole = [outcomes["whole", seed] for seed in grid.seeds]
         images = {(name, level): self._by_image(outcomes, selected, name, level) for name in self._names for level in grid.levels}
         return {
+            "doubts": list(grid.doubts),
             "whole": [outcome["accuracy"] for outcome in whole],
             "whole_bits": [outcome["bits"] for outcome in whole],
             "nothing": self._nothing,

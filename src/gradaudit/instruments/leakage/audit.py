@@ -75,7 +75,7 @@ def leakage(
     audited, beside = named_attributions(attribution, seed), named_controls(controls, seed)
     require(not set(audited) & set(beside), "controls", list(controls), "other attributions than the audited ones")
     place = resolve_device(device)
-    classifier = check_classifier(classifier, masked)
+    classifier, doubts = check_classifier(classifier, masked)
     # Opening a stream checks its attribution: all are opened before the first, perhaps long, one is drawn from.
     options: dict[str, Any] = {"target": target, "seed": seed, "batch_size": batch_size, "device": place}
     streams = {name: attribute(classifier, masked, one, **options) for name, one in (audited | beside).items()}
@@ -91,7 +91,7 @@ def leakage(
         measured = {name: _measured(one, masked, levels, features, seed, advance) for name, one in streams.items()}
     details = _details(masked, measured, accuracy)
     table = tabulate(details, settings)
-    return LeakageResult(table, judge(table, details, settings), settings, details)
+    return LeakageResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
 
 
 def _measured(

@@ -14,6 +14,7 @@ from gradaudit.instruments.leakage.measures import null_top
 from gradaudit.instruments.leakage.packing import unpack
 from gradaudit.instruments.leakage.verdict import deciding
 from gradaudit.intervals import mean_interval, share_interval
+from gradaudit.lettering import legible
 from gradaudit.results import Result
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class LeakageResult(Result):
         axes.set_yticks(range(len(names)), labels=labels)
         axes.set(xlabel="share outside the signal", xlim=(-0.02, 1.02), ylim=(len(names) - 0.4, -0.6), title="Leakage")
         axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-        return figure
+        return legible(figure, self.settings.get("classes", ()))
 
     def _plot_level(self, axes: Axes, level: float, turn: int, names: tuple[str, ...]) -> None:
         levels = self.settings["top"]

@@ -12,6 +12,7 @@ import pandas as pd
 from gradaudit.instruments.leakage.packing import unpack
 from gradaudit.instruments.leakage.statistics import ratio_interval
 from gradaudit.intervals import mean_interval
+from gradaudit.lettering import legible
 from gradaudit.results import Result, Verdict
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class SensitivityResult(Result):
         for axes in (left, right):
             axes.set_xscale("symlog" if 0 in self.settings["std"] else "log", **self._threshold())
             axes.set_xlabel("standard deviation of the noise")
-        return figure
+        return legible(figure, self.settings.get("classes", ()))
 
     def _threshold(self) -> dict[str, float]:
         above = [std for std in self.settings["std"] if std > 0]

@@ -73,7 +73,7 @@ def manifold_robustness(
     check_count("samples", samples, 1)
     check_count("seed", seed, 0)
     place = resolve_device(device)
-    classifier = check_classifier(classifier, images)
+    classifier, doubts = check_classifier(classifier, images)
     at_once = _at_once(batch_size, classifier, images, place, 2 * len(radii))
     bases = resolve_bases(tangent_spaces, images)
     owner = classifier_fingerprint(classifier)
@@ -93,7 +93,7 @@ def manifold_robustness(
         "device": place.type,
     }
     table = tabulate(details, settings)
-    return ManifoldRobustnessResult(table, judge(table, details, settings), settings, details)
+    return ManifoldRobustnessResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
 
 
 def _details(

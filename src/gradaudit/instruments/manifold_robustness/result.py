@@ -12,6 +12,7 @@ import pandas as pd
 from gradaudit.errors import require
 from gradaudit.instruments.manifold_robustness.measure import DIRECTIONS
 from gradaudit.instruments.manifold_robustness.statistics import change_interval, ratio_intervals
+from gradaudit.lettering import legible
 from gradaudit.results import Result
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class ManifoldRobustnessResult(Result):
         axes.set(xlabel="length of the noise (L2)", ylabel="change of the softmax (L1)", title="Robustness on and off the manifold")
         axes.set_ylim(bottom=0)
         axes.legend(fontsize="small")
-        return figure
+        return legible(figure, self.settings.get("classes", ()))
 
 
 def tabulate(details: Mapping[str, Any], settings: Mapping[str, Any]) -> pd.DataFrame:

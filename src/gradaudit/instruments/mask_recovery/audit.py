@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,10 +112,10 @@ def mask_recovery(
     recipe, network = check_recipe(learner, train)
     found = resolve_attribution(attribution, seed=seed)
     require(found.scores is None, "attribution", found.name, "a spec or a function, that ranks training and test images alike")
-    classifier = check_classifier(classifier, train)
+    classifier, doubts = check_classifier(classifier, train)
     kept = as_store(store)
     crew = resolve_backend(backend, kept, place)
-    return Grid(
+    result = Grid(
         classifier=classifier,
         sets={"train": train, "test": test},
         attribution=found,
@@ -134,6 +135,7 @@ def mask_recovery(
         device=place,
         show_progress=show_progress,
     ).run()
+    return dataclasses.replace(result, verdict=result.verdict.with_caveats(doubts))
 
 
 @dataclass(frozen=True, eq=False)

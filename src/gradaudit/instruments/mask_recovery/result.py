@@ -12,6 +12,7 @@ import pandas as pd
 
 from gradaudit.instruments.mask_recovery.verdict import judge
 from gradaudit.intervals import mean_interval
+from gradaudit.lettering import legible
 from gradaudit.results import Result, Verdict
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class MaskRecoveryResult(Result):
         left.set_yticks(range(len(self.fills)), labels=self.fills)
         left.set_ylim(len(self.fills) - 0.4, -0.6)
         right.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-        return figure
+        return legible(figure, self.settings.get("classes", ()))
 
     def _plot_group(self, axes: Axes, measure: str, level: float, side: str, aside: float) -> None:
         rows = self.rows(measure, level, side).loc[list(self.fills)]

@@ -12,6 +12,7 @@ from torch import nn
 
 from gradaudit.batching import frozen
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
+from gradaudit.classifiers.check import RANDOMISED
 from gradaudit.devices import resolve_device
 from gradaudit.images import ImageSet
 from gradaudit.instruments.robustness.arguments import check_images, check_radii, check_settings, resolve_batch_size
@@ -81,7 +82,8 @@ def robustness(
     methods = resolve_methods(attack, **shared)
     check_reaches(methods, radii[-1], images.shape)
     place = resolve_device(device)
-    classifier = check_classifier(classifier, images)
+    classifier, known = check_classifier(classifier, images)
+    doubts = [doubt for doubt in known if RANDOMISED not in doubt]  # of that the verdict says more
     size = resolve_batch_size(batch_size, classifier, images, place)
     bench = Bench(
         classifier.to(place),
@@ -101,7 +103,7 @@ def robustness(
             rehearse(method, classifier, *bench.batch(np.arange(1)), radii[-1])
         details = _details(bench, methods, radii)
     table = tabulate(details, settings, {name: method.norm for name, method in methods.items()})
-    return RobustnessResult(table, judge(table, details, settings), settings, details)
+    return RobustnessResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
 
 
 def _details(bench: Bench, methods: Mapping[str, Method], radii: Sequence[float]) -> dict[str, Any]:

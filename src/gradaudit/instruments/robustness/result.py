@@ -12,6 +12,7 @@ import pandas as pd
 from gradaudit.errors import require
 from gradaudit.instruments.robustness.methods import WORST
 from gradaudit.intervals import share_interval
+from gradaudit.lettering import legible
 from gradaudit.results import Result
 from gradaudit.training.store import unpacked
 
@@ -87,7 +88,7 @@ class RobustnessResult(Result):
         axes.axhline(self.clean_accuracy, color="0.5", linewidth=0.8, label="clean")
         axes.set(xlabel="radius eps", ylabel="share of images", ylim=(-0.02, 1.02), title="Robustness")
         axes.legend(fontsize="small")
-        return figure
+        return legible(figure, self.settings.get("classes", ()))
 
     def curves(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Each name of the table with its rows."""

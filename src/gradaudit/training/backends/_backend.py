@@ -22,7 +22,8 @@ class Backend(Protocol):
     def run(self, function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]], workers: int) -> Iterator[Any]:
         """What the function returns for each task, as they finish; tasks are taken one by one as workers become free.
 
-        An error of the function's is raised at once, and tasks that have not begun are dropped.
+        An error of the function's is raised at once, and tasks that have not begun are dropped. A task whose worker is killed is
+        repeated; `WorkerError` where that does not help.
         """
 
 

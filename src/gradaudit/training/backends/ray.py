@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from gradaudit.errors import InputError, MissingExtraError, TrainingError, first_line, require
+from gradaudit.errors import InputError, MissingExtraError, WorkerError, first_line, require
 from gradaudit.training.backends import _sharing
 from gradaudit.training.backends._backend import Backend
 from gradaudit.training.store import Store
@@ -68,7 +68,7 @@ class Ray:
         """As they finish; large arrays go to each machine once.
 
         Raises:
-            TrainingError: a call's worker died again and again.
+            WorkerError: a call's worker died again and again.
         """
         library = _connect(self.address)
         call = library.remote(num_cpus=self.needs["CPU"], num_gpus=self.needs["GPU"], max_retries=RETRIES)(_call)
@@ -108,7 +108,7 @@ def _got(library: ModuleType, reference: Any) -> Any:
             raise error.cause from error
         raise
     except library.exceptions.RayError as error:
-        raise TrainingError(f"the same call lost its worker {RETRIES + 1} times: {first_line(error)}") from error
+        raise WorkerError(f"the same call lost its worker {RETRIES + 1} times: {first_line(error)}") from error
 
 
 def _ray() -> ModuleType:
