@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.text import Text
@@ -159,10 +160,17 @@ def _relabel(axis: Axis, classes: Sequence[str]) -> None:
     axis.set_tick_params(labelfontfamily=_families("".join(readable), families))
 
 
-def _texts(figure: Figure) -> list[Text]:
+def _texts(artist: Artist) -> list[Text]:
+    from matplotlib.axis import Axis
     from matplotlib.text import Text
 
-    return [found for found in figure.findobj(Text) if isinstance(found, Text)]
+    if isinstance(artist, Text):
+        return [artist]
+    try:
+        parts = artist.get_children()
+    except ValueError:  # a logarithmic axis with nothing above 0 has no ticks
+        parts = [artist.label, artist.offsetText] if isinstance(artist, Axis) else []
+    return [text for part in parts for text in _texts(part)]
 
 
 @cache

@@ -329,3 +329,10 @@ def test_small_gaps_and_small_swaps_are_none():
 
 def test_the_numbers_are_finite(told):
     assert np.isfinite(told.table[["values", "swap_top", "as_read_top"]].to_numpy()).all()
+
+
+@pytest.mark.parametrize("option", [{"learner": "learners/fast-mlp"}, {"conditional": True}])
+def test_options_of_learners_are_refused_where_none_is_fitted(run, option):
+    with pytest.raises(ga.InputError, match="no learner is fitted") as caught:
+        run(**option)
+    assert caught.value.argument == next(iter(option))

@@ -76,9 +76,12 @@ def diffroar(
         bool, typer.Option("--selection", help="Also fit learners of mask and pixels: what does the choice of pixels tell?")
     ] = False,
     learner: Annotated[
-        str,
-        typer.Option(help="A recipe's name, or the network that is retrained: see `gradaudit recipes` and `gradaudit networks`."),
-    ] = "learners/fast-convnet",
+        str | None,
+        typer.Option(
+            help="A recipe's name, or the network that is retrained: see `gradaudit recipes` and `gradaudit networks`.",
+            show_default="learners/fast-convnet",
+        ),
+    ] = None,
     epochs: LearnerEpochs = None,
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
@@ -138,7 +141,11 @@ def diffroar(
 
     check_writable("--out", out)
     fields = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    recipe = read_learner(learner, **{name: value for name, value in fields.items() if value is not None})
+    given = {name: value for name, value in fields.items() if value is not None}
+    fits = evaluate is Evaluate.retrain or selection
+    recipe = read_learner(learner or "learners/fast-convnet", **given) if fits else learner
+    own = evaluator == "classifier"
+    reader: Any = evaluator if fits or own else read_learner(evaluator, **given)
     shares = numbers("--levels", levels)
     training, testing = images(data, data_dir, seed, train_images, test_images, on_error)
     audited = load_audited(classifier, weights, training, normalisation, allow_pickle)
@@ -149,8 +156,8 @@ def diffroar(
         testing,
         attributions + ([{"scores": scores}] if scores else []),
         evaluate=evaluate.value,
-        evaluator=audited if evaluator == "classifier" else evaluator,
-        fine_tune=fine_tune,
+        evaluator=audited if own else reader,
+        fine_tune=read_learner(fine_tune, **given) if own and not fits else fine_tune,
         gap=gap,
         selection=selection,
         learner=recipe,

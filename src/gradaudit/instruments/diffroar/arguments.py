@@ -33,7 +33,7 @@ def named_attributions(attribution: Any, seed: int) -> dict[str, dict[str, Attri
     named: dict[str, dict[str, Attribution]] = {}
     for name, value in each_named(attribution if several else [attribution]):
         resolved = _for_each_split(value, seed)
-        label = name or resolved["train"].name
+        label = name or resolved["test"].name
         require(label not in named, "attribution", label, "named differently from the other attributions")
         named[label] = resolved
     require(len(named) > 0, "attribution", attribution, "at least one attribution")

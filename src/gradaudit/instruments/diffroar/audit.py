@@ -54,7 +54,7 @@ def prepare(
     gap: int = 1,
     selection: bool = False,
     masks: Mapping[str, PoolRanking] | None = None,
-    learner: str | Mapping[str, Any] | Recipe = "learners/fast-convnet",
+    learner: str | Mapping[str, Any] | Recipe | None = None,
     levels: Sequence[float] = (0.05, 0.1, 0.2, 0.4),
     seeds: int | Sequence[int] | None = None,
     controls: Sequence[str] = CONTROLS,
@@ -91,9 +91,10 @@ def prepare(
         masks: the rankings, by name, whose masks evaluators are trained under beside random ones, each shown on other images; those
             of the test images by the audited attributions and the controls that see images unless given. Runs that have the same
             share their evaluators.
-        learner: the name of a recipe, a recipe, or a network's spec for the default recipe; each of `seeds` replaces its seed.
-            A learner that is too weak decides the answer: an MLP trained by SGD for few epochs reads some masks and not others
-            (docs/learners.md). For images less than 8 pixels high or wide, `"mlp"`.
+        learner: what is retrained: the name of a recipe, `"learners/fast-convnet"` unless given, a recipe, or a network's spec for
+            the default recipe; each of `seeds` replaces its seed. A learner that is too weak decides the answer: an MLP trained by
+            SGD for few epochs reads some masks and not others (docs/learners.md). For images less than 8 pixels high or wide,
+            `"mlp"`.
         levels: shares of the features that are kept, each in (0, 1).
         seeds: how many independent evaluators or learners, or their seeds; top and bottom share a seed, so that they are paired. 3
             evaluators, or 5 learners a cell, unless given.
@@ -152,9 +153,13 @@ def prepare(
     contents: dict[str, Content] = {"both_": "both"} if selection else {}
     if retrains:
         contents = resolve_contents(mask_only, conditional)
+    for name, value_given in (("learner", learner), ("conditional", conditional)):
+        unused = 'left out: evaluators read and no learner is fitted, unless selection=True or evaluate="retrain"'
+        require(bool(contents) or value_given is None, name, value_given, unused)
     if contents:
         check_pairs(audited)
-    recipe, network = check_recipe(learner, train) if contents else (Recipe(), "")
+    fitted = "learners/fast-convnet" if learner is None else learner
+    recipe, network = check_recipe(fitted, train) if contents else (Recipe(), "")
     networks = dict.fromkeys(("whole", *contents.values()), network)
     if "both" in networks:
         networks["both"] = check_learner_of_both(recipe, train, channels)
