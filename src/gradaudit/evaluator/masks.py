@@ -15,7 +15,7 @@ from gradaudit.attributions import Features, kept, kept_count, rank, rank_dtype
 
 MOST = 0.98  # share of the features that the fullest mask keeps
 MEMORY = 2**25  # bytes of each kind of drawn rankings
-COUNT = (64, 4096)  # how many of each kind there are at least and at most
+COUNT = (64, 1024)  # how many of each kind there are at least and at most
 
 
 @dataclass(frozen=True, eq=False)
