@@ -31,6 +31,7 @@ from gradaudit.instruments.diffroar.reading import train_evaluator
 from gradaudit.results import versions
 from gradaudit.training.backends.local import local
 from gradaudit.training.workers import run_all
+from gradaudit.usable_information import calibrated_bits
 from values import LEVELS, SETS
 
 KEPT = (0.05, 0.2)
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/, fashion_mnist/, cifar10/")
     parser.add_argument("--weights-dir", default=os.environ.get("GRADAUDIT_WEIGHTS"), help="holds the classifiers' files")
     parser.add_argument("--only", choices=SETS, help="one data set")
+    parser.add_argument("--epochs", type=int, default=48, help="of the evaluator, which has every kind of mask to learn")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--store", type=Path, help="where finished work is kept")
     parser.add_argument("--draw", action="store_true", help="only the table of what is there")
@@ -81,13 +83,12 @@ def measured(data: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
         show_progress=True,
     )
     masks = run.own_masks(make=True)
-    everything = run.trainings(run._rankings(make=True))["evaluator", 0]
+    alike = run.trainings(run._rankings(make=True))["evaluator", 0]
+    everything = replace(alike, spec=replace(alike.spec, recipe=alike.spec.recipe.with_(epochs=arguments.epochs)))
     gradient, random = masks["standard, label"], masked_at_random(test)
-    alone = {("random", level): replace(everything, rankings=(), only=level) for level in KEPT}
-    alone |= {
-        ("another image's gradient", level): replace(everything, rankings=(), only=level, only_ranks=gradient) for level in KEPT
-    }
-    alone |= {("its own edges", level): replace(everything, rankings=(), only=level, own=edges(train)) for level in KEPT}
+    alone = {("random", level): replace(alike, rankings=(), only=level) for level in KEPT}
+    alone |= {("another image's gradient", level): replace(alike, rankings=(), only=level, only_ranks=gradient) for level in KEPT}
+    alone |= {("its own edges", level): replace(alike, rankings=(), only=level, own=edges(train)) for level in KEPT}
     crew, store = local(run.grid.store, torch.device("cpu")), run.grid.store
     tasks = [(training, store) for training in (everything, *alone.values())]
     for _ in run_all(train_evaluator, tasks, len(tasks), backend=crew, workers=arguments.workers, title=data, show_progress=True):
@@ -116,8 +117,13 @@ def measured(data: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def bits_of(training: EvaluatorTraining, test: ga.ImageSet, mask: torch.Tensor, store: ga.Store) -> np.ndarray:
+    """Bits told by the values; or, of a network of every image's own masks, by values and choice alike."""
     evaluator: Evaluator = trained(training, store)
-    return evaluator.bits(test, mask)
+    if training.own is None:
+        return evaluator.bits(test, mask)
+    labels = test.labels.numpy()
+    left = calibrated_bits(evaluator.logits(test, mask).numpy(), labels, evaluator.prior, 0)
+    return -np.log2(evaluator.prior)[labels] - left
 
 
 def masked_at_random(images: ga.ImageSet) -> np.ndarray:
