@@ -58,8 +58,7 @@ def test_diffroar_is_of_values_and_one_evaluator_reads_for_all(audited):
     assert of_bayes.details["whole_bits"] == of_mlp.details["whole_bits"]
     assert of_bayes.settings["masks"] == of_mlp.settings["masks"]
     assert [mask for mask in of_mlp.settings["masks"] if mask.startswith("logit_gradient")] == [
-        "logit_gradient of other images",
-        "logit_gradient, mlp of other images",
+        "rankings of other images (logit_gradient; logit_gradient, mlp)",
     ]
     random = [one.table[one.table["attribution"] == "random"].reset_index(drop=True) for one in (of_bayes, of_mlp)]
     pd.testing.assert_frame_equal(*random)

@@ -313,15 +313,15 @@ class Values:
         known = self._nothing - float(np.mean([alone["bits"] for _, alone in pairs]))
         return {"level": level, "mean": float(difference.mean()), "low": low, "high": high, "alone": known, "seeds": len(seeds)}
 
+    def _shown_on_others(self) -> list[str]:
+        names = list(self.pool if self.masks is None else self.masks)
+        return [f"rankings of other images ({'; '.join(names)})"] if names else []
+
     def _settings(self) -> dict[str, Any]:
         ours = {
             "evaluate": "values",
             "evaluator": self.spec.recipe.model_dump(exclude={"seed"}) | {"network": self.spec.name},
-            "masks": [
-                "random pixels",
-                "smooth random fields",
-                *(f"{name} of other images" for name in (self.pool if self.masks is None else self.masks)),
-            ],
+            "masks": ["random pixels", "smooth random fields", *self._shown_on_others()],
             "gap_seeds": self.gap,
             "fill": self.fill.name,
         }
