@@ -16,6 +16,7 @@ SMALL = {
         "method": "apgd(steps=2)",
         "test_images": 30,
         "levels": [0.1, 0.4],
+        "seeds": 2,
         "controls": [],
         "evaluator": EVALUATOR,
     },

@@ -16,6 +16,11 @@ SAID = "the classifier seems to return probabilities"
 # Where the library warns, and why a verdict need not say so; None where it does.
 WARNINGS = {
     "classifiers/check.py": None,
+    "classifiers/checkpoints.py": "what was left in the file is no part of the classifier",
+    "classifiers/logits.py": "what is taken as logits is what was meant, or its accuracy shows it",
+    "datasets/flaws.py": "of the images, before anything is audited",
+    "datasets/sources/npz.py": "of the images, before anything is audited",
+    "evaluator/evaluator.py": "what was damaged is made again",
     "lettering.py": "the figure shows what it says",
     "training/backends/local.py": "the work is done once more",
     "training/once.py": "what was damaged is made again",

@@ -68,12 +68,12 @@ def test_its_logits_are_taken_and_that_is_said_once(kind: str) -> None:
     classifier = Wrapped(kind).train()
     state = copy.deepcopy(classifier.state_dict())
     with pytest.warns(UserWarning, match=r"`classifier` \(=Wrapped\): .*(logits|first).* is taken as logits") as caught:
-        taken = check_classifier(classifier, IMAGES)
+        taken = check_classifier(classifier, IMAGES).classifier
     assert len(caught) == 1
     images = IMAGES.floats(slice(0, 4))
     assert torch.equal(taken.eval()(images), classifier.eval().network(images))
-    assert classifier_fingerprint(taken) == classifier_fingerprint(check_classifier(Wrapped(kind), IMAGES))
-    assert classifier_fingerprint(taken) != classifier_fingerprint(check_classifier(Wrapped(kind, seed=1), IMAGES))
+    assert classifier_fingerprint(taken) == classifier_fingerprint(check_classifier(Wrapped(kind), IMAGES).classifier)
+    assert classifier_fingerprint(taken) != classifier_fingerprint(check_classifier(Wrapped(kind, seed=1), IMAGES).classifier)
     assert all(torch.equal(state[name], value) for name, value in classifier.state_dict().items())
 
 
@@ -81,13 +81,13 @@ def test_its_logits_are_taken_and_that_is_said_once(kind: str) -> None:
 def test_modes_are_left_as_they_were() -> None:
     classifier = Wrapped("a tuple's").train()
     classifier.network[1].eval()
-    taken = check_classifier(classifier, IMAGES)
+    taken = check_classifier(classifier, IMAGES).classifier
     assert [taken.training, classifier.training, classifier.network[1].training] == [True, True, False]
 
 
 def test_logits_alone_are_left_alone() -> None:
     classifier = Wrapped("a list's").network
-    assert check_classifier(classifier, IMAGES) is classifier
+    assert check_classifier(classifier, IMAGES).classifier is classifier
 
 
 INSTRUMENTS: dict[str, Callable[[nn.Module, Path], Any]] = {
@@ -143,7 +143,7 @@ def test_attributions_and_accuracy_take_them_too() -> None:
 
 @pytest.mark.filterwarnings("ignore:.*is taken as logits")
 def test_normalisation_and_a_single_logit_go_together_with_them() -> None:
-    normal = check_classifier(normalised(Wrapped("a dictionary's"), "mnist"), IMAGES)
+    normal = check_classifier(normalised(Wrapped("a dictionary's"), "mnist"), IMAGES).classifier
     plain = normalised(Wrapped("a dictionary's").network, "mnist")
     assert torch.equal(normal.eval()(IMAGES.floats()), plain.eval()(IMAGES.floats()))
 

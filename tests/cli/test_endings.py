@@ -28,6 +28,7 @@ mine = "mine.safetensors"
 [diffroar]
 levels = [0.1]
 seeds = 4
+evaluate = "retrain"
 learner = "linear"
 controls = ["random"]
 """

@@ -107,8 +107,8 @@ def test_the_plan_says_how_many_train_at_once(planted, prepared, tmp_path):
 def test_groups_are_of_nearly_equal_size_and_of_learners_of_one_shape(prepared, monkeypatch):
     monkeypatch.setattr(groups, "choose", lambda *arguments, **options: Choice("stacked", 4))
     grid = prepared(seeds=3)
-    jobs = {str(name): job for name, job in grid._jobs(grid._rankings(make=False)).items()}
-    found = [keys for _, keys in grid._together.groups(jobs)]
+    jobs = {str(name): job for name, job in grid.jobs(grid.rankings(make=False)).items()}
+    found = [keys for _, keys in grid.way.groups(jobs)]
     assert sorted(key for keys in found for key in keys) == sorted(jobs)
     # 15 learners of as many channels as the images have, 6 of one more for the mask.
     assert sorted(map(len, found)) == [3, 3, 3, 4, 4, 4]
@@ -119,7 +119,7 @@ def test_groups_are_of_nearly_equal_size_and_of_learners_of_one_shape(prepared, 
 
 def test_a_diverging_learner_loses_only_itself(prepared):
     grid = prepared()
-    jobs = [*grid._jobs(grid._rankings(make=True)).values()][1:4]
+    jobs = [*grid.jobs(grid.rankings(make=True)).values()][1:4]
     fills = (lambda kept, mask: kept, lambda kept, mask: kept + float("inf"), lambda kept, mask: kept)
     own = [replace(job.cell, content="image", fill=fill) for job, fill in zip(jobs, fills, strict=True)]
     descriptions = [job.description for job in jobs]

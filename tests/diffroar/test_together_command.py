@@ -7,6 +7,8 @@ import gradaudit as ga
 from gradaudit.cli import main
 
 FAST = [
+    "--evaluate",
+    "retrain",
     "--learner",
     "linear",
     "--epochs",

@@ -154,5 +154,5 @@ def test_a_huge_radius_is_the_whole_box():
     model, (images, labels) = network(), batch()
     moved = pgd(model, images, labels, norm="l2", eps=1e6, steps=3)
     assert bool(((moved >= 0) & (moved <= 1)).all())
-    assert bool(bound("adversarial", eps=1e6)(model, images, labels).isfinite())
-    assert bool(bound("trades", eps=1e6)(model, images, labels).isfinite())
+    assert bool(bound("adversarial", norm="l2", eps=1e6)(model, images, labels).isfinite())
+    assert bool(bound("trades", norm="l2", eps=1e6)(model, images, labels).isfinite())

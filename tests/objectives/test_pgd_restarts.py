@@ -63,7 +63,7 @@ def tries(model, image, label, norm, eps, count):
 def test_of_the_restarts_the_first_that_misleads_is_kept_else_the_worst(norm):
     model, (images, labels) = network(), batch()
     kinds = set()
-    for eps in (0.03, 0.1, 0.4, 1.2):
+    for eps in (0.03, 0.1, 0.4, 1.0):
         found = pgd(model, images, labels, norm=norm, eps=eps, steps=2, step_size=eps / 3, restarts=4, seed=3)
         for place, (image, label) in enumerate(zip(images.split(1), labels.split(1), strict=True)):
             moved = list(tries(model, image, label, norm, eps, 4))
