@@ -288,7 +288,8 @@ def made(values, edges=(0.0,) * 4, *, spread=0.01, seeds=3, **changed):
     [
         ((1.0, 1.2, 1.0, 0.5), (0.5, 0.6, 0.5, 0.5), "more than edges"),
         ((1.0, 1.2, 1.0, 0.5), (0.5, 1.2, 1.0, 0.5), "no more than edges"),
-        ((1.0, 1.2, 1.0, 0.5), (0.5, 0.5, 0.5, 0.9), "no more than edges"),
+        ((1.0, 1.2, 1.0, 0.5), (0.5, 0.5, 0.5, 0.9), "more than edges"),
+        ((1.0, 1.2, 1.0, 0.5), (0.5, 0.5, 1.5, 0.9), "no more than edges"),
         ((1.0, 1.2, 0.0, -0.3), (0.0, 0.0, 0.0, -0.9), "more than edges"),
         ((-0.5, 0.0, 0.0, 0.0), (0.5, 0.6, 0.5, 0.5), "upside down"),
         ((0.0, 0.0, 0.0, 0.0), (0.5, 0.6, 0.5, 0.5), "not at all"),
@@ -296,6 +297,10 @@ def made(values, edges=(0.0,) * 4, *, spread=0.01, seeds=3, **changed):
 )
 def test_the_label_follows_the_values_and_their_lead(values, edges, label):
     assert made(values, edges).label == label
+
+
+def test_a_level_at_which_edges_do_better_is_named():
+    assert any("at 20% edges do better" in caveat for caveat in made((1.0, 1.2, 1.0, 0.5), (0.5, 0.5, 0.5, 0.9)).caveats)
 
 
 def test_what_could_be_anything_is_not_settled():

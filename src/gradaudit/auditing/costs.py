@@ -25,7 +25,8 @@ class Cost:
         networks: to train besides.
         gradients: images through the classifier, forward and back.
         denoised: images through the denoiser; guidance counts its way back as two more.
-        seconds: predicted for the learners, and what else the counts do not say.
+        seconds: predicted for the learners.
+        besides: seconds predicted for what the counts do not say.
     """
 
     learners: frozenset[str] = frozenset()
@@ -33,6 +34,7 @@ class Cost:
     gradients: int = 0
     denoised: int = 0
     seconds: float = 0.0
+    besides: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -41,6 +43,7 @@ class Cost:
             self.gradients + other.gradients,
             self.denoised + other.denoised,
             self.seconds + other.seconds,
+            self.besides + other.besides,
         )
 
     def without(self, trained: Set[str]) -> Cost:
@@ -59,7 +62,7 @@ class Rates:
 
     def seconds(self, cost: Cost) -> float:
         """The predicted time of what a stage takes."""
-        return cost.seconds + cost.gradients * self.gradient + cost.denoised * self.denoising
+        return cost.seconds + cost.besides + cost.gradients * self.gradient + cost.denoised * self.denoising
 
 
 def rates(classifier: nn.Module, denoiser: Denoiser | None, images: ImageSet, device: torch.device) -> Rates:

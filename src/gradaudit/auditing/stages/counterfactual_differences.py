@@ -65,7 +65,7 @@ def cost(bench: Bench, name: str, options: Options) -> Cost:
     small = _small(bench, options)
     plan = grid(small, name, _beside(options, _not_made), masks_of_all(bench, _only_beside(options), make=False)).plan()
     walks = cost_of(_method(options), len(small.test) + (len(small.train) if _ranks_training(options) else 0))
-    return walks + Cost(plan.pending, seconds=plan.seconds)
+    return walks + Cost(plan.pending, seconds=plan.seconds - plan.reading, besides=plan.reading)
 
 
 def scores(result: Result) -> dict[str, Score]:

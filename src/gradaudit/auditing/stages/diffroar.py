@@ -40,7 +40,7 @@ def uses(bench: Bench, name: str, options: Options) -> dict[str, Any]:
 def cost(bench: Bench, name: str, options: Options) -> Cost:
     """The networks that the store lacks."""
     plan = grid(bench, name, options, masks_of_all(bench, options, make=False)).plan()
-    return Cost(plan.pending, seconds=plan.seconds)
+    return Cost(plan.pending, seconds=plan.seconds - plan.reading, besides=plan.reading)
 
 
 def grid(bench: Bench, name: str, options: Options, masks: Mapping[str, PoolRanking] | None = None) -> Values | Grid:

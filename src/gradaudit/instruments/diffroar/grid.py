@@ -44,6 +44,7 @@ class Plan:
         fillings: how many sets of images are to be filled once and for all before, where the fill is costly.
         choices: how the fits of each kind are trained, where not simply one by one.
         pending: the keys of the learners that the store lacks.
+        reading: what of the seconds goes to reading, which evaluators do however many of them are stored.
     """
 
     networks: int
@@ -53,6 +54,7 @@ class Plan:
     fillings: int = 0
     choices: tuple[str, ...] = ()
     pending: frozenset[str] = frozenset()
+    reading: float = 0.0
 
     def __str__(self) -> str:
         stored = f" ({self.stored:,} already in the store)" if self.stored else ""

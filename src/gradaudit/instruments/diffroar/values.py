@@ -63,12 +63,13 @@ class Values:
         rounds = -(-len(found) // self.grid.workers) / max(len(found), 1)
         seconds *= rounds
         pending = frozenset(key_of(training.description) for training in found.values())
-        seconds += self._seconds_to_read(rankings) / min(self.grid.workers, len(self.grid.seeds))
+        reading = self._seconds_to_read(rankings) / min(self.grid.workers, len(self.grid.seeds))
+        seconds += reading
         if not self._selects:
-            return Plan(total, total - len(found), seconds, self.grid.workers, pending=pending)
+            return Plan(total, total - len(found), seconds, self.grid.workers, pending=pending, reading=reading)
         more = self.grid.plan()
         both = (total + more.networks, total - len(found) + more.stored, seconds + more.seconds)
-        return Plan(*both, self.grid.workers, more.fillings, more.choices, pending | more.pending)
+        return Plan(*both, self.grid.workers, more.fillings, more.choices, pending | more.pending, reading)
 
     def run(self) -> DiffROARResult:
         """Rank, train the evaluators that the store lacks, read, and put what the pixels tell in a table."""

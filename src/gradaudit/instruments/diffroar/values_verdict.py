@@ -25,8 +25,8 @@ def values_verdict(summary: pd.DataFrame, name: str, controls: Sequence[str], de
     *Informative first*: the values of the top-ranked features tell more than those of the bottom-ranked at half of the levels or
     more. *Upside down*: they tell less at some level, and not more at half of them. *Not at all*: they differ by less than 2 % of
     the label's bits at every level. More and less mean that the interval which holds at all levels at once excludes 0. The label of
-    the first says whether the difference is larger than that of every control which sees the image, such as edges, by the same rule
-    on the paired difference.
+    the first says whether its lead over every control that sees the image, such as edges, is above 0 at half of the levels or more,
+    and below 0 at fewer, by the paired difference.
 
     Args:
         summary: from `summarise`.
@@ -39,6 +39,7 @@ def values_verdict(summary: pd.DataFrame, name: str, controls: Sequence[str], de
     caveats = (
         *_hardly_learned(details),
         *_below_somewhere(rows, label),
+        *_behind_somewhere(details["against"][name], label),
         *_gap(details["gap"]),
         *_reads_the_choice(rows),
         *_mislead(rows),
@@ -88,18 +89,30 @@ def _and_where(controls: Sequence[str], rivals: Mapping[str, Sequence[Mapping[st
     """The controls that it does not beat, each with the levels at which it is ahead and behind."""
     words = []
     for control in controls:
-        ahead = [percent(row["level"]) for row in rivals[control] if row.get("low_all", -1.0) > 0]
-        behind = [percent(row["level"]) for row in rivals[control] if row.get("high_all", 1.0) < 0]
+        ahead, behind = _ahead_and_behind(rivals[control])
         parts = [f"{word} at {', '.join(at)}" for word, at in (("ahead", ahead), ("behind", behind)) if at]
         words.append(f"{control}, which knows no classifier" + (f" ({'; '.join(parts)})" if parts else ""))
     return _listed(words)
 
 
 def _leads(levels: Sequence[Mapping[str, float]]) -> bool:
-    """Whether it is ahead at half of the levels or more, and behind at none."""
-    ahead = [row for row in levels if row.get("low_all", -1.0) > 0]
-    behind = [row for row in levels if row.get("high_all", 1.0) < 0]
-    return 2 * len(ahead) >= len(levels) and not behind
+    """Whether it is ahead at half of the levels or more, and behind at fewer."""
+    ahead, behind = _ahead_and_behind(levels)
+    return 2 * len(ahead) >= len(levels) and len(behind) < len(ahead)
+
+
+def _ahead_and_behind(levels: Sequence[Mapping[str, float]]) -> tuple[list[str], list[str]]:
+    """The levels, in words, at which the interval of the lead lies above 0, and below."""
+    ahead = [percent(row["level"]) for row in levels if row.get("low_all", -1.0) > 0]
+    return ahead, [percent(row["level"]) for row in levels if row.get("high_all", 1.0) < 0]
+
+
+def _behind_somewhere(against: Mapping[str, Sequence[Mapping[str, float]]], label: str) -> list[str]:
+    """A caveat on `more than edges` where it is behind them."""
+    if not label.startswith("more than "):
+        return []
+    behind = {control: _ahead_and_behind(levels)[1] for control, levels in against.items() if control not in BLIND}
+    return [f"at {', '.join(at)} {control} do better" for control, at in behind.items() if at]
 
 
 def _hardly_learned(details: Mapping[str, Any]) -> list[str]:
