@@ -83,7 +83,7 @@ def measured(data: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
         show_progress=True,
     )
     masks = run.own_masks(make=True)
-    alike = run.trainings(run._rankings(make=True))["evaluator", 0]
+    alike = run.trainings(run.rankings(make=True))["evaluator", 0]
     everything = replace(alike, spec=replace(alike.spec, recipe=alike.spec.recipe.with_(epochs=arguments.epochs)))
     gradient, random = masks["standard, label"], masked_at_random(test)
     alone = {("random", level): replace(alike, rankings=(), only=level) for level in KEPT}

@@ -8,8 +8,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gradaudit.attributions import rank
+from gradaudit.evaluator import build_with_mask
 from gradaudit.fills import Fill
-from gradaudit.instruments.diffroar.cells import Cell, Split, learner_of_both, unmasking
+from gradaudit.instruments.diffroar.cells import Cell, Split, unmasking
 from gradaudit.training import Recipe
 
 CPU = torch.device("cpu")
@@ -79,7 +80,7 @@ def test_images_that_come_filled_are_shown_as_they_are():
 def test_the_recipes_normalisation_is_the_images_alone():
     """One weight for each input: what reaches the network shows in the gradient of its output towards the weights."""
     recipe = Recipe(network="linear", normalisation=((0.5, 0.4, 0.3), (0.2, 0.3, 0.4)))
-    learner = learner_of_both(recipe, (3, 2, 2), 1, 2)
+    learner = build_with_mask(recipe, (3, 2, 2), 1, 2)
     seen = torch.rand(1, 4, 2, 2, generator=torch.Generator().manual_seed(0))
     learner(seen)[0, 0].backward()
     reached = next(weight.grad for weight in learner.parameters() if weight.ndim == 2)[0].view(4, 2, 2)

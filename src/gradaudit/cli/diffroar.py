@@ -43,11 +43,9 @@ from gradaudit.cli._options import (
     workers_of,
 )
 from gradaudit.cli._output import console, deliver, pictured, print_verdict
-from gradaudit.errors import InputError
 
 if TYPE_CHECKING:
     from gradaudit.instruments.diffroar import DiffROARResult
-    from gradaudit.training import Recipe
 
 
 def diffroar(
@@ -137,6 +135,7 @@ def diffroar(
 
     Example: `gradaudit diffroar robust.safetensors mnist5k --attribution logit_gradient --attribution "smoothgrad(samples=50)"`
     """
+    from gradaudit.evaluator import evaluator_recipe
     from gradaudit.files import check_writable
     from gradaudit.instruments.diffroar import prepare_diffroar
     from gradaudit.training.learners import read_learner
@@ -147,7 +146,7 @@ def diffroar(
     fits = evaluate is Evaluate.retrain or selection
     recipe = read_learner(learner or "learners/fast-convnet", **given) if fits else learner
     own = evaluator == "classifier"
-    reader: Any = _changed("evaluator", evaluator, given) if given and not (fits or own) else evaluator
+    reader: Any = evaluator_recipe("evaluator", evaluator, **given) if given and not (fits or own) else evaluator
     shares = numbers("--levels", levels)
     training, testing = images(data, data_dir, seed, train_images, test_images, on_error)
     audited = load_audited(classifier, weights, training, normalisation, allow_pickle)
@@ -159,7 +158,7 @@ def diffroar(
         attributions + ([{"scores": scores}] if scores else []),
         evaluate=evaluate.value,
         evaluator=audited if own else reader,
-        fine_tune=_changed("fine_tune", fine_tune, given) if given and own and not fits else fine_tune,
+        fine_tune=evaluator_recipe("fine_tune", fine_tune, **given) if given and own and not fits else fine_tune,
         gap=gap,
         selection=selection,
         learner=recipe,
@@ -197,18 +196,6 @@ def diffroar(
         as_json=as_json,
         pictures=partial(pictured, result, classifier, audited, testing, shown),
     )
-
-
-def _changed(argument: str, recipe: str, fields: Mapping[str, Any]) -> Recipe:
-    """The recipe with some fields changed; what is wrong with it is said of the argument."""
-    from gradaudit.training.learners import read_learner
-
-    try:
-        return read_learner(recipe, **fields)
-    except InputError as error:
-        if error.argument in fields:
-            raise
-        raise InputError(argument, recipe, f"a recipe, the name of one, or a network ({error})") from None
 
 
 def print_diffroar(result: DiffROARResult, title: str) -> None:

@@ -19,10 +19,10 @@ from gradaudit.attributions import Features, rank
 from gradaudit.batching import evaluating
 from gradaudit.devices import resolve_device, seeded
 from gradaudit.errors import InputError, TrainingError, require
-from gradaudit.evaluator.masks import PoolRanking
+from gradaudit.evaluator.masks import PoolRanking, mask_shape
 from gradaudit.evaluator.network import SeesMask, build_with_mask
-from gradaudit.evaluator.spec import FINE_TUNE, EvaluatorNetwork, resolve_evaluator
-from gradaudit.evaluator.training import EvaluatorTraining, mask_channels, shown
+from gradaudit.evaluator.spec import FINE_TUNE, EvaluatorLike, resolve_evaluator
+from gradaudit.evaluator.training import EvaluatorTraining, shown
 from gradaudit.files import fingerprint, whole_file
 from gradaudit.fills import Fill, FillLike, resolve_fill
 from gradaudit.fills._constant import constant
@@ -33,8 +33,6 @@ from gradaudit.training.learners import check_sets, is_whole
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import Store, as_store
 from gradaudit.usable_information import best_exponent, bits_at, calibrated_bits, label_prior
-
-EvaluatorLike = EvaluatorNetwork
 
 FORMAT = 1
 KEY = "gradaudit_evaluator"
@@ -147,7 +145,7 @@ class Evaluator:
         require(is_whole(seed) and seed < 2**31, "seed", seed, "a whole number, 0 or more")
         place = resolve_device(device)
         training = EvaluatorTraining(
-            resolve_evaluator(evaluator, train, mask_channels(train, features), fine_tune),
+            resolve_evaluator(evaluator, train, mask_shape(train.shape, features)[0], fine_tune),
             train,
             features,
             resolve_fill(fill, train, seed=seed, device=place),
@@ -170,9 +168,8 @@ class Evaluator:
             InputError: images or masks of another shape, or masks that are not boolean.
         """
         require(images.shape == self.shape, "images", images, f"of shape {self.shape}, as the evaluator was trained on")
-        channels = self.shape[0] if self.features == "coordinates" else 1
         mask = masks if isinstance(masks, Tensor) else torch.from_numpy(np.asarray(masks))
-        size = (len(images), channels, *self.shape[1:])
+        size = (len(images), *mask_shape(self.shape, self.features))
         if mask.ndim == 3 and len(mask) == len(images) and mask.shape[1:] == self.shape[1:]:
             mask = mask[:, None].expand(size)
         good = mask.dtype == torch.bool and len(mask) == len(images) and mask.numel() == int(np.prod(size))
@@ -367,7 +364,7 @@ def _evaluator(training: EvaluatorTraining, network: nn.Module) -> Evaluator:
 
 def _rebuilt(header: dict[str, Any], recipe: Recipe, shape: tuple[int, int, int], network: nn.Module | None) -> nn.Module:
     """The network of a saved evaluator, its weights not loaded yet."""
-    channels = shape[0] if header["features"] == "coordinates" else 1
+    channels = mask_shape(shape, header["features"])[0]
     if not header["own"]:
         return build_with_mask(recipe, shape, channels, len(header["classes"]))
     if network is None:

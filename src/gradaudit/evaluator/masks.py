@@ -31,6 +31,11 @@ class PoolRanking:
     fingerprint: str
 
 
+def mask_shape(shape: tuple[int, int, int], features: Features) -> tuple[int, int, int]:
+    """(M, H, W) of a mask of images (C, H, W): M is C where coordinates are kept, 1 where pixels are kept whole."""
+    return (shape[0] if features == "coordinates" else 1, *shape[1:])
+
+
 class MaskPool:
     """A mixture of masks, each drawn without a look at the image or the label that it is shown with.
 
@@ -57,7 +62,7 @@ class MaskPool:
         rankings: Sequence[PoolRanking] = (),
         device: torch.device | str = "cpu",
     ) -> None:
-        self.shape = (shape[0] if features == "coordinates" else 1, *shape[1:])
+        self.shape = mask_shape(shape, features)
         self.count = math.prod(self.shape)
         self.least = max(lowest / 2, 1 / self.count)
         self.device = torch.device(device)
@@ -108,7 +113,7 @@ def random_masks(
         ranking: whose highest-ranked features are kept, of an image drawn at random; random pixels where it is None.
         device: where the masks go.
     """
-    size = (shape[0] if features == "coordinates" else 1, *shape[1:])
+    size = mask_shape(shape, features)
     ranks = _random_ranks(size, seed) if ranking is None else torch.from_numpy(np.asarray(ranking.ranks))
     ranks = ranks.to(device)
     keep = kept_count(level, ranks.shape[1])
@@ -124,7 +129,7 @@ def own_masks(
     ranking: PoolRanking, shape: tuple[int, int, int], features: Features, level: float, device: torch.device | str = "cpu"
 ) -> Callable[[Tensor], Tensor]:
     """Each image's own mask, its highest-ranked features kept: from indices (n,) to booleans (n, M, H, W); arguments as above."""
-    size = (shape[0] if features == "coordinates" else 1, *shape[1:])
+    size = mask_shape(shape, features)
     ranks = torch.from_numpy(np.asarray(ranking.ranks)).to(device)
     keep = kept_count(level, ranks.shape[1])
     return lambda where: kept(ranks.index_select(0, where.to(ranks.device)), keep, "top").view(len(where), *size)

@@ -19,7 +19,7 @@ from gradaudit.training.recipe import Recipe
 
 FINE_TUNE = "evaluators/fine-tune"
 
-EvaluatorNetwork = str | Mapping[str, Any] | Recipe | nn.Module
+EvaluatorLike = str | Mapping[str, Any] | Recipe | nn.Module
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ def resolve_evaluator(
     described: Any = evaluator if own is None else type(evaluator).__name__
     if own is not None:
         own, _ = check_classifier(own, images, argument)
-    recipe = _read("fine_tune", fine_tune) if own is not None else _read(argument, evaluator)
+    recipe = evaluator_recipe(argument, evaluator) if own is None else evaluator_recipe("fine_tune", fine_tune)
     spec = EvaluatorSpec(recipe, own, "")
     try:
         with seeded(recipe.seed), torch.no_grad():
@@ -88,8 +88,15 @@ def resolve_evaluator(
     return EvaluatorSpec(recipe, own, classifier_fingerprint(network))
 
 
-def _read(argument: str, recipe: Any) -> Recipe:
+def evaluator_recipe(argument: str, recipe: Any, **fields: Any) -> Recipe:
+    """The recipe that is meant, as `read_learner` has it, with some fields changed.
+
+    Raises:
+        InputError: it is none, which is said of the argument; or a field is out of its range.
+    """
     try:
-        return read_learner(recipe)
+        return read_learner(recipe, **fields)
     except InputError as error:
+        if error.argument in fields:
+            raise
         raise InputError(argument, recipe, f"a recipe, the name of one, or a network ({error})") from None

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gradaudit.attributions import Features
 from gradaudit.devices import one_thread, resolve_precision, seeded
 from gradaudit.evaluator.blocks import alike
-from gradaudit.evaluator.masks import MaskPool, PoolRanking, own_masks, random_masks
+from gradaudit.evaluator.masks import MaskPool, PoolRanking, mask_shape, own_masks, random_masks
 from gradaudit.evaluator.spec import EvaluatorSpec
 from gradaudit.fills import Fill
 from gradaudit.images import ImageSet, floats_at, ones_where
@@ -67,7 +67,7 @@ class EvaluatorTraining:
     @property
     def mask_channels(self) -> int:
         """Channels of a mask."""
-        return mask_channels(self.images, self.features)
+        return mask_shape(self.images.shape, self.features)[0]
 
     @property
     def description(self) -> dict[str, Any]:
@@ -181,11 +181,6 @@ class EvaluatorTraining:
 def shown(images: Tensor, mask: Tensor, fill: Fill) -> Tensor:
     """What a network sees of images (n, C, H, W) under a mask (n, M, H, W): filled pixels, and the mask as further channels."""
     return torch.cat([fill(images, mask), ones_where(mask)], dim=1)
-
-
-def mask_channels(images: ImageSet, features: Features) -> int:
-    """Channels of a mask: as many as the images have, or one where pixels are kept whole."""
-    return images.shape[0] if features == "coordinates" else 1
 
 
 def block_size(images: ImageSet) -> int:

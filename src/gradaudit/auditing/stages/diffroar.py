@@ -72,9 +72,9 @@ def masks_of_all(bench: Bench, options: Options, *, make: bool) -> dict[str, Poo
         run = grid(bench, name, options)
         if not isinstance(run, Values):
             return None
-        by_value = {one.fingerprint: label for label, one in found.items()}
+        known = {one.fingerprint for one in found.values()}
         for label, one in run.own_masks(make=make).items():
-            if one.fingerprint not in by_value:  # a control ranks alike for every classifier
+            if one.fingerprint not in known:  # a control ranks alike for every classifier
                 found[label if label not in found else f"{label}, {name}"] = one
     return found
 

@@ -14,7 +14,7 @@ from gradaudit.attributions import CONTROLS, Features, check_levels, named_contr
 from gradaudit.classifiers import check_classifier
 from gradaudit.devices import resolve_device
 from gradaudit.errors import require
-from gradaudit.evaluator import EvaluatorLike, PoolRanking, mask_channels, resolve_evaluator
+from gradaudit.evaluator import EvaluatorLike, PoolRanking, mask_shape, resolve_evaluator
 from gradaudit.evaluator.spec import FINE_TUNE
 from gradaudit.fills import FillLike
 from gradaudit.images import ImageSet
@@ -148,7 +148,7 @@ def prepare(
     own = check_seeds((5 if retrains else 3) if seeds is None else seeds, seed)
     place_of_work = as_store(store)
     crew = resolve_backend(backend, place_of_work, place)
-    channels = mask_channels(train, features)
+    channels = mask_shape(train.shape, features)[0]
     spec = None if retrains else resolve_evaluator(evaluator, train, channels, fine_tune)
     contents: dict[str, Content] = {"both_": "both"} if selection else {}
     if retrains:
@@ -189,7 +189,7 @@ def prepare(
     )
     if spec is None:
         return grid
-    return Values(grid, spec, filled, masks, min(gap, len(own)))
+    return Values(grid, spec, masks, min(gap, len(own)))
 
 
 def _quoted(choice: str | bool) -> str:

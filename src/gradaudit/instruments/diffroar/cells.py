@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.attributions import kept
-from gradaudit.classifiers.normalisation import Normalisation, read_normalisation
 from gradaudit.devices import one_thread, resolve_precision
 from gradaudit.errors import TrainingError
+from gradaudit.evaluator import build_with_mask
 from gradaudit.fills import Fill
 from gradaudit.images import floats_at, ones_where
 from gradaudit.training.fitting import Draw, autocast
@@ -228,16 +228,7 @@ def build_learner(cell: Cell, split: Split, classes: int) -> nn.Module:
     channels, height, width = split.images.shape[1:]
     if cell.content != "both":
         return cell.recipe.build((channels, height, width), classes)
-    return learner_of_both(cell.recipe, (channels, height, width), split.mask_channels, classes)
-
-
-def learner_of_both(recipe: Recipe, shape: tuple[int, int, int], mask_channels: int, classes: int) -> nn.Module:
-    """An untrained learner that sees masks beside images of this shape; the recipe's normalisation is the images' alone."""
-    found = read_normalisation(recipe.normalisation, shape[0])
-    if found is not None:
-        extended = Normalisation(found.mean + (0.0,) * mask_channels, found.std + (1.0,) * mask_channels)
-        recipe = recipe.with_(normalisation=extended)
-    return recipe.build((shape[0] + mask_channels, *shape[1:]), classes)
+    return build_with_mask(cell.recipe, (channels, height, width), split.mask_channels, classes)
 
 
 class Placement:

@@ -14,8 +14,9 @@ import torch
 from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.devices import one_thread, seeded
 from gradaudit.errors import InputError, first_line
+from gradaudit.evaluator import build_with_mask
 from gradaudit.images import ImageSet
-from gradaudit.instruments.diffroar.cells import build_learner, found_in, learner_of_both, run_cells, unmasking
+from gradaudit.instruments.diffroar.cells import build_learner, found_in, run_cells, unmasking
 from gradaudit.instruments.diffroar.fillings import Filling, chunks, make_filling
 from gradaudit.instruments.diffroar.groups import Job, Together, members, standing_in
 from gradaudit.progress import duration
@@ -147,7 +148,7 @@ def check_learner_of_both(recipe: Recipe, images: ImageSet, mask_channels: int) 
     seen = torch.zeros(2, channels + mask_channels, height, width)
     try:
         with seeded(recipe.seed), torch.no_grad():
-            network = learner_of_both(recipe, images.shape, mask_channels, len(images.classes)).eval()
+            network = build_with_mask(recipe, images.shape, mask_channels, len(images.classes)).eval()
             network(seen)
     except Exception as error:  # a user's module may raise anything
         expected = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradaudit.attributions import kept
+from gradaudit.attributions import Features, kept
 from gradaudit.devices import one_thread
-from gradaudit.evaluator import Evaluator, EvaluatorTraining, trained
+from gradaudit.evaluator import Evaluator, EvaluatorTraining, mask_shape, trained
 from gradaudit.images import ImageSet
 from gradaudit.instruments.diffroar.cells import VERSIONS, Side
 from gradaudit.training.store import Store, key_of, packed
@@ -45,20 +44,18 @@ class Reading:
         evaluator = key_of(training.description)
         return {"what": "readings", "measured": MEASURED, "reading": own, "evaluator": evaluator, "test": test, **VERSIONS}
 
-    def masks(self, images: ImageSet, mask_channels: int) -> torch.Tensor:
+    def masks(self, images: ImageSet, features: Features) -> torch.Tensor:
         """Booleans (N, M, H, W)."""
-        size = (len(images), mask_channels, *images.shape[1:])
+        size = (len(images), *mask_shape(images.shape, features))
         if self.ranks is None:
             return torch.ones(size, dtype=torch.bool)
         ranks = torch.from_numpy(np.asarray(self.ranks)).roll(-self.shift, 0)
         return kept(ranks, self.keep, self.side).view(size)
 
 
-def train_evaluator(training: EvaluatorTraining, store: Store) -> float:
-    """Train the evaluator, unless the store has it; return the seconds that it took."""
-    start = time.perf_counter()
+def train_evaluator(training: EvaluatorTraining, store: Store) -> None:
+    """Train the evaluator, unless the store has it."""
     trained(training, store)
-    return time.perf_counter() - start
 
 
 def read_all(
@@ -91,8 +88,7 @@ def read(evaluator: Evaluator, test: ImageSet, reading: Reading, seed: int) -> d
     Raises:
         TrainingError: a logit is not finite.
     """
-    channels = evaluator.shape[0] if evaluator.features == "coordinates" else 1
-    found = evaluator.read(test, reading.masks(test, channels), seed=seed)
+    found = evaluator.read(test, reading.masks(test, evaluator.features), seed=seed)
     return {
         "accuracy": int(found.hits.sum()) / len(found.hits),
         "correct": packed(found.hits),

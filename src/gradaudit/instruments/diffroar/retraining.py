@@ -24,7 +24,7 @@ from gradaudit.instruments.diffroar.groups import Job, Together
 from gradaudit.instruments.diffroar.measures import ACCURACIES, ALWAYS, COLUMNS
 from gradaudit.instruments.diffroar.rankings import Ranker, Ranking
 from gradaudit.instruments.diffroar.result import DiffROARResult, judged
-from gradaudit.instruments.diffroar.statistics import image_variance
+from gradaudit.instruments.diffroar.statistics import image_variances
 from gradaudit.training.backends import Backend
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import Store, unpacked
@@ -169,6 +169,8 @@ class Grid:
         """What was measured once for all rankings, and what the choice of test images adds to the variance of each measure."""
         train, test = (self.sets[part].labels.numpy() for part in SPLITS)
         whole = [outcomes["whole", seed] for seed in self.seeds]
+        names = (*self.attributions, *self.controls)
+        images = {(name, level): self._by_image(outcomes, name, level) for name in names for level in self.levels}
         return {
             "doubts": list(self.doubts),
             "whole": [outcome["accuracy"] for outcome in whole],
@@ -176,19 +178,8 @@ class Grid:
             "nothing": bits_of_nothing(label_prior(train, len(self.sets["train"].classes)), test),
             "chance": int(np.bincount(test).max()) / len(test),
             "together": dict(sorted(Counter(outcome.get("together", ONE_BY_ONE) for outcome in outcomes.values()).items())),
-            **self._image_variances(outcomes),
+            **image_variances(images, ALWAYS),
         }
-
-    def _image_variances(self, outcomes: Mapping[Any, Mapping[str, Any]]) -> dict[str, dict[str, list[float]]]:
-        found: dict[str, dict[str, list[float]]] = {}
-        for name in (*self.attributions, *self.controls):
-            for level in self.levels:
-                images = self._by_image(outcomes, name, level)
-                for measure in ALWAYS:
-                    if images.keys() >= measure.weights.keys():
-                        levels = found.setdefault(f"{measure.prefix}image_variance", {}).setdefault(name, [])
-                        levels.append(image_variance(measure.of(images)))
-        return found
 
     def _by_image(self, outcomes: Mapping[Any, Mapping[str, Any]], name: str, level: float) -> dict[str, np.ndarray]:
         """Accuracies and bits of each seed and test image, (S, N), by their columns."""

@@ -58,6 +58,24 @@ def image_variance(differences: np.ndarray) -> float:
     return max(float(part), 0.0)
 
 
+def image_variances(
+    images: Mapping[tuple[str, float], Mapping[str, np.ndarray]], measures: Sequence[Measure]
+) -> dict[str, dict[str, list[float]]]:
+    """The `image_variance` of each measure whose parts are there, under its prefix and the ranking's name, level by level.
+
+    Args:
+        images: for each ranking's name and level, by column, what was measured of each seed and image, (S, N).
+        measures: of what.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for (name, _), values in images.items():
+        for measure in measures:
+            if values.keys() >= measure.weights.keys():
+                levels = found.setdefault(f"{measure.prefix}image_variance", {}).setdefault(name, [])
+                levels.append(image_variance(measure.of(values)))
+    return found
+
+
 def interval(values: Sequence[float], comparisons: int, resolution: float, image_part: float = 0.0, images: int = 2) -> Interval:
     """The interval of the mean over seeds and test images, also corrected for the number of comparisons.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ import torch
 from gradaudit.attributions import kept_count, named_controls
 from gradaudit.devices import one_thread
 from gradaudit.evaluator import EvaluatorSpec, EvaluatorTraining, PoolRanking, untrained
-from gradaudit.fills import Fill
 from gradaudit.instruments.diffroar.arguments import SPLITS
 from gradaudit.instruments.diffroar.cells import SIDES
 from gradaudit.instruments.diffroar.grid import Plan, run_jobs
@@ -23,7 +23,7 @@ from gradaudit.instruments.diffroar.rankings import Ranking
 from gradaudit.instruments.diffroar.reading import Reading, read_all, train_evaluator
 from gradaudit.instruments.diffroar.result import DiffROARResult, judged
 from gradaudit.instruments.diffroar.retraining import Grid
-from gradaudit.instruments.diffroar.statistics import image_variance, interval
+from gradaudit.instruments.diffroar.statistics import image_variance, image_variances, interval
 from gradaudit.training.store import key_of, unpacked
 from gradaudit.training.workers import run_all
 from gradaudit.usable_information import bits_of_nothing, label_prior, unpacked_bits
@@ -42,7 +42,6 @@ class Values:
         grid: what is ranked, how and where; and the learners of mask and pixels by which bits of selection are measured, where they
             are asked for.
         spec: how an evaluator is made.
-        fill: what stands in the place of removed features.
         masks: the rankings by name whose masks, shown on training images, are among the evaluator's; where None, those of the test
             images by the audited attributions and by the controls that see images.
         gap: how many of the evaluators are compared with networks trained for one level of random masks alone.
@@ -50,21 +49,17 @@ class Values:
 
     grid: Grid
     spec: EvaluatorSpec
-    fill: Fill
     masks: Mapping[str, PoolRanking] | None
     gap: int
 
     def plan(self) -> Plan:
         """How many networks will be trained and how long that and the reading take, predicted by a few steps."""
-        rankings = self._rankings(make=False)
-        found = self._missing(self.trainings(rankings))
-        total = len(self.trainings(rankings))
-        seconds = sum(seconds_to_train(training) for training in list(found.values())[:1]) * len(found)
-        rounds = -(-len(found) // self.grid.workers) / max(len(found), 1)
-        seconds *= rounds
-        pending = frozenset(key_of(training.description) for training in found.values())
-        reading = self._seconds_to_read(rankings) / min(self.grid.workers, len(self.grid.seeds))
-        seconds += reading
+        trainings = self.trainings(self.rankings(make=False))
+        found = self._missing(trainings)
+        rounds = -(-len(found) // self.grid.workers)
+        total, pending = len(trainings), frozenset(found)
+        reading = self._seconds_to_read(next(iter(trainings.values()))) / min(self.grid.workers, len(self.grid.seeds))
+        seconds = reading + (next(iter(found.values())).seconds(STEPS) * rounds if found else 0.0)
         if not self._selects:
             return Plan(total, total - len(found), seconds, self.grid.workers, pending=pending, reading=reading)
         more = self.grid.plan()
@@ -77,7 +72,7 @@ class Values:
             from rich.console import Console
 
             Console(stderr=True).print(f"DiffROAR: {self.plan()}")
-        rankings = self._rankings(make=True)
+        rankings = self.rankings(make=True)
         trainings = self.trainings(rankings)
         missing = self._missing(trainings)
         how: dict[str, Any] = {
@@ -93,7 +88,7 @@ class Values:
         table, details = self._table(outcomes, selected), self._details(outcomes, selected)
         return judged(table, self._settings(), details)
 
-    def _rankings(self, make: bool) -> dict[str, dict[str, Ranking]]:
+    def rankings(self, make: bool) -> dict[str, dict[str, Ranking]]:
         """Rankings of the test images; of the training images as well where learners are fitted on them."""
         grid = self.grid
         given = grid.attributions | grid.controls
@@ -111,13 +106,15 @@ class Values:
         given = self.grid.attributions | self.grid.controls
         wanted = {name: {"test": given[name]["test"]} for name in self.pool}
         found = self.grid.ranker.rankings(wanted, make=make, show_progress=self.grid.show_progress)
-        own = {name: parts["test"] for name, parts in found.items()}
+        return self._shown(found)
+
+    def _shown(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> dict[str, PoolRanking]:
+        own = {name: rankings[name]["test"] for name in self.pool}
         return {name: PoolRanking(one.ranks, one.fingerprint) for name, one in own.items() if one.ranks is not None}
 
     def trainings(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> dict[tuple[Any, ...], EvaluatorTraining]:
         """The evaluators by seed, and the networks that a gap is measured by, by level and seed."""
-        own = {name: rankings[name]["test"] for name in self.pool} if self.masks is None else {}
-        masks = self.masks or {name: PoolRanking(one.ranks, one.fingerprint) for name, one in own.items() if one.ranks is not None}
+        masks = self._shown(rankings) if self.masks is None else self.masks
         by_value = {one.fingerprint: one for one in masks.values()}
         shown = tuple(by_value[key] for key in sorted(by_value))  # classifiers that are audited together share their evaluators
         grid = self.grid
@@ -125,7 +122,7 @@ class Values:
 
         def training(seed: int, only: float | None = None) -> EvaluatorTraining:
             seen = () if only is not None else shown
-            return EvaluatorTraining(self.spec, grid.sets["train"], grid.features, self.fill, lowest, seen, seed, grid.device, only)
+            return EvaluatorTraining(self.spec, grid.sets["train"], grid.features, grid.fill, lowest, seen, seed, grid.device, only)
 
         found: dict[tuple[Any, ...], EvaluatorTraining] = {(EVALUATOR, seed): training(seed) for seed in grid.seeds}
         for level in self.gap_levels:
@@ -242,15 +239,15 @@ class Values:
             "chance": int(np.bincount(test).max()) / len(test),
             "gap": [self._gap(outcomes, level) for level in self.gap_levels],
             "against": self._against(images),
-            **self._image_variances(images),
+            **image_variances(images, MEASURES),
         }
 
-    @property
+    @cached_property
     def _prior(self) -> np.ndarray:
         train = self.grid.sets["train"]
         return label_prior(train.labels.numpy(), len(train.classes))
 
-    @property
+    @cached_property
     def _nothing(self) -> float:
         return bits_of_nothing(self._prior, self.grid.sets["test"].labels.numpy())
 
@@ -272,15 +269,6 @@ class Values:
             if selected:
                 both = [selected[name, level, seed, f"both_{side}"] for seed in self.grid.seeds]
                 found[f"selection_{side}"] = bits - np.stack([unpacked_bits(one["image_bits"]) for one in both])
-        return found
-
-    def _image_variances(self, images: Mapping[tuple[str, float], dict[str, np.ndarray]]) -> dict[str, dict[str, list[float]]]:
-        found: dict[str, dict[str, list[float]]] = {}
-        for (name, _), values in images.items():
-            for measure in MEASURES:
-                if values.keys() >= measure.weights.keys():
-                    levels = found.setdefault(f"{measure.prefix}image_variance", {}).setdefault(name, [])
-                    levels.append(image_variance(measure.of(values)))
         return found
 
     def _against(self, images: Mapping[tuple[str, float], dict[str, np.ndarray]]) -> dict[str, dict[str, list[dict[str, float]]]]:
@@ -324,16 +312,14 @@ class Values:
             "evaluator": self.spec.recipe.model_dump(exclude={"seed"}) | {"network": self.spec.name},
             "masks": ["random pixels", "smooth random fields", *self._shown_on_others()],
             "gap_seeds": self.gap,
-            "fill": self.fill.name,
         }
         given = self.grid.settings()
         if not self._selects:
             given.pop("learner")
         return given | ours
 
-    def _seconds_to_read(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> float:
-        """Predicted seconds of all readings, one after the other; none where the store has the evaluators and may have the rest."""
-        training = next(iter(self.trainings(rankings).values()))
+    def _seconds_to_read(self, training: EvaluatorTraining) -> float:
+        """Predicted seconds of all readings by evaluators of such a training, one after the other, as if the store had none."""
         test = self.grid.sets["test"]
         some = test[: min(len(test), READ_AT_ONCE)]
         with one_thread():
@@ -345,8 +331,3 @@ class Values:
             each = (time.perf_counter() - start) / len(some)
         count = len(self._names) * len(self.grid.levels) * len(SIDES) + 1
         return 2 * each * len(test) * count * len(self.grid.seeds)
-
-
-def seconds_to_train(training: EvaluatorTraining) -> float:
-    """Predicted seconds of the training, from a few steps."""
-    return training.seconds(STEPS)
