@@ -1,10 +1,11 @@
 """Claim: an audit that is killed at random moments ends with the results of one that was not (docs/audit.md).
 
-The package's two classifiers on embedded images, preset `quick` made smaller, two workers. One audit runs to its end; another is
-ended ten times after random times, each time given the same command again, and at last let finish. The two `results.json` are
-compared value by value, timings aside. It is ended by `SIGKILL` to it and its workers; with `--by term` or `--by int` by `SIGTERM`
-or `SIGINT` to itself, which must leave one line, status 143 or 130, and no process after two seconds; with `--by workers` by
-killings of its workers until it gives up, which must leave one line and status 1.
+The package's two classifiers on embedded images, preset `quick` made smaller, two workers. One audit runs to its end; others are
+ended ten times in all, each after a random time of up to that of the whole one, and each time given the same command again. One
+that ends before its time is compared with the first, and another begins; the last may finish. Each `results.json` is compared with
+the first one's value by value, timings aside. An audit is ended by `SIGKILL` to it and its workers; with `--by term` or `--by int`
+by `SIGTERM` or `SIGINT` to itself, which must leave one line, status 143 or 130, and no process after two seconds; with
+`--by workers` by killings of its workers until it gives up, which must leave one line and status 1.
 
 Run: `python benchmarks/killed_audits.py`. About 5 minutes on 2 cores, for each `--by`.
 """
@@ -74,26 +75,37 @@ def main() -> None:
         begun(work, "whole").wait()
         whole = time.perf_counter() - start
         print(f"uninterrupted: {whole:.0f} s", flush=True)
-        wrong = []
-        for kill in range(arguments.kills):
-            moment = draw.uniform(0.05, 0.5) * whole
-            said, faults = ended(work, moment, arguments.by)
-            print(f"{arguments.by} {kill + 1}: {said}", *faults, sep="; ", flush=True)
+        wrong, kills, round_ = [], 0, 1
+        while kills < arguments.kills:
+            name, moment = f"killed{round_}", draw.uniform(0.05, 1.0) * whole
+            said, faults = ended(work, name, moment, arguments.by)
+            if said is None:  # it had ended: its results are compared, and another begins
+                wrong += compared(work, name)
+                round_ += 1
+                continue
+            kills += 1
+            print(f"{arguments.by} {kills}: {said}", *faults, sep="; ", flush=True)
             wrong += faults
-        begun(work, "killed").wait()
-        one, other = (timeless(json.loads((work / name / "results.json").read_text())) for name in ("whole", "killed"))
-        found = differences(one, other)
-        print("the same results" if not found else f"DIFFERENT at {len(found)} places: {found[:5]}")
+        begun(work, name).wait()
+        wrong += compared(work, name)
         print(versions())
-    sys.exit(bool(found or wrong))
+    sys.exit(bool(wrong))
 
 
-def ended(work: Path, moment: float, way: str) -> tuple[str, list[str]]:
-    """How the audit went that was ended in a way at a moment, and what should not have been."""
-    process = begun(work, "killed")
+def compared(work: Path, name: str) -> list[str]:
+    """Whether an audit found what the uninterrupted one did: nothing, or one fault."""
+    one, other = (timeless(json.loads((work / folder / "results.json").read_text())) for folder in ("whole", name))
+    found = differences(one, other)
+    print(f"{name}: " + (f"DIFFERENT at {len(found)} places: {found[:5]}" if found else "the same results"), flush=True)
+    return ["different results"] if found else []
+
+
+def ended(work: Path, name: str, moment: float, way: str) -> tuple[str | None, list[str]]:
+    """How the audit went that was ended in a way at a moment, and what should not have been; None if it had ended before."""
+    process = begun(work, name)
     try:
         process.wait(moment)
-        return f"it had ended after less than {moment:.1f} s", []
+        return None, []
     except subprocess.TimeoutExpired:
         pass
     if way == "kill":
@@ -108,8 +120,8 @@ def ended(work: Path, moment: float, way: str) -> tuple[str, list[str]]:
         status, expected = process.wait(), 143 if way == "term" else 130
     seconds = time.perf_counter() - start
     time.sleep(max(0.0, GONE - seconds) if way != "workers" else GONE)
-    if way == "workers" and status == 0:
-        return f"after {moment:.1f} s there were no more workers to kill", []
+    if status == 0:  # all was written, or there were no more workers to kill
+        return None, []
     return f"after {moment:.1f} s, status {status} after {seconds:.2f} s", faults(work, process.pid, status, expected)
 
 

@@ -29,7 +29,7 @@ from gradaudit.cli import (
     train_autoencoder,
     train_denoiser,
 )
-from gradaudit.cli._endings import Ending, ending
+from gradaudit.cli._endings import Ending, end_now, ending
 from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError, WorkerError
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # Click's, wherever Typer keeps its Click
@@ -86,9 +86,10 @@ def _without_a_command(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: a user's mistake is one line and exit status 2, killed workers 1, Ctrl-C 130, SIGTERM 143."""
+    last = arguments is None  # the process has nothing else to do
     _options.command_line[:] = sys.argv[1:] if arguments is None else arguments
     _prepare()
-    with ending() as found:
+    with ending(last) as found:
         try:
             status = app(args=list(_options.command_line), prog_name="gradaudit", standalone_mode=False)
         except BaseException as error:
@@ -97,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             status = INTERRUPTED
         if status == INTERRUPTED:
             _stop(found)
+    if last:
+        end_now(status or 0)
     raise SystemExit(status or 0)
 
 

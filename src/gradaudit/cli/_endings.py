@@ -49,24 +49,36 @@ class Ending:
         os.close(signals)
 
     def leave(self, status: int) -> NoReturn:
-        """End this process and its workers now: to free all that a large program holds would take seconds.
-
-        No harm is done, as what is kept is written whole or not at all.
-        """
-        for child in multiprocessing.active_children():
-            if child.pid is not None:
-                with suppress(OSError):
-                    os.kill(child.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        """Say that finished work is kept, and end this process."""
         self.tell()
-        cleaning = threading.Thread(target=atexit._run_exitfuncs, daemon=True)  # shared memory is given back
-        cleaning.start()
-        cleaning.join(CLEANING)
-        os._exit(status)
+        end_now(status)
+
+
+def end_now(status: int) -> NoReturn:
+    """End this process and its workers now: to free all that a large program holds would take seconds.
+
+    No harm is done, as what is kept is written whole or not at all.
+    """
+    for child in multiprocessing.active_children():
+        if child.pid is not None:
+            with suppress(OSError):
+                os.kill(child.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+    cleaning = threading.Thread(target=atexit._run_exitfuncs, daemon=True)  # shared memory is given back
+    cleaning.start()
+    cleaning.join(CLEANING)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 @contextmanager
-def ending() -> Iterator[Ending]:
-    """What ends the run inside; a signal that is ignored, as under `nohup`, stays so."""
+def ending(last: bool = False) -> Iterator[Ending]:
+    """What ends the run inside; a signal that is ignored, as under `nohup`, stays so.
+
+    After the last run of a process no signal is handled any more: all is written, and a signal that arrives now must not turn
+    success into failure.
+    """
     found = Ending()
     if threading.current_thread() is not threading.main_thread():  # no other may handle signals
         yield found
@@ -85,4 +97,4 @@ def ending() -> Iterator[Ending]:
         if not found.came:
             os.close(writing)
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if found.came else handler)
+            signal.signal(number, signal.SIG_IGN if found.came or last else handler)
