@@ -8,7 +8,7 @@ from pathlib import Path
 
 import gradaudit as ga
 from _record import RESULTS
-from gradaudit.regimes import BASE
+from gradaudit.instruments.sweep import BASE
 
 
 def sweep_parser(about: str | None, results: str) -> argparse.ArgumentParser:

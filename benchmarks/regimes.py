@@ -18,7 +18,7 @@ from _sweeps import digits, sweep_parser
 from gradaudit.cli.sweep import print_sweep
 from gradaudit.diffusion.autoencoder import load_autoencoder, train_autoencoder
 from gradaudit.diffusion.load import load_denoiser
-from gradaudit.regimes import BASE, STRENGTHS, SweepResult, sweep
+from gradaudit.instruments.sweep import BASE, STRENGTHS, SweepResult, sweep
 from gradaudit.results import versions
 
 EPS = (0.5, 1.0, 2.0)  # of those that sweeps.py measures

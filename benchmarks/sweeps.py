@@ -20,7 +20,7 @@ import gradaudit as ga
 from _sweeps import digits, sweep_parser
 from gradaudit.devices import one_thread
 from gradaudit.files import whole_file, write_text
-from gradaudit.regimes import BASE, STRENGTHS, read_families
+from gradaudit.instruments.sweep import BASE, STRENGTHS, read_families
 from gradaudit.results import versions
 
 LABELS = {

@@ -16,7 +16,7 @@ import torch
 
 import gradaudit as ga
 from gradaudit.devices import one_thread
-from gradaudit.regimes import BASE  # so that they are classifiers of the sweeps, and found in their store
+from gradaudit.instruments.sweep import BASE  # so that they are classifiers of the sweeps, and found in their store
 from gradaudit.results import versions
 from gradaudit.zoo import FOLDER
 

@@ -13,6 +13,8 @@ print(result.verdict)
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from gradaudit.lazy import lazily
+
 if TYPE_CHECKING:
     from gradaudit.attributions import attribute, attribute_all
     from gradaudit.auditing import AuditResult, audit, compare, load_audit, prepare_audit
@@ -43,10 +45,11 @@ if TYPE_CHECKING:
     from gradaudit.instruments.counterfactual import CounterfactualResult, counterfactual, counterfactual_differences
     from gradaudit.instruments.diffroar import CounterfactualDifferencesResult, DiffROARResult, diffroar, prepare_diffroar
     from gradaudit.instruments.leakage import LeakageResult, SensitivityResult, leakage, mask_from_boxes, sensitivity
+    from gradaudit.instruments.load import load_result
     from gradaudit.instruments.manifold_robustness import ManifoldRobustnessResult, manifold_robustness
     from gradaudit.instruments.mask_recovery import MaskRecoveryResult, mask_recovery
     from gradaudit.instruments.robustness import RobustnessResult, robustness
-    from gradaudit.regimes import SweepResult, load_result, sweep
+    from gradaudit.instruments.sweep import SweepResult, sweep
     from gradaudit.results import Result, Verdict
     from gradaudit.training import Recipe, Store, measure_accuracy, named_recipe, pgd, save_trained, train, train_once
 
@@ -84,10 +87,13 @@ _HOMES = {
     "gradaudit.instruments.manifold_robustness": ("ManifoldRobustnessResult", "manifold_robustness"),
     "gradaudit.instruments.mask_recovery": ("MaskRecoveryResult", "mask_recovery"),
     "gradaudit.instruments.robustness": ("RobustnessResult", "robustness"),
-    "gradaudit.regimes": ("SweepResult", "load_result", "sweep"),
+    "gradaudit.instruments.load": ("load_result",),
+    "gradaudit.instruments.sweep": ("SweepResult", "sweep"),
     "gradaudit.results": ("Result", "Verdict"),
     "gradaudit.training": ("Recipe", "Store", "measure_accuracy", "named_recipe", "pgd", "save_trained", "train", "train_once"),
 }
+
+_known = lazily(__name__, _HOMES)
 
 __all__ = [
     "AlignmentResult",
@@ -168,10 +174,9 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name == "__version__":
         return import_module("importlib.metadata").version("gradaudit")
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(home), name)
-    raise AttributeError(f"module 'gradaudit' has no attribute {name!r}")
+    if name not in __all__ and name in import_module("gradaudit.instruments.contract").names():
+        return getattr(import_module(f"gradaudit.instruments.{name}"), name)
+    return _known(name)
 
 
 def __dir__() -> list[str]:

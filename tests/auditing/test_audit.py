@@ -7,7 +7,7 @@ import pytest
 import gradaudit as ga
 from gradaudit.auditing.document import check_document, json_schema
 from gradaudit.auditing.settings import preset_names
-from gradaudit.auditing.stages import STAGES
+from gradaudit.auditing.stages import kinds
 from gradaudit.errors import InputError
 
 
@@ -34,8 +34,8 @@ def without_times(data):
 def test_every_instrument_is_there_or_said_to_be_left_out(audited):
     result, _ = audited
     for name in ("bayes", "mlp"):
-        assert set(result.results[name]) | set(result.skipped.get(name, {})) == set(STAGES)
-    assert set(result.results["mlp"]) == set(STAGES)
+        assert set(result.results[name]) | set(result.skipped.get(name, {})) == set(kinds())
+    assert set(result.results["mlp"]) == set(kinds())
     assert set(result.skipped["bayes"]) == {"leakage"}
     assert "recipe is not known" in result.skipped["bayes"]["leakage"]
 
@@ -65,7 +65,7 @@ def test_diffroar_is_of_values_and_one_evaluator_reads_for_all(audited):
 def test_diffroar_by_retraining_where_it_is_asked_for(arguments, tmp_path):
     learner = {"network": "mlp(width=8)", "epochs": 1}
     options = {"evaluate": "retrain", "levels": [0.3], "seeds": 2, "controls": [], "learner": learner, "mask_only": False}
-    given = dict.fromkeys(STAGES, False) | {"diffroar": options, "train_images": 220, "test_images": 60}
+    given = dict.fromkeys(kinds(), False) | {"diffroar": options, "train_images": 220, "test_images": 60}
     mlp, halves = arguments["classifiers"]["mlp"], {part: arguments[part] for part in ("train", "test")}
     result = ga.audit({"mlp": mlp}, **halves, preset="quick", options=given, workers=1, device="cpu", store=tmp_path)
     found = result.results["mlp"]["diffroar"]
@@ -89,11 +89,11 @@ def test_leakage_is_of_a_classifier_of_the_same_recipe_and_says_so(audited):
 def test_a_known_signal_is_used_itself(arguments, tmp_path):
     halves = [ga.blocks(arguments[part], classes=(0, 1)) for part in ("train", "test")]
     classifier = ga.train(ga.Recipe(network="mlp(width=8)", epochs=1), halves[0], device="cpu")
-    off = dict.fromkeys(set(STAGES) - {"leakage"}, False)
+    off = dict.fromkeys(set(kinds()) - {"leakage"}, False)
     result = ga.audit(classifier, *halves, preset="quick", options=off, device="cpu", store=tmp_path)
     assert set(result.results["classifier"]) == {"leakage"}
     assert "trained_on" not in result.results["classifier"]["leakage"].settings
-    assert result.skipped["classifier"] == dict.fromkeys(set(STAGES) - {"leakage"}, "switched off")
+    assert result.skipped["classifier"] == dict.fromkeys(set(kinds()) - {"leakage"}, "switched off")
 
 
 def test_the_same_call_again_computes_nothing_and_gives_the_same(audited, arguments, monkeypatch):
@@ -117,7 +117,7 @@ def test_a_damaged_entry_is_computed_again(arguments, audited, tmp_path):
     assert without_times(again.to_json()) == without_times(first.to_json())
 
 
-SKIPPED = dict.fromkeys(set(STAGES) - {"robustness"}, False) | {"robustness": {"images": 20, "steps": 2, "eps": [0.0, 0.1]}}
+SKIPPED = dict.fromkeys(set(kinds()) - {"robustness"}, False) | {"robustness": {"images": 20, "steps": 2, "eps": [0.0, 0.1]}}
 
 
 def test_an_audit_that_broke_off_goes_on(arguments, tmp_path, monkeypatch):
@@ -186,7 +186,7 @@ def test_the_estimate_counts_what_is_done(arguments, audited, tmp_path):
 def test_the_estimate_counts_networks_that_are_retrained(arguments, tmp_path):
     learner = {"network": "mlp(width=16)", "epochs": 1}
     options = arguments["options"]["diffroar"] | {"evaluate": "retrain", "learner": learner}
-    given = dict.fromkeys(STAGES, False) | {"diffroar": options, "train_images": 220, "test_images": 60}
+    given = dict.fromkeys(kinds(), False) | {"diffroar": options, "train_images": 220, "test_images": 60}
     estimate = ga.prepare_audit(**{**arguments, "options": given, "store": tmp_path}).estimate().set_index("classifier")
     seeds, levels = 2, 2
     own, control = (seeds * levels * 6 for _ in range(2))
@@ -221,7 +221,7 @@ def test_presets_are_read_and_name_known_options_alone(arguments, tmp_path):
     assert preset_names() == ("paper", "quick", "standard")
     for preset in preset_names():
         ready = ga.prepare_audit(**{**arguments, "preset": preset, "options": {}}, store=tmp_path)
-        assert all(ready.settings.options[name] for name in STAGES)
+        assert all(ready.settings.options[name] for name in kinds())
         for name in ("diffroar", "counterfactual_differences"):
             assert ready.settings.options[name].get("evaluate") == ("retrain" if preset == "paper" else None)
 
@@ -257,7 +257,7 @@ def test_two_names_that_share_a_folder_are_refused(arguments, tmp_path):
 
 def test_scores_have_intervals_around_them(audited):
     scores = audited[0].scores
-    assert set(scores["instrument"]) == set(STAGES)
+    assert set(scores["instrument"]) == set(kinds())
     given = scores.dropna(subset=["low"])
     assert len(given) >= 8
     assert np.all((given["low"] <= given["value"] + 1e-9) & (given["value"] <= given["high"] + 1e-9))

@@ -12,7 +12,7 @@ from torch import nn
 import gradaudit as ga
 from gradaudit.auditing.decided import decided
 from gradaudit.auditing.result import folder_of
-from gradaudit.auditing.stages import STAGES, robustness
+from gradaudit.auditing.stages import kinds, robustness
 from gradaudit.errors import InputError
 
 COUNTERFACTUAL = {"images": 4, "method": ["apgd(steps=3)"]}
@@ -21,7 +21,7 @@ DIFFROAR = {"levels": [0.3], "seeds": 2, "controls": [], "evaluator": {"network"
 
 
 def only(**options):
-    return {"train_images": None, "test_images": None, **dict.fromkeys(STAGES, False), **options}
+    return {"train_images": None, "test_images": None, **dict.fromkeys(kinds(), False), **options}
 
 
 @pytest.fixture(name="small")

@@ -1,11 +1,12 @@
 """What one audit has computed, another takes from the store: a key holds what decides that result and no more."""
 
-from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 import gradaudit as ga
-from gradaudit.auditing.stages import STAGES
+from gradaudit.auditing import stages
+from gradaudit.auditing.stages import kinds
 from gradaudit.instruments.counterfactual.finding import Bench
 
 
@@ -17,14 +18,16 @@ def run_fixture(arguments, audited, tmp_path, monkeypatch):
     """
     done = []
 
-    def counting(stage):
+    def counting(kind):
         def work(bench, name, options):
-            done.append((name, stage.name))
-            return audited[0].results["mlp"][stage.name]
+            done.append((name, kind))
+            return audited[0].results["mlp"][kind]
 
-        return replace(stage, run=work)
+        stage = stages.of(kind)
+        hooks = {hook: getattr(stage, hook) for hook in ("lacks", "uses", "cost", "scores")}
+        return SimpleNamespace(**hooks, measure=work)
 
-    monkeypatch.setattr("gradaudit.auditing.run.STAGES", {name: counting(stage) for name, stage in STAGES.items()})
+    monkeypatch.setattr("gradaudit.auditing.run.of", counting)
     base = arguments | {"denoiser": None, "store": tmp_path, "classifiers": {"mlp": arguments["classifiers"]["mlp"]}}
 
     def run(**changes):
@@ -48,10 +51,10 @@ def test_another_classifier_leaves_the_first_ones_results(run, arguments, classi
     options = arguments["options"] | {name: arguments["options"][name] | {"evaluate": evaluate} for name in OF_VALUES}
     oracles = {"judge": classifiers["bayes"]}
     third = ga.train(ga.Recipe(network="mlp(width=8)", epochs=1), ga.gaussian_mixture(classes=3, shape=(1, 8, 8)).sample(60, 3))
-    assert run(oracles=oracles, options=options) == of("mlp", *set(STAGES) - {"alignment"})
+    assert run(oracles=oracles, options=options) == of("mlp", *set(kinds()) - {"alignment"})
     both = {"mlp": classifiers["mlp"], "third": third}
     again = of("mlp", *OF_VALUES) if evaluate == "values" else set()
-    assert run(oracles=oracles, options=options, classifiers=both) == of("third", *set(STAGES) - {"alignment", "leakage"}) | again
+    assert run(oracles=oracles, options=options, classifiers=both) == of("third", *set(kinds()) - {"alignment", "leakage"}) | again
     swapped = {"third": third, "mlp": classifiers["mlp"]}
     assert run(oracles=oracles, options=options, classifiers=swapped) == set()
 
@@ -60,7 +63,7 @@ def test_a_new_judge_asks_again_and_changes_nothing_again(arguments, classifiers
     """Without oracles the other audited classifiers judge counterfactuals; these are the same, and are not made again."""
     made, batch = [], Bench._batch
     monkeypatch.setattr(Bench, "_batch", lambda self, *rest: made.append(self.owners["classifier"]) or batch(self, *rest))
-    off = dict.fromkeys(STAGES, False) | {"counterfactual": arguments["options"]["counterfactual"]}
+    off = dict.fromkeys(kinds(), False) | {"counterfactual": arguments["options"]["counterfactual"]}
     given = arguments | {"options": off, "store": tmp_path}
     first = ga.audit(**given | {"classifiers": {"mlp": classifiers["mlp"]}, "recipes": {}})
     (mlp,) = {*made}
@@ -91,11 +94,11 @@ def test_a_recipe_is_for_leakage_alone(run, recipe):
 def test_other_training_images_leave_what_looks_at_test_images_alone(run, arguments):
     run()
     train = arguments["train"][1:]
-    assert run(train=train) == of("mlp", *set(STAGES) - {"robustness", "alignment"})
+    assert run(train=train) == of("mlp", *set(kinds()) - {"robustness", "alignment"})
 
 
 def test_other_images_seeds_and_options_are_other_results(run, arguments):
-    off = dict.fromkeys(STAGES, False) | {"robustness": {"images": 10, "steps": 1, "eps": [0.0, 0.1]}, "test_images": 40}
+    off = dict.fromkeys(kinds(), False) | {"robustness": {"images": 10, "steps": 1, "eps": [0.0, 0.1]}, "test_images": 40}
     robustness = of("mlp", "robustness")
     assert run(options=off) == robustness
     assert run(options=off) == set()

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 import gradaudit as ga
-from gradaudit.auditing.stages import STAGES
 from gradaudit.auditing.stages import counterfactual_differences as stage_module
+from gradaudit.auditing.stages import kinds
 from gradaudit.errors import InputError
 from gradaudit.instruments.counterfactual import counterfactual_differences
 from gradaudit.instruments.diffroar import CounterfactualDifferencesResult
@@ -21,7 +21,7 @@ def prepared_fixture(arguments, tmp_path):
     """An audit of nothing but the stage."""
 
     def prepare(options=None, **changes):
-        given = dict.fromkeys(STAGES, False) | {NAME: arguments["options"][NAME] | (options or {})}
+        given = dict.fromkeys(kinds(), False) | {NAME: arguments["options"][NAME] | (options or {})}
         given |= {name: arguments["options"][name] for name in ("train_images", "test_images")}
         mlp = {"mlp": arguments["classifiers"]["mlp"]}
         return ga.prepare_audit(**arguments | {"classifiers": mlp, "options": given, "store": tmp_path, "recipes": {}} | changes)

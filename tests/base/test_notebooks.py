@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 
 from gradaudit.auditing import AuditResult
 from gradaudit.instruments.counterfactual import CounterfactualResult
+from gradaudit.instruments.sweep import SweepResult
 from gradaudit.notebooks import ROWS
 from gradaudit.progress import progress
-from gradaudit.regimes import SweepResult
 from gradaudit.results import Result, Verdict
 
 SCRIPT = "<script>alert(1)</script>"

@@ -11,7 +11,7 @@ from torch import nn
 
 import gradaudit as ga
 from gradaudit.auditing.files import read_classifier, read_request
-from gradaudit.auditing.stages import STAGES
+from gradaudit.auditing.stages import kinds
 from gradaudit.errors import InputError
 
 HEAVY = ("diffroar", "counterfactual_differences", "counterfactual", "leakage", "manifold_robustness")
@@ -168,7 +168,7 @@ def test_what_usually_is_meant_is_said(cli, theirs, tmp_path, classifier, hint):
 def test_a_request_refuses_keys_that_mean_nothing(tmp_path):
     (tmp_path / "audit.toml").write_text('data = "mnist5k"\ndenoisr = "zoo:mnist"\n[classifiers]\na = "zoo:mnist/standard"\n')
     with pytest.raises(InputError, match="denoisr"):
-        read_request(tmp_path / "audit.toml", set(STAGES))
+        read_request(tmp_path / "audit.toml", set(kinds()))
 
 
 def test_a_classifier_may_carry_its_weights_and_its_recipe(trained, images):

@@ -248,7 +248,7 @@ NO_MASK = ga.ImageSet(IMAGES, [0, 1, 2, 0], ("a", "b", "c"))
         ("attribution", "scores of shape", {"attribution": torch.zeros(3, 1, 12, 6)}),
         ("controls", "model-free", {"controls": ("logit_gradient",)}),
         ("controls", "other attributions", {"attribution": "edges", "controls": ("edges",)}),
-        ("batch_size", "integer", {"batch_size": 0}),
+        ("batch_size", "whole number", {"batch_size": 0}),
         ("device", "works here", {"device": "nowhere"}),
     ],
 )

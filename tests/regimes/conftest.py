@@ -9,8 +9,8 @@ import pytest
 
 import gradaudit as ga
 from gradaudit.diffusion.mixture import gaussian_mixture
-from gradaudit.regimes import sweep
-from gradaudit.regimes.outcomes import Measured
+from gradaudit.instruments.sweep import sweep
+from gradaudit.instruments.sweep.outcomes import Measured
 
 MIXTURE = gaussian_mixture(classes=3, shape=(1, 6, 6), intrinsic_dim=4, spread=0.06, normal_std=0.03)
 TRAIN, TEST = MIXTURE.sample(300, 0), MIXTURE.sample(40, 1)

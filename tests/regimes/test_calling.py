@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gradaudit.regimes.calling import call_regimes
-from gradaudit.regimes.statistics import resampled_means, spearman
-from gradaudit.regimes.trends import correlate, find_peaks
-from gradaudit.regimes.verdict import judge
+from gradaudit.instruments.sweep.calling import call_regimes
+from gradaudit.instruments.sweep.statistics import resampled_means, spearman
+from gradaudit.instruments.sweep.trends import correlate, find_peaks
+from gradaudit.instruments.sweep.verdict import judge
 
 COUNT = 400
 RNG = np.random.default_rng(0)

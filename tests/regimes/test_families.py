@@ -4,7 +4,7 @@ import pytest
 
 import gradaudit as ga
 from gradaudit.errors import InputError
-from gradaudit.regimes import BASE, STRENGTHS, read_families
+from gradaudit.instruments.sweep import BASE, STRENGTHS, read_families
 
 
 def test_the_papers_families_have_their_recipes():

@@ -9,7 +9,7 @@ from gradaudit.devices import one_thread
 from gradaudit.errors import InputError
 from gradaudit.instruments.alignment import alignment
 from gradaudit.instruments.manifold_robustness import manifold_robustness
-from gradaudit.regimes import jobs, load_result, read_families
+from gradaudit.instruments.sweep import jobs, load_result, read_families
 
 
 def test_every_number_is_what_the_instruments_give(small, swept, swept_store):

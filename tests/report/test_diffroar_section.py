@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gradaudit.instruments.diffroar import DiffROARResult
-from gradaudit.report.sections.diffroar import diffroar
+from gradaudit.instruments.diffroar.section import diffroar
 from gradaudit.results import Result
 
 MakeResult = Callable[..., DiffROARResult]

@@ -9,8 +9,8 @@ import pytest
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-from gradaudit.report.inline_svg import figure_style, inline_svg
-from gradaudit.report.strokes import MARKS, Stroke, control_stroke, series_stroke
+from gradaudit.markup.inline_svg import figure_style, inline_svg
+from gradaudit.markup.strokes import MARKS, Stroke, control_stroke, series_stroke
 
 
 def drawn(name: str, label: str = "a line") -> Markup:

@@ -12,8 +12,8 @@ from torch import nn
 
 import gradaudit as ga
 from gradaudit.instruments.leakage import leakage
+from gradaudit.markup.pictures import outline
 from gradaudit.report import Pictures, gallery, write_page
-from gradaudit.report.pictures import outline
 
 NASTY = "<two>"
 

@@ -17,9 +17,9 @@ from torch import nn
 
 import gradaudit as ga
 from gradaudit.instruments.diffroar import DiffROARResult
+from gradaudit.markup.pictures import data_uri, image_pixels
+from gradaudit.markup.section import Section
 from gradaudit.report import gallery, write_page
-from gradaudit.report.pictures import data_uri, image_pixels
-from gradaudit.report.section import Section
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SIZE = 8  # pixels of an image's side

@@ -4,7 +4,7 @@ import pytest
 from markupsafe import Markup
 
 from gradaudit.errors import InputError
-from gradaudit.report.section import Section
+from gradaudit.markup.section import Section
 
 
 def first(anchor):

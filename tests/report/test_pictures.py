@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from gradaudit.errors import InputError
+from gradaudit.markup.pictures import BUDGET, data_uri, image_pixels, picture_rows, score_pixels
 from gradaudit.report import Pictures
-from gradaudit.report.pictures import BUDGET, data_uri, image_pixels, picture_rows, score_pixels
 
 
 def test_zero_is_nearly_white_and_the_sign_decides_the_hue() -> None:

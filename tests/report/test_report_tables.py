@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradaudit.report.rendering import sentence
-from gradaudit.report.tables import Cell, compared, number, percent, span
+from gradaudit.markup.rendering import sentence
+from gradaudit.markup.tables import Cell, compared, number, percent, span
 
 MINUS = "\N{MINUS SIGN}"
 

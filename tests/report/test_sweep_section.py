@@ -6,7 +6,7 @@ import pytest
 
 import gradaudit as ga
 from gradaudit.diffusion.mixture import gaussian_mixture
-from gradaudit.regimes import sweep
+from gradaudit.instruments.sweep import sweep
 from gradaudit.report import write_page
 
 

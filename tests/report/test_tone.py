@@ -1,6 +1,6 @@
 import pytest
 
-from gradaudit.report.rendering import tone
+from gradaudit.markup.rendering import tone
 
 
 @pytest.mark.parametrize(

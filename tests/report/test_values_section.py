@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gradaudit.instruments.counterfactual_differences.section import counterfactual_differences
 from gradaudit.instruments.diffroar import CounterfactualDifferencesResult, DiffROARResult
 from gradaudit.instruments.diffroar.differences import DIFFERENCES, of_differences
-from gradaudit.report.section import Section
-from gradaudit.report.sections.counterfactual_differences import counterfactual_differences
-from gradaudit.report.sections.diffroar import diffroar
+from gradaudit.instruments.diffroar.section import diffroar
+from gradaudit.markup.section import Section
 from gradaudit.results import Result
 
 MakeResult = Callable[..., DiffROARResult]

@@ -19,8 +19,8 @@ from gradaudit.errors import InputError, StoreError
 from gradaudit.images import ImageSet
 from gradaudit.instruments.diffroar import DiffROARResult
 from gradaudit.instruments.robustness import robustness
+from gradaudit.markup.section import Section
 from gradaudit.report import Pictures, write_page
-from gradaudit.report.section import Section
 
 MakeResult = Callable[..., DiffROARResult]
 MakePictures = Callable[..., Pictures]

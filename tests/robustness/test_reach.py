@@ -5,7 +5,7 @@ import torch
 
 import gradaudit as ga
 from gradaudit.auditing.stages.robustness import radii
-from gradaudit.regimes.families import read_families
+from gradaudit.instruments.sweep.families import read_families
 from gradaudit.training import OBJECTIVES
 
 MEANT = r"`eps` \(=8(\.0)?\) must be at most {most}, .* eps is in pixel values of \[0, 1\]\. Was 8/255 \(=0\.03137\) meant\?"

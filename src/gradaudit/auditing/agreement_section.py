@@ -5,9 +5,11 @@ from __future__ import annotations
 import pandas as pd
 from markupsafe import Markup
 
-from gradaudit.report.rendering import render
-from gradaudit.report.section import Section
-from gradaudit.report.tables import Cell, Table, interval, number
+from gradaudit.markup.rendering import templates
+from gradaudit.markup.section import Section
+from gradaudit.markup.tables import Cell, Table, interval, number
+
+render = templates(__file__)
 
 NO_INTERVAL = "no interval"
 ENDS = ("value", "low", "high")

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import pandas as pd
 from markupsafe import Markup
 
-from gradaudit.report.rendering import render
-from gradaudit.report.section import Section, spoken
-from gradaudit.report.tables import Cell, Table, interval
+from gradaudit.markup.rendering import templates
+from gradaudit.markup.section import Section, spoken
+from gradaudit.markup.tables import Cell, Table, interval
+
+render = templates(__file__)
 
 CHANGES = ("better", "worse")
 ENDS = ("", "_low", "_high")

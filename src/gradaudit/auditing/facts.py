@@ -10,8 +10,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from gradaudit.auditing.bench import Bench
 from gradaudit.images import ImageSet
+from gradaudit.instruments.bench import Bench
 from gradaudit.instruments.counterfactual.arguments import probabilities_of
 
 MORE, MOST = 0.2, 0.5  # what another order of the classes must set right, more than now and in all, to be named
@@ -21,7 +21,7 @@ NAMED = 20  # classes
 
 def predictions(bench: Bench, name: str) -> Tensor:
     """The class that the classifier gives each test image, int64 (N,)."""
-    return probabilities_of(bench.classifiers[name].to(bench.device), bench.test, bench.device).argmax(dim=1)
+    return probabilities_of(bench.classifiers[name].to(bench.run.device), bench.test, bench.run.device).argmax(dim=1)
 
 
 def accuracy_of(seen: Tensor, test: ImageSet) -> float:

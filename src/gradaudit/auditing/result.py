@@ -18,12 +18,12 @@ from markupsafe import Markup
 
 from gradaudit.auditing.agreement import rank_correlations, scores
 from gradaudit.auditing.agreement_section import agreement_section
-from gradaudit.auditing.bench import Bench
 from gradaudit.auditing.document import SCHEMA, check_document
 from gradaudit.auditing.manifest import MANIFEST, renew
 from gradaudit.auditing.settings import Settings
 from gradaudit.errors import InputError, require
 from gradaudit.files import own, writable_folder, write_text
+from gradaudit.instruments.bench import Bench
 from gradaudit.notebooks import first_rows, folded, heading
 from gradaudit.report import Pictures, write_page
 from gradaudit.results import Result, table_to_csv, table_to_json
@@ -165,8 +165,8 @@ def about(bench: Bench, settings: Settings, preset: str) -> dict[str, Any]:
         "test_fingerprint": bench.test.fingerprint,
         "classes": list(bench.test.classes),
         "shape": list(bench.test.shape),
-        "seed": bench.seed,
-        "device": bench.device.type,
+        "seed": bench.run.seed,
+        "device": bench.run.device.type,
     }
 
 

@@ -20,13 +20,11 @@ from rich.markup import escape
 from torch import Tensor, nn
 
 from gradaudit.attributions import Attribution
-from gradaudit.auditing.bench import Bench, at_most
-from gradaudit.auditing.costs import Cost, rates
 from gradaudit.auditing.decided import decided
 from gradaudit.auditing.facts import accuracy_of, doubts, facts, predictions
 from gradaudit.auditing.result import AuditResult, about, folder_of
 from gradaudit.auditing.settings import Settings, resolve_settings
-from gradaudit.auditing.stages import STAGES
+from gradaudit.auditing.stages import kinds, of, settable, typed
 from gradaudit.auditing.stages._denoiser import unfit
 from gradaudit.classifiers import check_classifier, classifier_fingerprint, with_logits
 from gradaudit.devices import resolve_device
@@ -34,6 +32,8 @@ from gradaudit.diffusion import Denoiser
 from gradaudit.errors import InputError, require
 from gradaudit.files import ensure_room, write_text
 from gradaudit.images import ImageSet, shared_images
+from gradaudit.instruments.bench import Bench, Run, at_most
+from gradaudit.instruments.costs import Cost, rates
 from gradaudit.instruments.counterfactual.arguments import check_classifiers
 from gradaudit.instruments.diffroar.arguments import named_attributions
 from gradaudit.progress import duration
@@ -80,7 +80,7 @@ def prepare_audit(
     strangers = [name for name in recipes or {} if name not in named]
     require(not strangers, "recipes", strangers, f"of audited classifiers: {', '.join(named)}")
     require(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**31, "seed", seed, "a whole number, 0 or more")
-    settings = resolve_settings(preset, options or {}, {name: set(stage.takes) for name, stage in STAGES.items()})
+    settings = resolve_settings(preset, options or {}, {name: set(settable(name)) for name in kinds()})
     kept, place = as_store(store), resolve_device(device)
     tested = at_most(test, settings.test_images, seed)
     require(len(tested) > 1, "test_images", len(tested), "2 or more: no instrument can say anything of a single image")
@@ -94,12 +94,7 @@ def prepare_audit(
         denoiser=denoiser,
         robust=None if robust is None else with_logits(robust, tested, "robust"),
         oracles={name: with_logits(one, tested, f"oracles[{name!r}]") for name, one in (oracles or {}).items()},
-        seed=seed,
-        store=kept,
-        workers=workers,
-        backend=backend,
-        device=place,
-        show_progress=show_progress,
+        run=Run(seed=seed, store=kept, workers=workers, backend=backend, device=place, show_progress=show_progress),
     )
     known = [f"{name}: {doubt}" for name, one in checked.items() for doubt in one.doubts]
     ready = Audit(bench, settings, preset, known)
@@ -156,9 +151,9 @@ class Audit:
         """For each classifier the instruments that it can't have, and why."""
         found: dict[str, dict[str, str]] = {}
         for name in self.bench.classifiers:
-            for kind, stage in STAGES.items():
+            for kind in kinds():
                 options = self.settings.options[kind]
-                reason = "switched off" if options is None else stage.lacks(self.bench, name, options)
+                reason = "switched off" if options is None else of(kind).lacks(self.bench, name, typed(kind, options))
                 if reason is not None:
                     found.setdefault(name, {})[kind] = reason
         return found
@@ -190,7 +185,7 @@ class Audit:
         trained: set[str] = set()
         denoiser = None if unfit(self.bench) else self.bench.denoiser
         for name, classifier in self.bench.classifiers.items():
-            rate = rates(classifier, denoiser, self.bench.test, self.bench.device)
+            rate = rates(classifier, denoiser, self.bench.test, self.bench.run.device)
             for kind, options in self._wanted(name).items():
                 cost = self._cost(name, kind, options).without(trained)
                 trained |= cost.learners
@@ -204,12 +199,12 @@ class Audit:
         reasons = sorted({reason for one in self.skipped.values() for reason in one.values()})
         some = any(self._wanted(name) for name in self.bench.classifiers)
         require(some, "options", self.preset, f"such that an instrument is left to run; none is: {'; '.join(reasons)}")
-        self._say(_spell(self.estimate(), self.accuracies) if self.bench.show_progress else "")
+        self._say(_spell(self.estimate(), self.accuracies) if self.bench.run.show_progress else "")
         for doubt in self.doubts:
             self._say(f"[bold]Look into this first[/bold]: {escape(doubt)}")
         results: dict[str, dict[str, Result]] = {name: {} for name in self.bench.classifiers}
         seconds: dict[str, dict[str, float]] = {name: {} for name in self.bench.classifiers}
-        for kind in STAGES:
+        for kind in kinds():
             for name in self.bench.classifiers:
                 if kind not in (wanted := self._wanted(name)):
                     continue
@@ -225,8 +220,8 @@ class Audit:
         """Some test images with the gradients of every classifier that has results."""
         shown = {name: one for name, one in self.bench.classifiers.items() if results[name]}
         options = self.settings.options["diffroar"]
-        first = _first_of_test((options or {}).get("attribution", "logit_gradient"), self.bench.seed)
-        return [gallery(shown, self.bench.test, first, controls=("random",), seed=self.bench.seed)]
+        first = _first_of_test((options or {}).get("attribution", "logit_gradient"), self.bench.run.seed)
+        return [gallery(shown, self.bench.test, first, controls=("random",), seed=self.bench.run.seed)]
 
     def _facts(self) -> dict[str, dict[str, str]]:
         return {name: facts(self.bench, name, seen) for name, seen in self._seen.items()}
@@ -237,7 +232,7 @@ class Audit:
         return {kind: options for kind, options in self.settings.options.items() if kind not in left_out and options is not None}
 
     def _cost(self, name: str, kind: str, options: Mapping[str, Any]) -> Cost:
-        return Cost() if self._entry(name, kind, options).exists() else STAGES[kind].cost(self.bench, name, options)
+        return Cost() if self._entry(name, kind, options).exists() else of(kind).cost(self.bench, name, typed(kind, options))
 
     def _once(self, name: str, kind: str, options: Mapping[str, Any]) -> Result:
         entry = self._entry(name, kind, options)
@@ -247,9 +242,9 @@ class Audit:
             except InputError as error:
                 warnings.warn(f"ignoring a damaged entry of the store: {error}", stacklevel=2)
                 shutil.rmtree(entry, ignore_errors=True)
-        result = STAGES[kind].run(self.bench, name, options)
+        result = of(kind).measure(self.bench, name, typed(kind, options))
         _keep(result, entry)
-        self.bench.store.publish_folder(entry)
+        self.bench.run.store.publish_folder(entry)
         return Result.load(entry)  # as the next run will find it
 
     def _entry(self, name: str, kind: str, options: Mapping[str, Any]) -> Path:
@@ -260,16 +255,16 @@ class Audit:
             "instrument": kind,
             "options": decided(options),
             "classifier": classifier_fingerprint(bench.classifiers[name]),
-            "uses": STAGES[kind].uses(bench, name, options),
+            "uses": of(kind).uses(bench, name, typed(kind, options)),
             "test": bench.test.fingerprint,
-            "seed": bench.seed,
-            "device": bench.device.type,
+            "seed": bench.run.seed,
+            "device": bench.run.device.type,
             "versions": versions(),
         }
-        return bench.store.fetch_folder(bench.store.folder / "audits" / key_of(described))
+        return bench.run.store.fetch_folder(bench.run.store.folder / "audits" / key_of(described))
 
     def _say(self, text: str) -> None:
-        if self.bench.show_progress and text:
+        if self.bench.run.show_progress and text:
             from rich.console import Console
 
             Console(stderr=True).print(text, highlight=False)

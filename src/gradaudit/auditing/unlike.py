@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gradaudit.auditing.result import AuditResult
-from gradaudit.report.section import spoken
+from gradaudit.markup.section import spoken
 
 IMAGES = {"train": "training", "test": "test"}
 OTHERS = ("preset", "seed", "denoiser", "robust_helper", "oracles", "device", "classes", "shape")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import logging
 import os
@@ -14,23 +15,17 @@ import typer
 
 from gradaudit.cli import (
     _options,
-    alignment,
     audit,
-    counterfactual,
     demo,
-    diffroar,
-    leakage,
     listings,
-    manifold_robustness,
-    mask_recovery,
-    robustness,
-    sweep,
     train,
     train_autoencoder,
     train_denoiser,
 )
 from gradaudit.cli._endings import Ending, end_now, ending
+from gradaudit.cli._instruments import command as command_of
 from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError, WorkerError
+from gradaudit.instruments.contract import about, names
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # Click's, wherever Typer keeps its Click
 INTERRUPTED = 130  # what Typer makes of a keyboard interrupt
@@ -49,14 +44,6 @@ for command in (
     audit.audit,
     audit.compare,
     train.train,
-    diffroar.diffroar,
-    leakage.leakage,
-    robustness.robustness,
-    alignment.alignment,
-    manifold_robustness.manifold_robustness,
-    mask_recovery.mask_recovery,
-    counterfactual.counterfactual,
-    sweep.sweep,
     train_denoiser.train_denoiser,
     train_autoencoder.train_autoencoder,
     audit.schema,
@@ -67,6 +54,11 @@ for command in (
     listings.recipes,
 ):
     app.command()(command)
+for name in names():
+    app.command(name.replace("_", "-"))(command_of(about(name)))
+for name in ("diffroar", "robustness", "alignment", "manifold_robustness", "counterfactual", "mask_recovery", "sweep"):
+    if name not in names():  # until it has moved to its own folder
+        app.command()(getattr(importlib.import_module(f"gradaudit.cli.{name}"), name))
 
 
 def _version(wanted: bool) -> None:

@@ -5,24 +5,26 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from gradaudit.cli._options import command_line
 
 if TYPE_CHECKING:
-    from torch import nn
+    import pandas as pd
 
-    from gradaudit.attributions import AttributionLike
-    from gradaudit.images import ImageSet
-    from gradaudit.report import Pictures
+    from gradaudit.instruments.contract import Instrument
+    from gradaudit.markup.pictures import Pictures
     from gradaudit.results import Result, Verdict
 
-One = TypeVar("One", bound="Result")
+BRIEF = {"eps", "sigma", "radius", "strength"}  # columns whose numbers are a user's own
+SHARES = {"level"}
+SIGNED = {"DiffROAR", "values, bits", "given mask, bits"}
 
 
 def say(text: str) -> None:
@@ -42,39 +44,71 @@ def print_verdict(verdict: Verdict, subject: str = "") -> None:
         out.print(f"  - but {escape(caveat)}", highlight=False)
 
 
+def print_table(title: str, rows: pd.DataFrame) -> None:
+    """Print rows; the columns `low` and `high` become the interval of the column before them, under any prefix alike."""
+    table = Table(title=escape(title))
+    columns = [str(name) for name in rows]
+    ends = {name: (low, high) for name, low, high in zip(columns, columns[1:], columns[2:], strict=False) if _are_ends(low, high)}
+    shown = [name for name in columns if not any(name in pair for pair in ends.values())]
+    for name in shown:
+        table.add_column(name.replace("_", " "), justify="right" if rows[name].dtype.kind in "fi" else "left")
+        if name in ends:
+            table.add_column("95 % interval", justify="right")
+    for row in rows.to_dict("records"):
+        table.add_row(*(cell for name in shown for cell in _cells(row, name, ends.get(name))))
+    console().print(table)
+
+
+def _are_ends(low: str, high: str) -> bool:
+    return low.endswith("low") and high.endswith("high") and low[:-3] == high[:-4]
+
+
+def _cells(row: Mapping[Any, Any], name: str, ends: tuple[str, str] | None) -> list[str]:
+    cell = _spelled(row[name], name)
+    if ends is None:
+        return [cell]
+    low, high = (row[end] for end in ends)
+    return [cell, rf"\[{_spelled(low, name)}, {_spelled(high, name)}]" if low == low else "-"]
+
+
+def _spelled(value: Any, name: str) -> str:
+    if not isinstance(value, float):
+        return escape(str(value))
+    if value != value:
+        return "-"
+    if name in SHARES:
+        return f"{100 * value:.4g}%"
+    return f"{value:.4g}" if name in BRIEF else f"{value:+.3f}" if name in SIGNED else f"{value:.3f}"
+
+
 def deliver(
-    result: One,
+    made: Instrument,
+    result: Result,
     name: str,
     out: Path,
-    show: Callable[[One, str], None],
-    *,
-    title: str,
     seconds: float,
     as_json: bool,
-    pictures: Callable[[], Pictures] | None = None,
-    figures: str = "figure",
+    pictures: Callable[[], Pictures | None],
 ) -> None:
-    """Save the result and its page to `out`; print it as JSON, or by `show` and say where the page is.
+    """Save the result and its page to `out`; print it as JSON, or its tables and verdicts and where the page is.
 
     Args:
-        result: what an instrument returned.
+        made: the instrument.
+        result: what it returned.
         name: what the page calls the classifier.
         out: the folder.
-        show: prints the result under a name.
-        title: the page's heading.
         seconds: wall time of the instrument.
         as_json: print JSON and nothing else.
         pictures: makes the page's pictures, once the result is safe.
-        figures: the word for what was drawn.
     """
     from gradaudit.report import write_page
 
-    result.save(out)
+    made.write(result, out)
     page = write_page(
         out / "index.html",
-        title=title,
+        title=made.about.title.format(classifier=name),
         results={name: result},
-        pictures=pictures() if pictures else None,
+        pictures=pictures(),
         facts={},
         command=shlex.join(["gradaudit", *command_line]),
         seconds=seconds,
@@ -82,13 +116,8 @@ def deliver(
     if as_json:
         print(json.dumps(result.to_json()))
         return
-    show(result, name)
-    say(f"{seconds:.0f} s; page, table and {figures}: {page}")
-
-
-def pictured(result: Result, name: str, classifier: nn.Module, images: ImageSet, attribution: AttributionLike) -> Pictures:
-    """Some images with an attribution by the classifier and by the result's controls, as the result has them."""
-    from gradaudit.report import gallery
-
-    options = {"target": result.settings["target"], "controls": result.settings["controls"], "seed": result.settings["seed"]}
-    return gallery({name: classifier}, images, attribution, **options)
+    for title, rows in made.tables(result, name):
+        print_table(title, rows)
+    for subject, verdict in made.verdicts(result).items():
+        print_verdict(verdict, subject)
+    say(f"{seconds:.0f} s; page, tables and figures: {page}")

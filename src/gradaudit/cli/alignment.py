@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from gradaudit.cli._old_output import console, deliver, print_verdict
 from gradaudit.cli._options import (
     AllowPickle,
     AsJson,
@@ -29,7 +30,6 @@ from gradaudit.cli._options import (
     load_audited,
     numbers,
 )
-from gradaudit.cli._output import console, deliver, print_verdict
 
 if TYPE_CHECKING:
     from gradaudit.instruments.alignment import AlignmentResult

@@ -83,7 +83,7 @@ def audit(
     Example: `gradaudit audit a=zoo:mnist/standard b=zoo:mnist/robust --data mnist5k --denoiser zoo:mnist --preset quick`
     """
     from gradaudit.auditing.files import Request, read_request
-    from gradaudit.auditing.stages import STAGES
+    from gradaudit.auditing.stages import kinds
     from gradaudit.files import check_writable
 
     check_writable("--out", out)
@@ -93,7 +93,7 @@ def audit(
     if len(classifiers) == 1 and classifiers[0].endswith(".toml"):
         for option, value in (("--data", data), ("--denoiser", denoiser), ("--robust", robust), ("--oracle", oracle)):
             require(value is None, option, value, "left out where a TOML file says all")
-        asked = read_request(classifiers[0], set(STAGES))
+        asked = read_request(classifiers[0], set(kinds()))
         given: dict[str, Any] = {"preset": preset or None, "seed": seed, "data_dir": data_dir, "classes": _names(classes)}
         given["on_error"] = None if on_error is OnError.raises else on_error.value
         changed = {key: value for key, value in given.items() if value is not None}

@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from gradaudit.cli._old_output import console, deliver, print_verdict
 from gradaudit.cli._options import (
     AllowPickle,
     AsJson,
@@ -28,7 +29,6 @@ from gradaudit.cli._options import (
     images,
     load_audited,
 )
-from gradaudit.cli._output import console, deliver, print_verdict
 from gradaudit.errors import require
 
 if TYPE_CHECKING:

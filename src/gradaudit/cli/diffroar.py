@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from gradaudit.cli._old_output import console, deliver, pictured, print_verdict
 from gradaudit.cli._options import (
     Address,
     AllowPickle,
@@ -42,7 +43,6 @@ from gradaudit.cli._options import (
     numbers,
     workers_of,
 )
-from gradaudit.cli._output import console, deliver, pictured, print_verdict
 
 if TYPE_CHECKING:
     from gradaudit.instruments.diffroar import DiffROARResult

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from gradaudit.cli._old_output import console, deliver, print_verdict
 from gradaudit.cli._options import (
     Address,
     AllowPickle,
@@ -36,7 +37,6 @@ from gradaudit.cli._options import (
     numbers,
     workers_of,
 )
-from gradaudit.cli._output import console, deliver, print_verdict
 
 if TYPE_CHECKING:
     from gradaudit.instruments.mask_recovery import MaskRecoveryResult

@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from gradaudit.cli._old_output import console, deliver, print_verdict, say
 from gradaudit.cli._options import (
     Address,
     AllowPickle,
@@ -34,12 +35,11 @@ from gradaudit.cli._options import (
     radii,
     workers_of,
 )
-from gradaudit.cli._output import console, deliver, print_verdict, say
 from gradaudit.cli._tangents import tangents_source
 from gradaudit.errors import require
 
 if TYPE_CHECKING:
-    from gradaudit.regimes import SweepResult
+    from gradaudit.instruments.sweep import SweepResult
     from gradaudit.training import Recipe
 
 
@@ -111,8 +111,8 @@ def sweep(
     from gradaudit.diffusion.load import load_denoiser
     from gradaudit.diffusion.tangents import tangent_spaces
     from gradaudit.files import check_writable
-    from gradaudit.regimes import STRENGTHS, read_families
-    from gradaudit.regimes import sweep as run
+    from gradaudit.instruments.sweep import STRENGTHS, read_families
+    from gradaudit.instruments.sweep import sweep as run
 
     check_writable("--out", out)
     families = _families(family or [*STRENGTHS])
@@ -209,7 +209,7 @@ def _families(given: list[str]) -> dict[str, tuple[float, ...] | None]:
 
 
 def _base(name: str | None, epochs: int | None, seed: int) -> Recipe:
-    from gradaudit.regimes import BASE
+    from gradaudit.instruments.sweep import BASE
     from gradaudit.training import named_recipe
 
     changes: Mapping[str, Any] = {"seed": seed} | ({} if epochs is None else {"epochs": epochs})

@@ -1,27 +1,39 @@
-"""An instrument as a part of the audit: one file each, with a `Stage` called `STAGE`."""
+"""The instruments of an audit, until the last has moved to its own folder."""
 
-from gradaudit.auditing.stages import (
-    alignment,
-    counterfactual,
-    counterfactual_differences,
-    diffroar,
-    leakage,
-    manifold_robustness,
-    robustness,
-)
-from gradaudit.auditing.stages._stage import Stage
+from types import SimpleNamespace
+from typing import Any
 
-STAGES: dict[str, Stage] = {
-    stage.name: stage
-    for stage in (
-        diffroar.STAGE,
-        counterfactual_differences.STAGE,
-        leakage.STAGE,
-        robustness.STAGE,
-        alignment.STAGE,
-        manifold_robustness.STAGE,
-        counterfactual.STAGE,
+from gradaudit.instruments.contract import about, audited, instrument
+
+OLD = ("diffroar", "counterfactual_differences", "robustness", "alignment", "manifold_robustness", "counterfactual")
+ORDER = ("diffroar", "counterfactual_differences", "leakage", "robustness", "alignment", "manifold_robustness", "counterfactual")
+
+
+def kinds() -> tuple[str, ...]:
+    new = audited()
+    return tuple(
+        sorted({*new, *(name for name in OLD if name not in new)}, key=lambda name: ORDER.index(name) if name in ORDER else 99)
     )
-}
 
-__all__ = ["STAGES", "Stage"]
+
+def of(kind: str) -> Any:
+    if kind in audited():
+        return instrument(kind)
+    from importlib import import_module
+
+    stage = import_module(f"gradaudit.auditing.stages.{kind}").STAGE
+    return SimpleNamespace(lacks=stage.lacks, measure=stage.run, uses=stage.uses, cost=stage.cost, scores=stage.scores)
+
+
+def settable(kind: str) -> frozenset[str]:
+    if kind in audited():
+        return about(kind).settable
+    from importlib import import_module
+
+    return import_module(f"gradaudit.auditing.stages.{kind}").STAGE.takes
+
+
+def typed(kind: str, options: Any) -> Any:
+    if kind in audited():
+        return about(kind).audited(**options)
+    return options

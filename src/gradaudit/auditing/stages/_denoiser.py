@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradaudit.auditing.bench import Bench
+from gradaudit.instruments.bench import Bench
 
 
 def unfit(bench: Bench) -> str | None:

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gradaudit.auditing.bench import Bench
-from gradaudit.auditing.costs import Cost
+from gradaudit.instruments.bench import Bench
+from gradaudit.instruments.contract import Score
+from gradaudit.instruments.costs import Cost
 from gradaudit.results import Result
+
+__all__ = ["Options", "Score", "Stage"]
 
 Options = Mapping[str, Any]
 
@@ -35,20 +38,3 @@ class Stage:
     uses: Callable[[Bench, str, Options], dict[str, Any]]
     cost: Callable[[Bench, str, Options], Cost]
     scores: Callable[[Result], dict[str, Score]]
-
-
-@dataclass(frozen=True)
-class Score:
-    """A number by which classifiers can be compared.
-
-    Args:
-        value: the number; NaN where there is none.
-        low: lower end of its 95 % interval; NaN where there is none.
-        high: its upper end.
-        better: 1 where larger is more trustworthy, -1 where smaller is.
-    """
-
-    value: float
-    low: float
-    high: float
-    better: int

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradaudit.auditing.bench import Bench
-from gradaudit.auditing.costs import Cost
 from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._denoiser import unfit
 from gradaudit.auditing.stages._stage import Options, Score, Stage
 from gradaudit.classifiers import class_count
 from gradaudit.instruments.alignment import AlignmentResult, alignment
+from gradaudit.instruments.bench import Bench
+from gradaudit.instruments.costs import Cost
 from gradaudit.results import Result
 
 
@@ -31,9 +31,9 @@ def run(bench: Bench, name: str, options: Options) -> Result:
         images,
         bench.denoiser,
         **{"score": usual, **given},
-        seed=bench.seed,
-        device=bench.device,
-        show_progress=bench.show_progress,
+        seed=bench.run.seed,
+        device=bench.run.device,
+        show_progress=bench.run.show_progress,
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradaudit.auditing.bench import Bench, at_most
-from gradaudit.auditing.costs import Cost
 from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._denoiser import unfit
 from gradaudit.auditing.stages._stage import Options, Score, Stage
 from gradaudit.classifiers import classifier_fingerprint
+from gradaudit.instruments.bench import Bench, at_most
+from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.counterfactual import CounterfactualResult, counterfactual
 from gradaudit.instruments.counterfactual.arguments import Method, resolve_methods
 from gradaudit.instruments.counterfactual.differences import asks_helpers
@@ -39,12 +39,12 @@ def run(bench: Bench, name: str, options: Options) -> Result:
         bench.denoiser if _asked(bench, options) else None,
         robust=bench.robust,
         oracles=bench.judges(name),
-        reference=at_most(bench.train, REAL, bench.seed),
+        reference=at_most(bench.train, REAL, bench.run.seed),
         **given,
-        seed=bench.seed,
-        store=bench.store,
-        device=bench.device,
-        show_progress=bench.show_progress,
+        seed=bench.run.seed,
+        store=bench.run.store,
+        device=bench.run.device,
+        show_progress=bench.run.show_progress,
     )
 
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from gradaudit.auditing.bench import Bench, at_most
-from gradaudit.auditing.costs import Cost
 from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._denoiser import unfit
 from gradaudit.auditing.stages._stage import Options, Score, Stage
@@ -16,6 +14,8 @@ from gradaudit.auditing.stages.counterfactual import cost_of
 from gradaudit.auditing.stages.diffroar import FEWEST, audited_together, grid, level_scores, masks_of_all
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
+from gradaudit.instruments.bench import Bench, at_most
+from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.counterfactual import counterfactual_differences
 from gradaudit.instruments.counterfactual.arguments import Method, probabilities_of, resolve_methods
 from gradaudit.instruments.counterfactual.differences import asks_helpers
@@ -88,9 +88,9 @@ def _ranks_training(options: Options) -> bool:
 
 def _small(bench: Bench, options: Options) -> Bench:
     """The bench with as many test images as the stage is to have; and training images, where these need counterfactuals."""
-    drawn = _drawn(bench.train, "train_images", options, bench.seed)  # a bad number is named whether or not it is used
+    drawn = _drawn(bench.train, "train_images", options, bench.run.seed)  # a bad number is named whether or not it is used
     train = drawn if _ranks_training(options) else bench.train
-    return replace(bench, train=train, test=_drawn(bench.test, "test_images", options, bench.seed))
+    return replace(bench, train=train, test=_drawn(bench.test, "test_images", options, bench.run.seed))
 
 
 def _drawn(images: ImageSet, option: str, options: Options, seed: int) -> ImageSet:
@@ -108,10 +108,10 @@ def _differences(bench: Bench, name: str, images: ImageSet, options: Options) ->
         None if unfit(bench) else bench.denoiser,  # neither helper is asked, nor in the key, where the method does without
         robust=bench.robust,
         method=options.get("method", METHOD),
-        seed=bench.seed,
-        store=bench.store,
-        device=bench.device,
-        show_progress=bench.show_progress,
+        seed=bench.run.seed,
+        store=bench.run.store,
+        device=bench.run.device,
+        show_progress=bench.run.show_progress,
     )
 
 
@@ -137,7 +137,7 @@ def _left_their_class(bench: Bench, name: str, differences: Tensor) -> float:
     images = bench.test
     pixels = ((images.floats() + differences) * 255).round().clamp(0, 255).to(images.images.dtype)
     changed = ImageSet(pixels, images.labels, images.classes)
-    seen = [probabilities_of(bench.classifiers[name], one, bench.device).argmax(dim=1) for one in (images, changed)]
+    seen = [probabilities_of(bench.classifiers[name], one, bench.run.device).argmax(dim=1) for one in (images, changed)]
     return float((seen[0] != seen[1]).double().mean())
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from gradaudit.auditing.bench import Bench
-from gradaudit.auditing.costs import Cost
 from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._stage import Options, Score, Stage
 from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.evaluator import PoolRanking
+from gradaudit.instruments.bench import Bench
+from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.diffroar import DiffROARResult, Grid, Values, prepare_diffroar
 from gradaudit.results import Result
 from gradaudit.training import Recipe
@@ -56,12 +56,12 @@ def grid(bench: Bench, name: str, options: Options, masks: Mapping[str, PoolRank
         bench.test,
         **given,
         masks=masks,
-        seed=bench.seed,
-        store=bench.store,
-        workers=bench.workers,  # type: ignore[arg-type]
-        backend=bench.backend,
-        device=bench.device,
-        show_progress=bench.show_progress,
+        seed=bench.run.seed,
+        store=bench.run.store,
+        workers=bench.run.workers,  # type: ignore[arg-type]
+        backend=bench.run.backend,
+        device=bench.run.device,
+        show_progress=bench.run.show_progress,
     )
 
 

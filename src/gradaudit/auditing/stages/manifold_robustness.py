@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from gradaudit.auditing.bench import Bench
-from gradaudit.auditing.costs import Cost
 from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._stage import Options, Score, Stage
 from gradaudit.diffusion import load_autoencoder, tangent_spaces
 from gradaudit.errors import require
+from gradaudit.instruments.bench import Bench
+from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.manifold_robustness import ManifoldRobustnessResult, manifold_robustness
 from gradaudit.registry import parse_spec
 from gradaudit.results import Result
@@ -45,9 +45,9 @@ def run(bench: Bench, name: str, options: Options) -> Result:
         images,
         _bases(bench, tangents),
         **given,
-        seed=bench.seed,
-        device=bench.device,
-        show_progress=bench.show_progress,
+        seed=bench.run.seed,
+        device=bench.run.device,
+        show_progress=bench.run.show_progress,
     )
     return replace(result, settings=result.settings | {"tangents": str(tangents)})
 
@@ -69,7 +69,7 @@ def _bases(bench: Bench, tangents: str) -> Callable[[Tensor], Tensor]:
         source = load_autoencoder(tangents)
 
     def bases(floats: Tensor) -> Tensor:
-        return tangent_spaces(floats, source, seed=bench.seed, device=bench.device, **chosen)
+        return tangent_spaces(floats, source, seed=bench.run.seed, device=bench.run.device, **chosen)
 
     return bases
 

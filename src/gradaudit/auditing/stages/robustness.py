@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gradaudit.auditing.bench import Bench
-from gradaudit.auditing.costs import Cost
 from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._stage import Options, Score, Stage
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
+from gradaudit.instruments.bench import Bench
+from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.robustness import RobustnessResult, robustness
 from gradaudit.instruments.robustness.arguments import check_radii
 from gradaudit.instruments.robustness.methods import check_reaches, resolve_methods
@@ -33,10 +33,10 @@ def run(bench: Bench, name: str, options: Options) -> Result:
         bench.classifiers[name],
         images,
         **{**given, "eps": radii(images, options)},
-        seed=bench.seed,
-        store=bench.store,
-        device=bench.device,
-        show_progress=bench.show_progress,
+        seed=bench.run.seed,
+        store=bench.run.store,
+        device=bench.run.device,
+        show_progress=bench.run.show_progress,
     )
 
 

@@ -1,9 +1,24 @@
 """Leakage: whether attributions stay on the part of the image that carries the label, where that part is known."""
 
-from gradaudit.instruments.leakage.audit import leakage
-from gradaudit.instruments.leakage.boxes import mask_from_boxes
-from gradaudit.instruments.leakage.result import LeakageResult
-from gradaudit.instruments.leakage.sensitivity import sensitivity
-from gradaudit.instruments.leakage.sensitivity_result import SensitivityResult
+from typing import TYPE_CHECKING
+
+from gradaudit.lazy import lazily
+
+if TYPE_CHECKING:
+    from gradaudit.instruments.leakage.audit import leakage
+    from gradaudit.instruments.leakage.boxes import mask_from_boxes
+    from gradaudit.instruments.leakage.noise import sensitivity
+    from gradaudit.instruments.leakage.result import LeakageResult
+    from gradaudit.instruments.leakage.sensitivity_result import SensitivityResult
 
 __all__ = ["LeakageResult", "SensitivityResult", "leakage", "mask_from_boxes", "sensitivity"]
+__getattr__ = lazily(
+    __name__,
+    {
+        "audit": ("leakage",),
+        "boxes": ("mask_from_boxes",),
+        "noise": ("sensitivity",),
+        "result": ("LeakageResult",),
+        "sensitivity_result": ("SensitivityResult",),
+    },
+)

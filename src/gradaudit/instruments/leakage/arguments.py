@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gradaudit.attributions import Attribution, check_levels, each_named, resolve_attribution
+from gradaudit.attributions import Attribution, each_named, resolve_attribution
 from gradaudit.errors import InputError, require
 from gradaudit.images import ImageSet
 
@@ -47,15 +47,6 @@ def named_attributions(attribution: Any, seed: int) -> dict[str, Attribution]:
         named[label] = resolved
     require(len(named) > 0, "attribution", attribution, "at least one attribution")
     return named
-
-
-def check_top(top: float | Sequence[float]) -> tuple[float, ...]:
-    """The levels in ascending order, from one or several.
-
-    Raises:
-        InputError: not different numbers between 0 and 1.
-    """
-    return check_levels((top,) if isinstance(top, (int, float)) else top, "top")
 
 
 def check_std(std: float | Sequence[float]) -> tuple[float, ...]:

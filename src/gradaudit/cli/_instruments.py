@@ -1,0 +1,227 @@
+"""The command of an instrument, made of what the instrument declares."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gradaudit.cli import _options as shared
+from gradaudit.cli._output import deliver, say
+from gradaudit.errors import InputError, require
+from gradaudit.instruments.contract import About, instrument
+from gradaudit.options import Choice, Flag, Option, Options, Placed, Seeded, Spread, Stored, declared
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from gradaudit.images import ImageSet
+    from gradaudit.instruments.bench import Bench, Run
+
+Denoiser = Annotated[
+    str, typer.Option(help="`zoo:NAME`, a `.safetensors` file, a diffusers folder, a checkpoint, or `package.module:name`.")
+]
+Robust = Annotated[str | None, typer.Option(help="A robust classifier whose gradients help, given as the audited one may be.")]
+Oracles = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=CLASSIFIER, another classifier that is asked what it sees; may be repeated."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and how long it takes.")]
+Out = Annotated[Path, typer.Option(help="Folder for results.json, tables, figures and page.")]
+REQUIRED = inspect.Parameter.empty
+SOURCES = {"denoiser": ("denoiser", Denoiser), "robust": ("robust", Robust), "oracles": ("oracle", Oracles)}
+RUN = {
+    "store": (shared.StoreFolder, None),
+    "workers": (shared.Workers, "auto"),
+    "backend": (shared.Backend, "local"),
+    "address": (shared.Address, None),
+    "device": (shared.Device, "auto"),
+    "seed": (shared.Seed, 0),
+}
+OF_RUN = {Seeded: ("seed",), Placed: ("device", "seed"), Stored: ("store", "device", "seed"), Spread: tuple(RUN)}
+
+
+def command(about: About) -> Callable[..., None]:
+    """The instrument's command, for Typer."""
+    own = _own(about.command)
+
+    def run(**words: Any) -> None:
+        options = about.command(
+            **{name: _meant(name, one, words.pop(name)) for name, one in own.items() if words[name] is not None}
+        )
+        _run(about, options, words)
+
+    parameters = [*_loaded(about), *(_parameter(about.command, name, one) for name, one in own.items()), *_around(about)]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    run.__name__ = about.name
+    kept = "\n\nA run that is stopped continues where it was when the same command is given again." if _stores(about) else ""
+    run.__doc__ = f"{about.question}{kept}\n\nExample: `{about.example}`"
+    return run
+
+
+def _own(model: type[Options]) -> dict[str, Option]:
+    """The options that are the instrument's, not those of any run."""
+    shown = {name: one for name, one in declared(model).items() if not one.python_only}
+    return {name: one for name, one in shown.items() if name not in RUN}
+
+
+def _stores(about: About) -> bool:
+    return issubclass(about.command, Stored)
+
+
+def _word(name: str, kind: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def _loaded(about: About) -> list[inspect.Parameter]:
+    """What is audited, on what, and with what help."""
+    found = [_word("classifier", shared.Audited, REQUIRED)] if "classifier" in about.needs else []
+    found.append(_word("data", shared.Data, REQUIRED))
+    found += [_word(*SOURCES[need], REQUIRED) for need in SOURCES if need in about.needs]
+    found += [_word(name, _optional(kind), None) for need, (name, kind) in SOURCES.items() if need in about.wants]
+    if "classifier" in about.needs:
+        found += [_word("weights", shared.Weights, None), _word("normalisation", shared.Normalisation, None)]
+    return [*found, _word("allow_pickle", shared.AllowPickle, False)]
+
+
+def _optional(kind: Any) -> Any:
+    return Annotated[kind.__origin__ | None, *kind.__metadata__]
+
+
+def _around(about: About) -> list[inspect.Parameter]:
+    """Which images, where to, and how the run is done."""
+    found = [_word("train_images", shared.TrainImages, None)] if "train" in about.needs else []
+    found += [
+        _word("test_images", shared.TestImages, None),
+        _word("data_dir", shared.Folder, None),
+        _word("on_error", shared.OnImageError, shared.OnError.raises),
+        _word("out", Out, Path("out")),
+    ]
+    names = next(found for model, found in reversed(OF_RUN.items()) if issubclass(about.command, model))
+    found += [_word(name, *RUN[name]) for name in names]
+    return [*found, _word("dry_run", DryRun, False), _word("as_json", shared.AsJson, False)]
+
+
+def _parameter(model: type[Options], name: str, one: Option) -> inspect.Parameter:
+    """An option as Typer takes it; one that is not given is None where its default is no value of the command line."""
+    default = next(field.default for field in fields(model) if field.name == name)
+    kind: Any = _kind(name, one, default)
+    text = one.help[:1].upper() + one.help[1:] + "." + (" May be repeated." if one.form.repeated else "")
+    shown = one.shown or _shown(default)
+    plain = isinstance(default, (bool, int, float)) and not one.form.repeated and one.form.typed is not str
+    if isinstance(one.form, Choice) and default is not None:
+        default, plain = kind(default), True
+    flag = [f"--{name.replace('_', '-')}"] if isinstance(one.form, Flag) and default is False else []
+    if plain:
+        return _word(name, Annotated[kind, typer.Option(*flag, help=text)], default)
+    return _word(name, Annotated[kind | None, typer.Option(*flag, help=text, show_default=shown)], None)
+
+
+def _kind(name: str, one: Option, default: Any) -> Any:
+    if isinstance(one.form, Choice):
+        return StrEnum(name, {choice: choice for choice in one.form.choices})
+    return list[str] if one.form.repeated else one.form.typed
+
+
+def _shown(default: Any) -> str:
+    """A default as it would be typed."""
+    if isinstance(default, (tuple, list)):
+        return ",".join(f"{one:g}" if isinstance(one, float) else str(one) for one in default) or "none"
+    return "" if default is None else f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def _meant(name: str, one: Option, given: Any) -> Any:
+    argument = f"--{name.replace('_', '-')}"
+    if given is None or isinstance(given, StrEnum):
+        return given and given.value
+    return one.form.read(argument, given)
+
+
+def _run(about: About, options: Any, words: Mapping[str, Any]) -> None:
+    """Load, measure, save and say."""
+    from gradaudit.classifiers import check_classifier
+    from gradaudit.files import check_writable
+
+    check_writable("--out", words["out"])
+    made = instrument(about.name)
+    bench, options = made.commanded(_bench(about, words), options, words)
+    bench = _drawn(bench, words)
+    name = words["classifier"] if "classifier" in about.needs else words["data"]
+    reason = made.lacks(bench, name, options)
+    if reason is not None:
+        raise InputError("data", words["data"], f"such that {about.name} can be measured: {reason}")
+    if words["dry_run"]:
+        for one in bench.classifiers.values():
+            check_classifier(one, bench.test)
+        say(made.plan(bench, name, options))
+        return
+    start = time.perf_counter()
+    result = made.measure(bench, name, options)
+    seconds = time.perf_counter() - start
+    deliver(made, result, name, words["out"], seconds, words["as_json"], lambda: made.pictures(bench, name, options, result))
+
+
+def _bench(about: About, words: Mapping[str, Any]) -> Bench:
+    """What is loaded; helpers fit the test images."""
+    from gradaudit.diffusion.load import load_denoiser
+    from gradaudit.instruments.bench import Bench
+
+    training, testing = shared.images(words["data"], words["data_dir"], words["seed"], None, None, words["on_error"])
+    pickle = words["allow_pickle"]
+
+    def loaded(name: str) -> nn.Module:
+        return shared.load_audited(name, None, testing, None, pickle)
+
+    classifiers: dict[str, nn.Module] = {}
+    if "classifier" in about.needs:
+        name = words["classifier"]
+        classifiers[name] = shared.load_audited(name, words["weights"], testing, words["normalisation"], pickle)
+    denoiser, robust = words.get("denoiser"), words.get("robust")
+    return Bench(
+        classifiers=classifiers,
+        recipes={},
+        train=training,
+        test=testing,
+        denoiser=None if denoiser is None else load_denoiser(denoiser, allow_pickle=pickle),
+        robust=None if robust is None else loaded(robust),
+        oracles={name: loaded(one) for name, one in map(_named, words.get("oracle") or [])},
+        run=_how(words),
+    )
+
+
+def _how(words: Mapping[str, Any]) -> Run:
+    """How the run is done."""
+    from gradaudit.devices import resolve_device
+    from gradaudit.instruments.bench import Run
+    from gradaudit.training.store import as_store
+
+    return Run(
+        seed=words["seed"],
+        device=resolve_device(words["device"]),
+        show_progress=True,
+        store=as_store(words.get("store")),
+        workers=shared.workers_of(words.get("workers", "auto")),
+        backend=shared.backend_of(words.get("backend", "local"), words.get("address")),
+    )
+
+
+def _drawn(bench: Bench, words: Mapping[str, Any]) -> Bench:
+    """With as many images as were asked for."""
+
+    def some(images: ImageSet, count: int | None) -> ImageSet:
+        return images if count is None else images.sample(count, bench.run.seed)
+
+    return replace(bench, train=some(bench.train, words.get("train_images")), test=some(bench.test, words["test_images"]))
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, _, classifier = text.partition("=")
+    require(bool(name and classifier), "--oracle", text, "NAME=CLASSIFIER, such as robust=zoo:mnist/robust")
+    return name, classifier

@@ -1,0 +1,181 @@
+"""The counterfactuals' section of the page."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradaudit.instruments.counterfactual import CounterfactualResult
+from gradaudit.instruments.counterfactual.animation import encoded
+from gradaudit.instruments.counterfactual.gallery import confidences, difference
+from gradaudit.instruments.counterfactual.section_figures import Series, share_figures, step_figures
+from gradaudit.instruments.counterfactual.summary import AGREED
+from gradaudit.markup.pictures import Picture, data_uri, image_pixels, score_pixels
+from gradaudit.markup.rendering import templates
+from gradaudit.markup.section import Finding, Section
+from gradaudit.markup.strokes import series_stroke
+from gradaudit.markup.tables import Cell, Table
+
+render = templates(__file__)
+
+SHOWN = 8  # images of each grid
+ANIMATED = 6
+BUDGET = 3 * 2**20  # bytes of pictures of all grids, and of all animations
+
+
+@dataclass(frozen=True)
+class Change:
+    """One counterfactual: the pictures before and after and what differs, and what is said below; None where there is none."""
+
+    before: Picture
+    after: Picture
+    difference: Picture
+    words: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The same images changed by each classifier and method: a heading and what is under it, and for each image its changes."""
+
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, Picture, tuple[Change | None, ...]], ...]
+    size: tuple[int, int]
+
+
+def counterfactual(results: Mapping[str, CounterfactualResult]) -> Section:
+    """Counterfactuals on the page: verdicts, shares, pictures that blend, diagnostics, measures, and how to read them."""
+    series = [*_series(results)]
+    return Section(
+        anchor="counterfactual",
+        title="Counterfactuals",
+        question="What would have to change in an image for another class, and is it what others take for that class?",
+        findings=tuple(Finding(name, result.methods[0], result.verdict) for name, result in results.items()),
+        overview=render("overview.html", figures=share_figures(series), series=series),
+        body=render(
+            "section.html",
+            grids=[*_grids(results)],
+            animations=[*_animations(results)],
+            steps=step_figures(series),
+            series=series,
+            measures=_measures(results),
+            skipped={reason: name for result in results.values() for name, reason in result.details["skipped"].items()},
+            methods=sorted({method.partition("(")[0] for result in results.values() for method in result.methods}),
+            coned=any(result.settings["robust"] for result in results.values()),
+            columns={str(name) for result in results.values() for name in result.summary["measure"]},
+            judged=any(name.startswith(AGREED) for result in results.values() for name in result.table.columns),
+        ),
+    )
+
+
+def _series(results: Mapping[str, CounterfactualResult]) -> Iterator[Series]:
+    for place, (name, result) in enumerate(results.items()):
+        for turn, method in enumerate(result.methods):
+            own = result.summary[result.summary["method"] == method].set_index("measure")
+            # Where there is one classifier, colours are free to tell its methods apart.
+            stroke = series_stroke(turn, 0) if len(results) == 1 else series_stroke(place, turn)
+            yield Series(f"{name}, {method}", stroke, own, result.steps[method])
+
+
+def _grids(results: Mapping[str, CounterfactualResult]) -> Iterator[Grid]:
+    """One grid for all classifiers that were given the same images."""
+    groups: dict[str, dict[str, CounterfactualResult]] = {}
+    for name, result in results.items():
+        groups.setdefault(result.settings["images_fingerprint"], {})[name] = result
+    for group in groups.values():
+        yield _grid(group, BUDGET // len(groups))
+
+
+def _grid(results: Mapping[str, CounterfactualResult], budget: int) -> Grid:
+    first = next(iter(results.values()))
+    rows: list[tuple[str, Picture, tuple[Change | None, ...]]] = []
+    for example in first.examples(SHOWN):
+        row = _row(results, first, example[first.methods[0]])
+        budget -= sum(len(change.after.source) + len(change.difference.source) for change in row[2] if change)
+        if rows and budget < 0:
+            break
+        rows.append(row)
+    columns = tuple((name, method) for name, result in results.items() for method in result.methods)
+    height, width = first.images.shape[2:]
+    return Grid(columns, tuple(rows), (int(height), int(width)))
+
+
+def _row(
+    results: Mapping[str, CounterfactualResult], first: CounterfactualResult, shown: int
+) -> tuple[str, Picture, tuple[Change | None, ...]]:
+    """An image, and what each classifier and method made of it towards the same target, or whatever target it has there."""
+    found = first.table.to_dict("records")[shown]
+    words = f"image {found['image'] + 1}, seen as {found['source']}"
+    before = Picture(data_uri(image_pixels(first.originals[shown].float() / 255)), f"Original: {words}")
+    changes = [
+        _change(name, result, _same(result, method, found), before) for name, result in results.items() for method in result.methods
+    ]
+    return str(found["source"]), before, tuple(changes)
+
+
+def _same(result: CounterfactualResult, method: str, found: Mapping[Hashable, Any]) -> int | None:
+    """The method's row for the same image, with the same target and seed as far as there is one."""
+    rows = result.rows(method)
+    rows = rows[rows["image"] == found["image"]]
+    liking = (rows["target"] == found["target"]).astype(int) * 2 + (rows["seed"] == found["seed"]).astype(int)
+    return None if rows.empty else int(rows.index[int(np.argmax(liking))])
+
+
+def _change(name: str, result: CounterfactualResult, row: int | None, before: Picture) -> Change | None:
+    if row is None or result.table["failed"][row]:
+        return None
+    method, target = result.table["method"][row], result.table["target"][row]
+    whose = f"{method}, for {name} to see {target}"
+    return Change(
+        before,
+        Picture(data_uri(image_pixels(result.images[row].float() / 255)), f"Counterfactual by {whose}"),
+        Picture(data_uri(score_pixels(difference(result, row))), f"Difference made by {whose}"),
+        f"{confidences(result, row)}{_seen(result, row)}",
+    )
+
+
+def _seen(result: CounterfactualResult, row: int) -> str:
+    """Whether the classifier sees the target, and if so who else does."""
+    if not result.table["flipped"][row]:
+        return "; not flipped"
+    agreed = [oracle for oracle in result.oracles if result.table[AGREED + oracle][row] == 1]
+    return f"; also seen by {' and '.join(agreed)}" if agreed else "; seen by no other" if result.oracles else ""
+
+
+def _animations(results: Mapping[str, CounterfactualResult]) -> Iterator[Picture]:
+    budget = BUDGET
+    for name, result in results.items():
+        if not result.frames:
+            continue
+        data = encoded(result, ANIMATED)
+        budget -= len(data)
+        if budget > 0:
+            words = f"Animated: originals becoming the counterfactuals of {name}, a row for each of {', '.join(result.methods)}"
+            yield Picture("data:image/webp;base64," + base64.b64encode(data).decode(), words)
+
+
+def _measures(results: Mapping[str, CounterfactualResult]) -> Table:
+    """A row a measure, a column for each classifier and method."""
+    columns = [(name, method) for name, result in results.items() for method in result.methods]
+    found = {
+        (name, line["method"], line["measure"]): line
+        for name, result in results.items()
+        for line in result.summary.to_dict("records")
+    }
+    rows = [
+        (Cell(measure), *(_cell(found.get((name, method, measure))) for name, method in columns))
+        for measure in dict.fromkeys(key[2] for key in found)
+    ]
+    headings = tuple(f"{name}, {method}" for name, method in columns)
+    return Table("Shares and means over images, with 95% intervals", ("Measure", *headings), tuple(rows), sortable=False)
+
+
+def _cell(line: Mapping[Hashable, Any] | None) -> Cell:
+    if line is None or line["value"] != line["value"]:
+        return Cell("not measured", kind="missing")
+    ends = f" [{line['low']:.3g}, {line['high']:.3g}]" if line["low"] == line["low"] else ""
+    return Cell(f"{line['value']:.3g}{ends}".replace("-", "\N{MINUS SIGN}"), json.dumps(line["value"]), "number")

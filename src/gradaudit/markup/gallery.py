@@ -1,0 +1,69 @@
+"""Some images with the scores that classifiers and controls give them, for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradaudit.attributions import AttributionLike, attribute_all, resolve_attribution
+from gradaudit.images import ImageSet
+from gradaudit.markup.pictures import Pictures
+from gradaudit.results import Result
+
+
+def gallery(
+    classifiers: Mapping[str, nn.Module],
+    images: ImageSet,
+    attribution: AttributionLike = "logit_gradient",
+    *,
+    target: str = "label",
+    controls: Sequence[str] = (),
+    count: int = 8,
+    seed: int = 0,
+) -> Pictures:
+    """Up to `count` images, each of another class as far as there are, with the attribution by each classifier and control.
+
+    Args:
+        classifiers: by the names that the page gives them.
+        images: from which some are drawn; a signal mask of theirs is outlined.
+        attribution: what is shown; precomputed scores are those of all `images`.
+        target: the class that is attributed: the `"label"` or the `"predicted"` one.
+        controls: names of model-free attributions to show beside.
+        count: number of images, 1 or more.
+        seed: of the draw, and of attributions that draw.
+    """
+    places = _one_of_each_class(images, count, seed)
+    chosen = images[places]
+    resolved = resolve_attribution(attribution, seed=seed)
+    wanted: AttributionLike = resolved if resolved.scores is None else resolved.scores[places]
+
+    def scores(classifier: nn.Module | None, shown: AttributionLike) -> Tensor:
+        return attribute_all(classifier, chosen, shown, target=target, seed=seed, device="cpu")
+
+    return Pictures(
+        chosen.floats(),
+        [chosen.classes[label] for label in chosen.labels],
+        {name: scores(classifier, wanted) for name, classifier in classifiers.items()},
+        {name: scores(None, name) for name in controls},
+        chosen.signal_mask,
+    )
+
+
+def gallery_of(result: Result, name: str, classifier: nn.Module, images: ImageSet, attribution: Any) -> Pictures:
+    """Some images with the first of the attributions by the classifier and by the result's controls, as the result has them."""
+    first = attribution[0] if isinstance(attribution, (list, tuple)) else attribution
+    settings = result.settings
+    options = {"target": settings["target"], "controls": settings["controls"], "seed": settings["seed"]}
+    return gallery({name: classifier}, images, first, **options)
+
+
+def _one_of_each_class(images: ImageSet, count: int, seed: int) -> list[int]:
+    """Indices in a random order of classes, the first of each class in a random order of images; then others."""
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).tolist()
+    labels = images.labels.tolist()
+    first = {labels[place]: place for place in reversed(order)}
+    rest = [place for place in order if first[labels[place]] != place]
+    return [first[label] for label in sorted(first)][:count] + rest[: max(0, count - len(first))]

@@ -1,0 +1,130 @@
+"""`Options`: a dataclass whose fields say what they take, and what is made of it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import Field, dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar
+
+from gradaudit.options.forms import Form
+
+R = TypeVar("R")
+WIDTH = 128  # letters in a line of a docstring
+MARK = "{options}"
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is declared of an option.
+
+    Args:
+        form: what values it takes; None as well where its default is None.
+        help: what it is for, in one or two sentences without a full stop at the end.
+        shown: the default in words, where the value would not tell; the value itself where empty.
+        python_only: whether neither the command line nor an audit has it.
+    """
+
+    form: Form
+    help: str
+    shown: str = ""
+    python_only: bool = False
+
+    def taken(self, argument: str, value: Any, default: Any) -> Any:
+        """The value as the instrument works with it; errors as the form's."""
+        return value if value is None and default is None else self.form.take(argument, value)
+
+
+def option(default: Any, form: Form, help: str, *, shown: str = "", python_only: bool = False) -> Any:
+    """A field of `Options`."""
+    return field(default=default, metadata={"option": Option(form, help, shown, python_only)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options of an instrument; what is given is checked when the record is made."""
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            declared_as: Option = one.metadata["option"]
+            object.__setattr__(self, one.name, declared_as.taken(one.name, getattr(self, one.name), one.default))
+
+    def given_to(self, model: type[Options]) -> dict[str, Any]:
+        """The values of those options that another model has as well."""
+        return {name: getattr(self, name) for name in declared(model) if hasattr(self, name)}
+
+
+def declared(model: type[Options]) -> dict[str, Option]:
+    """The options of a model by name: its own in their order, then those that it has from what it is made of."""
+    return {one.name: one.metadata["option"] for one in _in_order(model)}
+
+
+def _in_order(model: type[Options]) -> list[Field[Any]]:
+    """The fields, those of the classes in `gradaudit.options` last."""
+    shared = {
+        one.name
+        for base in model.__mro__
+        if base.__module__.startswith("gradaudit.options") and is_dataclass(base)
+        for one in fields(base)
+    }
+    return sorted(fields(model), key=lambda one: one.name in shared)
+
+
+def defaults(model: type[Options]) -> dict[str, Any]:
+    """Their defaults."""
+    return {one.name: one.default for one in fields(model)}
+
+
+def option_schema(model: type[Options], names: frozenset[str]) -> dict[str, Any]:
+    """The JSON Schema of a table of these options."""
+    every = declared(model)
+    properties = {}
+    for name, default in defaults(model).items():
+        if name in names:
+            known = {} if default is None else {"default": [*default] if isinstance(default, tuple) else default}
+            properties[name] = every[name].form.schema() | {"description": every[name].help} | known
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def takes(model: type[Options]) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Give a function whose last argument is a model's record the options of the model as keyword arguments.
+
+    Its signature and the place marked `{options}` in its docstring show them, for editors and `help`.
+    """
+
+    def dress(function: Callable[..., R]) -> Callable[..., R]:
+        own = [one for one in inspect.signature(function).parameters.values() if one.name != "options"]
+        positional = inspect.Signature(own)
+
+        @functools.wraps(function)
+        def call(*arguments: Any, **words: Any) -> R:
+            given = {name: words.pop(name) for name in declared(model) if name in words}
+            bound = positional.bind(*arguments, **words)
+            return function(*bound.args, **bound.kwargs, options=model(**given))
+
+        added = [
+            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type)
+            for one in fields(model)
+        ]
+        returned = inspect.signature(function).return_annotation
+        call.__signature__ = inspect.Signature([*own, *added], return_annotation=returned)  # type: ignore[attr-defined]
+        call.__doc__ = documented(function.__doc__, model)
+        return call
+
+    return dress
+
+
+def documented(text: str | None, model: type[Options]) -> str | None:
+    """The docstring with what is declared of each option at its mark."""
+    if text is None:  # python -OO
+        return None
+    indent = " " * 8
+    lines = (f"{name}: {_sentence(one)}" for name, one in declared(model).items())
+    wrapped = (textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent=indent + " " * 4) for line in lines)
+    return text.replace(indent + MARK, "\n".join(wrapped))
+
+
+def _sentence(one: Option) -> str:
+    return f"{one.help}; {one.shown} unless given." if one.shown else f"{one.help}."
