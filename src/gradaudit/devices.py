@@ -9,8 +9,7 @@ from typing import Literal
 import torch
 
 from gradaudit.errors import InputError, first_line, require
-
-Precision = Literal["auto", "fp32", "bf16"]
+from gradaudit.recipe_fields import Precision
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -12,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
-import torch
 from rich.markup import escape
 from torch import Tensor, nn
 
 from gradaudit.attributions import Attribution
 from gradaudit.auditing.decided import decided
 from gradaudit.auditing.facts import accuracy_of, doubts, facts, predictions
+from gradaudit.auditing.options import AuditOptions
 from gradaudit.auditing.result import AuditResult, about, folder_of
 from gradaudit.auditing.settings import Settings, resolve_settings
 from gradaudit.auditing.stages import kinds, of, settable, typed
@@ -36,74 +35,78 @@ from gradaudit.instruments.bench import Bench, Run, at_most
 from gradaudit.instruments.costs import Cost, rates
 from gradaudit.instruments.counterfactual.arguments import check_classifiers
 from gradaudit.instruments.diffroar.arguments import named_attributions
+from gradaudit.options import takes
 from gradaudit.progress import duration
 from gradaudit.report import Pictures, gallery
 from gradaudit.results import Result, versions
-from gradaudit.training import Recipe, Store
-from gradaudit.training.backends import BackendLike, resolve_backend
+from gradaudit.training.backends import resolve_backend
 from gradaudit.training.learners import check_alike, shared_caveat
 from gradaudit.training.store import as_store, key_of
 
 ROOM = 2**20  # bytes that a result may take, roughly
 
 
-def prepare_audit(
-    classifiers: Mapping[str, nn.Module] | nn.Module,
-    train: ImageSet,
-    test: ImageSet,
-    *,
-    preset: str = "standard",
-    denoiser: Denoiser | None = None,
-    robust: nn.Module | None = None,
-    oracles: Mapping[str, nn.Module] | None = None,
-    recipes: Mapping[str, Recipe] | None = None,
-    options: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    store: Store | str | os.PathLike[str] | None = None,
-    workers: int | Literal["auto"] = "auto",
-    backend: BackendLike = "local",
-    device: str | torch.device = "auto",
-    show_progress: bool = False,
-) -> Audit:
+Classifiers = Mapping[str, nn.Module] | nn.Module
+
+
+@takes(AuditOptions)
+def prepare_audit(classifiers: Classifiers, train: ImageSet, test: ImageSet, options: AuditOptions) -> Audit:
     """A checked audit that has not started: `skipped` says what is left out and why, `estimate()` what it takes, `run()` does it.
 
-    Args and errors: as `audit`.
+    Args:
+        classifiers: what is audited, by name, or a single one: images in [0, 1] to logits (N, K), normalisation inside.
+        train: images on which learners are trained, and among which neighbours are looked for.
+        test: images on which all is measured.
+        {options}
+
+    Raises:
+        InputError: a bad argument.
     """
     named = {"classifier": classifiers} if isinstance(classifiers, nn.Module) else classifiers
-    _check_named("classifiers", named)
-    folders = [folder_of(name).casefold() for name in named]  # as some file systems compare
-    require(len(set(folders)) == len(folders), "classifiers", [*named], "names that give each a folder of its own")
-    check_alike(train, test)
-    require(robust is None or isinstance(robust, nn.Module), "robust", type(robust).__name__, "an nn.Module, or None")
-    _check_named("oracles", oracles or {}, empty=True)
-    require(denoiser is None or isinstance(denoiser, Denoiser), "denoiser", denoiser, "a Denoiser; load_denoiser makes one")
-    strangers = [name for name in recipes or {} if name not in named]
-    require(not strangers, "recipes", strangers, f"of audited classifiers: {', '.join(named)}")
-    require(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**31, "seed", seed, "a whole number, 0 or more")
-    settings = resolve_settings(preset, options or {}, {name: set(settable(name)) for name in kinds()})
-    kept, place = as_store(store), resolve_device(device)
-    tested = at_most(test, settings.test_images, seed)
+    _check(named, train, test, options)
+    settings = resolve_settings(options.preset, options.options or {}, {name: set(settable(name)) for name in kinds()})
+    tested = at_most(test, settings.test_images, options.seed)
     require(len(tested) > 1, "test_images", len(tested), "2 or more: no instrument can say anything of a single image")
-    resolve_backend(backend, kept, place)  # now, and not after hours
+    run = _run(options)
     checked = {name: check_classifier(one, tested) for name, one in named.items()}
     bench = Bench(
         classifiers={name: one.classifier for name, one in checked.items()},
-        recipes=dict(recipes or {}),
-        train=at_most(train, settings.train_images, seed),
+        recipes=dict(options.recipes or {}),
+        train=at_most(train, settings.train_images, options.seed),
         test=tested,
-        denoiser=denoiser,
-        robust=None if robust is None else with_logits(robust, tested, "robust"),
-        oracles={name: with_logits(one, tested, f"oracles[{name!r}]") for name, one in (oracles or {}).items()},
-        run=Run(seed=seed, store=kept, workers=workers, backend=backend, device=place, show_progress=show_progress),
+        denoiser=options.denoiser,
+        robust=None if options.robust is None else with_logits(options.robust, tested, "robust"),
+        oracles={name: with_logits(one, tested, f"oracles[{name!r}]") for name, one in (options.oracles or {}).items()},
+        run=run,
     )
     known = [f"{name}: {doubt}" for name, one in checked.items() for doubt in one.doubts]
-    ready = Audit(bench, settings, preset, known)
+    ready = Audit(bench, settings, options.preset, known)
     if any({"counterfactual", "counterfactual_differences"} & {*ready._wanted(name)} for name in named):
         _check_helpers(bench)
     return ready
 
 
-def audit(classifiers: Mapping[str, nn.Module] | nn.Module, train: ImageSet, test: ImageSet, **options: Any) -> AuditResult:
+def _check(named: Any, train: ImageSet, test: ImageSet, options: AuditOptions) -> None:
+    _check_named("classifiers", named)
+    folders = [folder_of(name).casefold() for name in named]  # as some file systems compare
+    require(len(set(folders)) == len(folders), "classifiers", [*named], "names that give each a folder of its own")
+    check_alike(train, test)
+    robust, denoiser = options.robust, options.denoiser
+    require(robust is None or isinstance(robust, nn.Module), "robust", type(robust).__name__, "an nn.Module, or None")
+    _check_named("oracles", options.oracles or {}, empty=True)
+    require(denoiser is None or isinstance(denoiser, Denoiser), "denoiser", denoiser, "a Denoiser; load_denoiser makes one")
+    strangers = [name for name in options.recipes or {} if name not in named]
+    require(not strangers, "recipes", strangers, f"of audited classifiers: {', '.join(named)}")
+
+
+def _run(options: AuditOptions) -> Run:
+    store, device = as_store(options.store), resolve_device(options.device)
+    resolve_backend(options.backend, store, device)  # now, and not after hours
+    return Run(options.seed, store, options.workers, options.backend, device, options.show_progress)
+
+
+@takes(AuditOptions)
+def audit(classifiers: Classifiers, train: ImageSet, test: ImageSet, options: AuditOptions) -> AuditResult:
     """All instruments that apply, on one or several classifiers: whether their input gradients can be believed.
 
     What an instrument lacks (a denoiser, a signal mask, enough training images) is said in the result's `skipped`, never passed
@@ -113,19 +116,7 @@ def audit(classifiers: Mapping[str, nn.Module] | nn.Module, train: ImageSet, tes
         classifiers: what is audited, by name, or a single one: images in [0, 1] to logits (N, K), normalisation inside.
         train: images on which learners are trained, and among which neighbours are looked for.
         test: images on which all is measured.
-        preset: `"quick"`, `"standard"` or `"paper"`: how many images, seeds, levels, steps.
-        denoiser: of such images, for alignment and counterfactuals; `load_denoiser` gives one.
-        robust: a classifier of the same classes whose gradients lie along the data, a helper for counterfactuals.
-        oracles: classifiers that say whether counterfactuals show what they should; the other audited ones unless given.
-        recipes: how audited classifiers were trained, by name, so that leakage can be measured on blocks where the images have no
-            known signal.
-        options: changes of the preset: `{"diffroar": {"seeds": 5}, "robustness": False, "test_images": 1000}`.
-        seed: every random draw comes from it.
-        store: a folder or a URL (`s3://bucket/folder`) for finished work, or a Store; the user's own unless given.
-        workers: fits at once; `"auto"` for one a core, or as many as a cluster has room for.
-        backend: where fits run, as `ga.diffroar` takes it.
-        device: `"auto"` or a torch device.
-        show_progress: print what is being done, and the time left, to standard error.
+        {options}
 
     Returns:
         A result with `results`, `skipped`, `agreement`, `write(folder)`.
@@ -134,7 +125,7 @@ def audit(classifiers: Mapping[str, nn.Module] | nn.Module, train: ImageSet, tes
         InputError: a bad argument.
         StoreError: the store can't be written; what was finished before is kept, and the same call continues.
     """
-    return prepare_audit(classifiers, train, test, **options).run()
+    return prepare_audit(classifiers, train, test, **vars(options)).run()
 
 
 @dataclass(frozen=True, eq=False)

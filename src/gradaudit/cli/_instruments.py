@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gradaudit.cli import _options as shared
 from gradaudit.cli._output import deliver, say
+from gradaudit.cli._words import (
+    CREW,
+    DEVICE,
+    DRY_RUN,
+    IMAGES,
+    JSON,
+    REQUIRED,
+    SEED,
+    STORE,
+    TRAIN_IMAGES,
+    Word,
+    out,
+    word,
+)
 from gradaudit.errors import InputError, require
 from gradaudit.instruments.contract import About, instrument
-from gradaudit.options import Choice, Flag, Option, Options, Placed, Seeded, Spread, Stored, declared
+from gradaudit.options import Choice, Flag, Option, Options, Stored, declared
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,19 +44,8 @@ Oracles = Annotated[
     list[str] | None,
     typer.Option(help="NAME=CLASSIFIER, another classifier that is asked what it sees; may be repeated."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and how long it takes.")]
-Out = Annotated[Path, typer.Option(help="Folder for results.json, tables, figures and page.")]
-REQUIRED = inspect.Parameter.empty
 SOURCES = {"denoiser": ("denoiser", Denoiser), "robust": ("robust", Robust), "oracles": ("oracle", Oracles)}
-RUN = {
-    "store": (shared.StoreFolder, None),
-    "workers": (shared.Workers, "auto"),
-    "backend": (shared.Backend, "local"),
-    "address": (shared.Address, None),
-    "device": (shared.Device, "auto"),
-    "seed": (shared.Seed, 0),
-}
-OF_RUN = {Seeded: ("seed",), Placed: ("device", "seed"), Stored: ("store", "device", "seed"), Spread: tuple(RUN)}
+RUN = {"seed": (SEED,), "device": (DEVICE,), "store": (STORE,), "workers": CREW[:1], "backend": CREW[1:]}
 
 
 def command(about: About) -> Callable[..., None]:
@@ -57,9 +58,6 @@ def command(about: About) -> Callable[..., None]:
         )
         _run(about, options, words)
 
-    parameters = [*_loaded(about), *(_parameter(about.command, name, one) for name, one in own.items()), *_around(about)]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {one.name: one.annotation for one in parameters}
     run.__name__ = about.name
     kept = "\n\nA run that is stopped continues where it was when the same command is given again." if _stores(about) else ""
     run.__doc__ = f"{about.question}{kept}\n\nExample: `{about.example}`"
@@ -76,40 +74,30 @@ def _stores(about: About) -> bool:
     return issubclass(about.command, Stored)
 
 
-def _word(name: str, kind: Any, default: Any) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-
-
-def _loaded(about: About) -> list[inspect.Parameter]:
+def _loaded(about: About) -> list[Word]:
     """What is audited, on what, and with what help."""
-    found = [_word("classifier", shared.Audited, REQUIRED)] if "classifier" in about.needs else []
-    found.append(_word("data", shared.Data, REQUIRED))
-    found += [_word(*SOURCES[need], REQUIRED) for need in SOURCES if need in about.needs]
-    found += [_word(name, _optional(kind), None) for need, (name, kind) in SOURCES.items() if need in about.wants]
+    found = [word("classifier", shared.Audited, REQUIRED)] if "classifier" in about.needs else []
+    found.append(word("data", shared.Data, REQUIRED))
+    found += [word(*SOURCES[need], REQUIRED) for need in SOURCES if need in about.needs]
+    found += [word(name, _optional(kind), None) for need, (name, kind) in SOURCES.items() if need in about.wants]
     if "classifier" in about.needs:
-        found += [_word("weights", shared.Weights, None), _word("normalisation", shared.Normalisation, None)]
-    return [*found, _word("allow_pickle", shared.AllowPickle, False)]
+        found += [word("weights", shared.Weights, None), word("normalisation", shared.Normalisation, None)]
+    return [*found, word("allow_pickle", shared.AllowPickle, False)]
 
 
 def _optional(kind: Any) -> Any:
     return Annotated[kind.__origin__ | None, *kind.__metadata__]
 
 
-def _around(about: About) -> list[inspect.Parameter]:
+def _around(about: About) -> list[Word]:
     """Which images, where to, and how the run is done."""
-    found = [_word("train_images", shared.TrainImages, None)] if "train" in about.needs else []
-    found += [
-        _word("test_images", shared.TestImages, None),
-        _word("data_dir", shared.Folder, None),
-        _word("on_error", shared.OnImageError, shared.OnError.raises),
-        _word("out", Out, Path("out")),
-    ]
-    names = next(found for model, found in reversed(OF_RUN.items()) if issubclass(about.command, model))
-    found += [_word(name, *RUN[name]) for name in names]
-    return [*found, _word("dry_run", DryRun, False), _word("as_json", shared.AsJson, False)]
+    found = [TRAIN_IMAGES] if "train" in about.needs else []
+    found += [*IMAGES, out("out", "results.json, tables, figures and page")]
+    found += [one for name in declared(about.command) for one in RUN.get(name, ())]
+    return [*found, DRY_RUN, JSON]
 
 
-def _parameter(model: type[Options], name: str, one: Option) -> inspect.Parameter:
+def _parameter(model: type[Options], name: str, one: Option) -> Word:
     """An option as Typer takes it; one that is not given is None where its default is no value of the command line."""
     default = next(field.default for field in fields(model) if field.name == name)
     kind: Any = _kind(name, one, default)
@@ -120,8 +108,8 @@ def _parameter(model: type[Options], name: str, one: Option) -> inspect.Paramete
         default, plain = kind(default), True
     flag = [f"--{name.replace('_', '-')}"] if isinstance(one.form, Flag) and default is False else []
     if plain:
-        return _word(name, Annotated[kind, typer.Option(*flag, help=text)], default)
-    return _word(name, Annotated[kind | None, typer.Option(*flag, help=text, show_default=shown)], None)
+        return word(name, Annotated[kind, typer.Option(*flag, help=text)], default)
+    return word(name, Annotated[kind | None, typer.Option(*flag, help=text, show_default=shown)], None)
 
 
 def _kind(name: str, one: Option, default: Any) -> Any:

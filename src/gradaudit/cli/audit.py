@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,23 +13,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gradaudit.cli._options import (
-    Address,
-    AsJson,
-    Backend,
-    Device,
-    Folder,
-    OnError,
-    OnImageError,
-    StoreFolder,
-    TestImages,
-    TrainImages,
-    Workers,
-    backend_of,
-    command_line,
-    workers_of,
-)
+from gradaudit.cli._options import AsJson, OnError, backend_of, command_line, workers_of
 from gradaudit.cli._output import console, say
+from gradaudit.cli._words import CREW, DEVICE, DRY_RUN, IMAGES, JSON, STORE, TRAIN_IMAGES, out, told, word
 from gradaudit.errors import require
 
 if TYPE_CHECKING:
@@ -40,6 +27,17 @@ if TYPE_CHECKING:
 NAMED = "NAME=CLASSIFIER, such as robust=zoo:mnist/robust, or one TOML file"
 
 
+@told(
+    TRAIN_IMAGES,
+    *IMAGES,
+    out("report", "the page, results.json, tables and figures"),
+    STORE,
+    *CREW,
+    DEVICE,
+    word("seed", Annotated[int | None, typer.Option(help="Every random draw comes from it.", show_default="0")], None),
+    DRY_RUN,
+    JSON,
+)
 def audit(
     classifiers: Annotated[
         list[str],
@@ -62,19 +60,7 @@ def audit(
         str | None, typer.Option(help="The class names in the order of the classifiers' outputs, such as dog,cat; else the data's.")
     ] = None,
     skip: Annotated[list[str] | None, typer.Option(help="An instrument to leave out; may be repeated.")] = None,
-    train_images: TrainImages = None,
-    test_images: TestImages = None,
-    data_dir: Folder = None,
-    on_error: OnImageError = OnError.raises,
-    out: Annotated[Path, typer.Option(help="Folder for the page, results.json, tables and figures.")] = Path("report"),
-    store: StoreFolder = None,
-    workers: Workers = "auto",
-    backend: Backend = "local",
-    address: Address = None,
-    device: Device = "auto",
-    seed: Annotated[int | None, typer.Option(help="Every random draw comes from it.", show_default="0")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and how long it takes.")] = False,
-    as_json: AsJson = False,
+    **words: Any,
 ) -> None:
     """All instruments on one or several classifiers: can their gradients be trusted? One page.
 
@@ -86,40 +72,30 @@ def audit(
     from gradaudit.auditing.stages import kinds
     from gradaudit.files import check_writable
 
-    check_writable("--out", out)
-    changes: dict[str, Any] = dict.fromkeys(skip or [], False) | {
-        name: count for name, count in (("train_images", train_images), ("test_images", test_images)) if count is not None
-    }
+    check_writable("--out", words["out"])
+    changes: dict[str, Any] = dict.fromkeys(skip or [], False)
+    changes |= {name: words[name] for name in ("train_images", "test_images") if words[name] is not None}
+    named: dict[str, Any] = {"denoiser": denoiser, "robust": robust}
     if len(classifiers) == 1 and classifiers[0].endswith(".toml"):
-        for option, value in (("--data", data), ("--denoiser", denoiser), ("--robust", robust), ("--oracle", oracle)):
+        for option, value in (("--data", data), *((f"--{name}", one) for name, one in named.items()), ("--oracle", oracle)):
             require(value is None, option, value, "left out where a TOML file says all")
         asked = read_request(classifiers[0], set(kinds()))
-        given: dict[str, Any] = {"preset": preset or None, "seed": seed, "data_dir": data_dir, "classes": _names(classes)}
-        given["on_error"] = None if on_error is OnError.raises else on_error.value
-        changed = {key: value for key, value in given.items() if value is not None}
-        asked = replace(asked, options={**asked.options, **changes}, **changed)
+        asked = replace(asked, options={**asked.options, **changes})
     else:
         require(data is not None, "--data", data, "a data set, such as mnist5k")
-        asked = Request(
-            classifiers=_named("classifiers", classifiers),
-            data=str(data),
-            preset=preset or "standard",
-            seed=seed or 0,
-            denoiser=denoiser,
-            robust=robust,
-            oracles=_named("--oracle", oracle or []),
-            data_dir=data_dir,
-            on_error=on_error.value,
-            classes=_names(classes),
-            options=changes,
-        )
-    ready = _prepared(asked, store=store, workers=workers, backend=backend_of(backend, address), device=device)
-    if dry_run:
+        oracles = _named("--oracle", oracle or [])
+        asked = Request(_named("classifiers", classifiers), str(data), oracles=oracles, options=changes, **named)
+    on_error = None if words["on_error"] is OnError.raises else words["on_error"].value
+    given = {"preset": preset or None, "data_dir": words["data_dir"], "classes": _names(classes), "on_error": on_error}
+    given |= {"seed": words["seed"]}
+    asked = replace(asked, **{key: value for key, value in given.items() if value is not None})
+    ready = _prepared(asked, words)
+    if words["dry_run"]:
         print_plan(ready)
         return
     result = ready.run()
-    page = result.write(out, command=shlex.join(["gradaudit", *command_line]))
-    if as_json:
+    page = result.write(words["out"], command=shlex.join(["gradaudit", *command_line]))
+    if words["as_json"]:
         print(json.dumps(result.to_json()))
         return
     print_audit(result)
@@ -208,7 +184,7 @@ def print_comparison(found: Comparison) -> None:
     console().print(table)
 
 
-def _prepared(asked: Request, **where: Any) -> Audit:
+def _prepared(asked: Request, words: Mapping[str, Any]) -> Audit:
     from gradaudit.auditing import prepare_audit
     from gradaudit.auditing.files import in_order, read_classifier
     from gradaudit.datasets import load_images
@@ -229,10 +205,10 @@ def _prepared(asked: Request, **where: Any) -> Audit:
         recipes={name: recipe for name, (_, recipe) in read.items() if recipe is not None},
         options=asked.options,
         seed=asked.seed,
-        store=where["store"],
-        workers=workers_of(where["workers"]),
-        backend=where["backend"],
-        device=where["device"],
+        store=words["store"],
+        workers=workers_of(words["workers"]),
+        backend=backend_of(words["backend"], words["address"]),
+        device=words["device"],
         show_progress=True,
     )
 

@@ -5,24 +5,12 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gradaudit.cli._options import (
-    AsJson,
-    Data,
-    Device,
-    Epochs,
-    Folder,
-    OnError,
-    OnImageError,
-    Seed,
-    TestImages,
-    TrainImages,
-    images,
-    trained_file,
-)
+from gradaudit.cli._options import Data, Epochs, trained_file
+from gradaudit.cli._words import DEVICE, IMAGES, JSON, SEED, TRAIN_IMAGES, images_told, told
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +21,7 @@ if TYPE_CHECKING:
 AT_ONCE = 256
 
 
+@told(TRAIN_IMAGES, *IMAGES, DEVICE, SEED, JSON)
 def train_autoencoder(
     data: Data,
     out: Annotated[
@@ -41,13 +30,7 @@ def train_autoencoder(
     latent: Annotated[int, typer.Option(help="Numbers that an image is reduced to: the dimension of its tangent spaces.")] = 128,
     width: Annotated[int, typer.Option(help="Channels at half the resolution.")] = 32,
     epochs: Epochs = 20,
-    train_images: TrainImages = None,
-    test_images: TestImages = None,
-    data_dir: Folder = None,
-    on_error: OnImageError = OnError.raises,
-    device: Device = "auto",
-    seed: Seed = 0,
-    as_json: AsJson = False,
+    **words: Any,
 ) -> None:
     """Train an autoencoder, whose decoder gives tangent spaces, and write it to one file.
 
@@ -62,7 +45,7 @@ def train_autoencoder(
     from gradaudit.training.curves import Epoch
 
     checkpoint = trained_file(out)
-    training, testing = images(data, data_dir, seed, train_images, test_images, on_error)
+    training, testing = images_told(data, words)
     done: list[Epoch] = []
     start = time.perf_counter()
     autoencoder = train(
@@ -70,8 +53,8 @@ def train_autoencoder(
         latent=latent,
         width=width,
         epochs=epochs,
-        seed=seed,
-        device=device,
+        seed=words["seed"],
+        device=words["device"],
         checkpoint=checkpoint,
         on_epoch=done.append,
         show_progress=True,
@@ -82,7 +65,7 @@ def train_autoencoder(
     save_autoencoder(out, autoencoder)
     curves = draw_curves(out.with_suffix(".svg"), done, f"autoencoder of {data}")
     checkpoint.unlink(missing_ok=True)
-    if as_json:
+    if words["as_json"]:
         facts = {"file": str(out), "curves": str(curves), "loss": done[-1].loss, "seconds": round(seconds, 1)}
         print(json.dumps(facts | measured | {"recipe": autoencoder.description["recipe"]}))
         return

@@ -5,47 +5,25 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from gradaudit.cli._options import (
-    AsJson,
-    Data,
-    Device,
-    Folder,
-    OnError,
-    OnImageError,
-    Seed,
-    TestImages,
-    TrainImages,
-    images,
-    trained_file,
-)
+from gradaudit.cli._options import Data, trained_file
+from gradaudit.cli._words import DEVICE, IMAGES, JSON, SEED, TRAIN_IMAGES, fields_given, images_told, recipe_words, told
 from gradaudit.errors import require
+from gradaudit.recipe_fields import DenoiserFields
 
 MEASURED = 1000  # test images, on which the denoising error is measured
 
 
+@told(*recipe_words(DenoiserFields, "seed"), TRAIN_IMAGES, *IMAGES, DEVICE, SEED, JSON)
 def train_denoiser(
     data: Data,
     out: Annotated[Path, typer.Option(help="The denoiser's file, `.safetensors`; it carries recipe, data fingerprint, figures.")],
     recipe: Annotated[str, typer.Option(help="`mnist`, `fashion-mnist` or `cifar10`; other options override it.")] = "mnist",
-    network: Annotated[str | None, typer.Option(help="A network's spec: `unet(widths=[64, 96], layers=1, patch=2)`.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Its peak.")] = None,
-    augment: Annotated[str | None, typer.Option(help="`none`, `flip` or `crop-flip`.")] = None,
-    ema: Annotated[float | None, typer.Option(help="Decay of the weights' moving average; 0 for none.")] = None,
-    precision: Annotated[str | None, typer.Option(help="`auto`, `fp32` or `bf16`.")] = None,
     sheets: Annotated[Path | None, typer.Option(help="Folder for a sheet of samples after each epoch.")] = None,
-    train_images: TrainImages = None,
-    test_images: TestImages = None,
-    data_dir: Folder = None,
-    on_error: OnImageError = OnError.raises,
-    device: Device = "auto",
-    seed: Seed = 0,
-    as_json: AsJson = False,
+    **words: Any,
 ) -> None:
     """Train a denoiser by recipe and write it to one file, fp16.
 
@@ -61,33 +39,23 @@ def train_denoiser(
     from gradaudit.training import draw_curves
     from gradaudit.training.curves import Epoch
 
-    fields = {
-        "network": network,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "augment": augment,
-        "ema": ema,
-        "precision": precision,
-        "seed": seed,
-    }
-    chosen = denoiser_recipe(recipe, **{name: value for name, value in fields.items() if value is not None})
+    chosen = denoiser_recipe(recipe, **fields_given(DenoiserFields, words))
     checkpoint = trained_file(out)
-    training, testing = images(data, data_dir, seed, train_images, test_images, on_error)
+    training, testing = images_told(data, words)
     require(len(testing) >= 2, "--test-images", len(testing), "2 or more: the denoising error has an error of its own")
     held_out = testing[:MEASURED]
     done: list[Epoch] = []
     start = time.perf_counter()
     denoiser = train(
-        chosen, training, device=device, show_progress=True, sheets=sheets, on_epoch=done.append, checkpoint=checkpoint
+        chosen, training, device=words["device"], show_progress=True, sheets=sheets, on_epoch=done.append, checkpoint=checkpoint
     )
     seconds = time.perf_counter() - start
-    table = denoising_error(denoiser, held_out, device=device)
+    table = denoising_error(denoiser, held_out, device=words["device"])
     save_denoiser(out, denoiser, measured={"denoising_error": table.to_dict(orient="records"), "test_images": len(held_out)})
     curves = draw_curves(out.with_suffix(".svg"), done, f"denoiser of {data}")
     checkpoint.unlink(missing_ok=True)
     facts = {"file": str(out), "curves": str(curves), "loss": done[-1].loss, "seconds": round(seconds, 1)}
-    if as_json:
+    if words["as_json"]:
         print(json.dumps(facts | {"recipe": chosen.model_dump(), "denoising_error": table.to_dict(orient="records")}))
     else:
         print(f"{out}: training loss {done[-1].loss:.4f}, trained in {seconds:.0f} s; curves: {curves}")

@@ -6,58 +6,22 @@ import tomllib
 from importlib.resources import files
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ValidationError, field_validator
 
-from gradaudit.devices import Precision
 from gradaudit.diffusion import networks, recipes
 from gradaudit.diffusion.preconditioning import Preconditioned
 from gradaudit.errors import invalid, require
+from gradaudit.recipe_fields import DenoiserFields
 from gradaudit.registry import Registry, Spec, parse_spec
 from gradaudit.training import Recipe
-from gradaudit.training.augmentation import Augment
 
 NETWORKS = Registry(networks.__name__, "denoiser's network")
 
 
-class DenoiserRecipe(BaseModel):
-    """Network, noise, schedule and seed; immutable, and the same recipe on the same images gives the same denoiser.
+class DenoiserRecipe(DenoiserFields):
+    """The fields, checked, and what is made of them."""
 
-    Args:
-        network: a spec, such as `"unet"` or `"unet(widths=[32, 64, 64], patch=1)"`.
-        sigma_data: standard deviation of pixels that the preconditioning expects, for images in [-1, 1].
-        log_sigma_mean: mean of ln sigma over the training, for images in [-1, 1]; EDM's P_mean.
-        log_sigma_std: standard deviation of ln sigma; EDM's P_std.
-        dropped: probability with which a label gives way to the null class, in [0, 1].
-        epochs: passes over the images, at least 1.
-        batch_size: images a step, at least 1.
-        learning_rate: AdamW's, at its peak; it rises linearly over the `warmup` share of the steps, then falls linearly to zero.
-        weight_decay: AdamW's.
-        warmup: share of the steps in which the learning rate rises, in [0, 1).
-        augment: `"none"`, `"flip"` or `"crop-flip"`.
-        ema: decay of the moving average of the weights, which is then the denoiser, in [0, 1); 0 for none.
-        precision: `"fp32"`, `"bf16"` (mixed) or `"auto"` (bf16 where the hardware multiplies it).
-        seed: of initial weights, batch order, noise and dropped labels.
-
-    Raises:
-        InputError: a value out of its range, an unknown field, name or option; names it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    network: str = "unet"
-    sigma_data: float = Field(0.5, gt=0, allow_inf_nan=False)
-    log_sigma_mean: float = Field(-1.2, allow_inf_nan=False)
-    log_sigma_std: float = Field(1.2, gt=0, allow_inf_nan=False)
-    dropped: float = Field(0.1, ge=0, le=1)
-    epochs: int = Field(16, ge=1)
-    batch_size: int = Field(128, ge=1)
-    learning_rate: float = Field(1e-3, gt=0, allow_inf_nan=False)
-    weight_decay: float = Field(0.0, ge=0, allow_inf_nan=False)
-    warmup: float = Field(0.05, ge=0, lt=1)
-    augment: Augment = "none"
-    ema: float = Field(0.999, ge=0, lt=1)
-    precision: Precision = "auto"
-    seed: int = Field(0, ge=0, lt=2**63)
+    __doc__ = DenoiserFields.__doc__
 
     def __init__(self, **fields: Any) -> None:
         try:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Augment = Literal["none", "flip", "crop-flip"]
+from gradaudit.recipe_fields import Augment
 
 PADDING = 4
 

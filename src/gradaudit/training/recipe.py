@@ -5,64 +5,24 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
 from torch import nn
 
 from gradaudit.classifiers import NETWORKS, build_network, normalised, read_normalisation
-from gradaudit.devices import Precision
 from gradaudit.errors import InputError, invalid, require
+from gradaudit.recipe_fields import RecipeFields
 from gradaudit.registry import Registry, Spec, options_of, parse_spec
 from gradaudit.training import objectives, optimizers
-from gradaudit.training.augmentation import Augment
 
 OBJECTIVES = Registry(objectives.__name__, "objective")
 OPTIMIZERS = Registry(optimizers.__name__, "optimizer")
 STRENGTHS = ("eps", "strength", "std")
 
 
-class Recipe(BaseModel):
-    """Network, objective, schedule and seed; immutable, and the same recipe on the same data gives the same classifier.
+class Recipe(RecipeFields):
+    """The fields, checked, and what is made of them."""
 
-    Args:
-        network: a spec, such as `"mlp"`, `"mlp(width=256)"` or `{"name": "mlp", "width": 256}`.
-        objective: a spec, such as `"standard"` or `{"name": "adversarial", "norm": "l2", "eps": 2.0}`.
-        normalisation: what the network expects of its input, put inside the classifier: `"none"`, a name such as `"cifar10"`, or
-            numbers; see `read_normalisation`.
-        epochs: passes over the training images, at least 1.
-        batch_size: images a step, at least 1.
-        optimizer: a spec: `"sgd"` (Nesterov momentum 0.9), `"adamw"` or `"muon"`.
-        learning_rate: its peak; it rises linearly from zero over the `warmup` share of the steps, then falls linearly to zero
-            (the one-cycle schedule of Smith and Topin, 2018, without the momentum's cycle).
-        weight_decay: L2 penalty on the weights.
-        warmup: share of the steps in which the learning rate rises, in [0, 1).
-        ramp: share of the steps over which the objective's strength rises linearly from zero, in [0, 1): its `eps`, `strength`
-            or `std`, whichever of these it has first. Large radii are learned more surely so.
-        augment: `"none"`, `"flip"` or `"crop-flip"` (moved by up to 4 pixels, and mirrored); see `augmented`.
-        ema: decay of an exponential moving average of the weights, which is then the classifier; in [0, 1), 0 for none.
-        precision: `"fp32"`, `"bf16"` (mixed, master weights in fp32) or `"auto"` (bf16 where the hardware multiplies it).
-        seed: of initial weights, batch order and the objective's noise.
-
-    Raises:
-        InputError: a value out of its range, an unknown field, name or option; names it. The values of a network's or an
-            objective's options are checked where they are used: when it is built, and at the first step.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    network: str = "mlp"
-    objective: str = "standard"
-    normalisation: str = "none"
-    epochs: int = Field(5, ge=1)
-    batch_size: int = Field(128, ge=1)
-    optimizer: str = "sgd"
-    learning_rate: float = Field(0.1, gt=0, allow_inf_nan=False)
-    weight_decay: float = Field(5e-4, ge=0, allow_inf_nan=False)
-    warmup: float = Field(0.25, ge=0, lt=1)
-    ramp: float = Field(0.0, ge=0, lt=1)
-    augment: Augment = "none"
-    ema: float = Field(0.0, ge=0, lt=1)
-    precision: Precision = "auto"
-    seed: int = Field(0, ge=0, lt=2**63)
+    __doc__ = RecipeFields.__doc__
 
     def __init__(self, **fields: Any) -> None:
         try:
