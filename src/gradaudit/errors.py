@@ -23,6 +23,12 @@ class InputError(ValueError):
         super().__init__(f"`{argument}` (={_short(value)}) must be {expected}")
         self.argument = argument
 
+    def within(self, name: str) -> InputError:
+        """The same of an argument that is a part of another."""
+        found = InputError.__new__(InputError, str(self).replace(f"`{self.argument}`", f"`{name}.{self.argument}`", 1))
+        found.argument = f"{name}.{self.argument}"
+        return found
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _as_it_was(self)
 

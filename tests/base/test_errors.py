@@ -14,6 +14,8 @@ def test_the_message_has_argument_value_and_expectation():
     error = InputError("levels", 1.5, "between 0 and 1")
     assert str(error) == "`levels` (=1.5) must be between 0 and 1"
     assert error.argument == "levels"
+    assert str(error.within("diffroar")) == "`diffroar.levels` (=1.5) must be between 0 and 1"
+    assert error.within("diffroar").argument == "diffroar.levels"
 
 
 @pytest.mark.parametrize(

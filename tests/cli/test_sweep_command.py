@@ -9,7 +9,7 @@ import typer
 
 from gradaudit import cli as package
 from gradaudit.cli import sweep as command
-from gradaudit.instruments.sweep import load_result
+from gradaudit.instruments.load import load_result
 from gradaudit.training import named
 
 DENOISER = """import torch

@@ -6,7 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gradaudit.auditing.settings import preset_names
 from gradaudit.errors import InputError
+from gradaudit.instruments.contract import about, audited
+from gradaudit.options import option_schema
 
 SCHEMA = 1
 
@@ -62,6 +65,40 @@ class AuditDocument(BaseModel):
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of an audit's `results.json`."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **AuditDocument.model_json_schema(by_alias=True)}
+
+
+def file_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of an audit's TOML file: what is audited, on what, and the options of every instrument."""
+    count = {"type": "integer", "minimum": 1}
+    one = {"anyOf": [{"type": "string"}, {"type": "object"}]}
+    named = {"type": "object", "additionalProperties": one}
+    properties: dict[str, Any] = {
+        "classifiers": named | {"description": "What is audited, by name.", "minProperties": 1},
+        "data": {"type": "string", "description": "A data set's name, a folder or an .npz file."},
+        "data_dir": {"type": "string", "description": "Where the data sets' files lie."},
+        "on_error": {"enum": ["raise", "skip"], "description": "What becomes of image files that can't be taken."},
+        "classes": {"type": "array", "items": {"type": "string"}, "description": "The classes in the order of the outputs."},
+        "preset": {"enum": [*preset_names()], "description": "How many images, seeds, levels, steps."},
+        "seed": {"type": "integer", "minimum": 0, "description": "Every random draw comes from it."},
+        "denoiser": {"type": "string", "description": "A denoiser of such images."},
+        "robust": one | {"description": "A robust classifier that helps to make counterfactuals."},
+        "oracles": named | {"description": "Classifiers that are asked what counterfactuals show."},
+        "train_images": count | {"description": "Training images used, drawn stratified; all unless given."},
+        "test_images": count | {"description": "Test images used, likewise."},
+    }
+    for name in audited():
+        model = about(name).audited
+        assert model is not None
+        section = option_schema(model, about(name).settable) | {"description": about(name).question}
+        properties[name] = {"anyOf": [section, {"const": False}]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "gradaudit audit file",
+        "type": "object",
+        "properties": properties,
+        "required": ["classifiers", "data"],
+        "additionalProperties": False,
+    }
 
 
 def check_document(data: Any) -> None:

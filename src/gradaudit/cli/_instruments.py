@@ -24,6 +24,7 @@ from gradaudit.cli._words import (
     TRAIN_IMAGES,
     Word,
     out,
+    told,
     word,
 )
 from gradaudit.errors import InputError, require
@@ -52,11 +53,10 @@ def command(about: About) -> Callable[..., None]:
     """The instrument's command, for Typer."""
     own = _own(about.command)
 
+    @told(*_loaded(about), *(_parameter(about.command, name, one) for name, one in own.items()), *_around(about))
     def run(**words: Any) -> None:
-        options = about.command(
-            **{name: _meant(name, one, words.pop(name)) for name, one in own.items() if words[name] is not None}
-        )
-        _run(about, options, words)
+        meant = {name: _meant(name, one, words.pop(name)) for name, one in own.items()}
+        _run(about, about.command(**{name: value for name, value in meant.items() if value is not None}), words)
 
     run.__name__ = about.name
     kept = "\n\nA run that is stopped continues where it was when the same command is given again." if _stores(about) else ""
@@ -191,8 +191,8 @@ def _how(words: Mapping[str, Any]) -> Run:
     from gradaudit.training.store import as_store
 
     return Run(
-        seed=words["seed"],
-        device=resolve_device(words["device"]),
+        seed=words.get("seed", 0),
+        device=resolve_device(words.get("device", "auto")),
         show_progress=True,
         store=as_store(words.get("store")),
         workers=shared.workers_of(words.get("workers", "auto")),

@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -125,11 +126,22 @@ def compare(
     say(f"page and tables: {page}")
 
 
-def schema() -> None:
-    """Print the JSON Schema of an audit's `results.json`."""
-    from gradaudit.auditing.document import json_schema
+class Document(StrEnum):
+    """What a schema describes."""
 
-    print(json.dumps(json_schema(), indent=2))
+    results = "results"
+    file = "file"
+
+
+def schema(
+    of: Annotated[
+        Document, typer.Option(help="Of an audit's `results.json`, or of the TOML file that asks for one.")
+    ] = Document.results,
+) -> None:
+    """Print the JSON Schema of an audit's `results.json`, or of its TOML file."""
+    from gradaudit.auditing.document import file_schema, json_schema
+
+    print(json.dumps(json_schema() if of is Document.results else file_schema(), indent=2))
 
 
 def print_plan(audit: Audit) -> None:

@@ -106,7 +106,7 @@ def takes(model: type[Options]) -> Callable[[Callable[..., R]], Callable[..., R]
 
         added = [
             inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type)
-            for one in fields(model)
+            for one in _in_order(model)
         ]
         returned = inspect.signature(function).return_annotation
         call.__signature__ = inspect.Signature([*own, *added], return_annotation=returned)  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+from gradaudit.errors import InputError
 from gradaudit.instruments.contract import about, audited, instrument
 
 OLD = ("diffroar", "counterfactual_differences", "robustness", "alignment", "manifold_robustness", "counterfactual")
@@ -35,5 +36,8 @@ def settable(kind: str) -> frozenset[str]:
 
 def typed(kind: str, options: Any) -> Any:
     if kind in audited():
-        return about(kind).audited(**options)
+        try:
+            return about(kind).audited(**options)
+        except InputError as error:
+            raise error.within(kind) from None
     return options

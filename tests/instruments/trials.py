@@ -1,0 +1,29 @@
+"""A small run of every instrument: the options that make it one. A new instrument needs an entry to inherit the tests."""
+
+EVALUATOR = {"network": "mlp(width=16)", "epochs": 1}
+
+TRIALS = {
+    "diffroar": {"levels": (0.1, 0.4), "seeds": 2, "controls": ("random",), "evaluator": EVALUATOR, "gap": 0},
+    "counterfactual_differences": {
+        "method": "apgd(steps=2)",
+        "levels": (0.4,),
+        "seeds": 2,
+        "controls": (),
+        "evaluator": EVALUATOR,
+        "gap": 0,
+    },
+    "leakage": {"controls": ("random",)},
+    "robustness": {"eps": (0.0, 0.1), "steps": 2},
+    "alignment": {"sigma": (0.25,)},
+    "manifold_robustness": {"tangents": "neighbours(neighbours=20, dimensions=4)", "samples": 2},
+    "counterfactual": {"method": ["apgd(steps=3)"]},
+    "mask_recovery": {"fills": ["zero"], "learner": "linear", "epochs": 1, "levels": (0.4,), "sides": ["top"]},
+    "sweep": {
+        "families": {"noise": (0.1,)},
+        "tangents": "neighbours(neighbours=20, dimensions=4)",
+        "samples": 2,
+        "eps": (0.5,),
+        "recipe": None,
+        "epochs": 1,
+    },
+}
