@@ -1,4 +1,4 @@
-"""The pictures of `docs/blocks.md`: a row of images of each kind of data, the signal mask outlined.
+"""The pictures of `docs/leakage.md`: a row of images of each kind of data, the signal mask outlined.
 
 Run: `python benchmarks/block_pictures.py`. Those of Fashion-MNIST and CIFAR-10 need `--data-dir` or `GRADAUDIT_DATA`, and are
 left out without. A few seconds on one core.
@@ -22,27 +22,19 @@ ORANGE = (255, 128, 0)
 GAP = 8
 EMBEDDED = {
     "random": "blocks",
-    "top": "blocks(position=top, classes=[0, 1])",
     "nothing": "blocks(null=nothing)",
     "noise": "blocks(null='noise(std=0.25)')",
     "letter": "blocks(null='letter(A)', layout=(1, 2))",
     "grid": "blocks(null='letter(A)', layout=(3, 3))",
-    "row": "blocks(layout=(1, 4))",
-    "coordinate": "coordinate",
-    "block_vectors": "block_vectors",
 }
 DOWNLOADED = {
-    "fashion": "blocks(of=fashion_mnist, null='other(mnist5k)')",
     "other": "blocks(null='other(fashion_mnist)')",
     "cifar10": "blocks(of=cifar10, null='noise', layout=(1, 2))",
 }
 SHEETS: dict[str, dict[str, Any]] = {
     "grid": {"scale": 1, "count": 7},
-    "row": {"count": 4},
     "letter": {"count": 6},
     "cifar10": {"count": 6},
-    "coordinate": {"scale": 12, "count": 8, "columns": 2},
-    "block_vectors": {"scale": 8, "count": 8},
 }
 
 
@@ -59,11 +51,9 @@ def main() -> None:
         print(f"{file.stat().st_size:7,} bytes  {file.name}  {spec}")
 
 
-def sheet(images: ImageSet, scale: int = 2, count: int = 10, columns: int | None = None) -> np.ndarray:
+def sheet(images: ImageSet, scale: int = 2, count: int = 10) -> np.ndarray:
     """The first images side by side on white, uint8 (H, W, 3), each pixel `scale` wide, the border of the mask in orange."""
-    drawn = [outlined(one, scale) for one in images[:count]]
-    rows = [np.concatenate(drawn[start : start + (columns or count)], axis=1) for start in range(0, count, columns or count)]
-    return np.concatenate(rows)
+    return np.concatenate([outlined(one, scale) for one in images[:count]], axis=1)
 
 
 def outlined(one: ImageSet, scale: int) -> np.ndarray:
