@@ -1,4 +1,4 @@
-"""Links to Markdown files outside the site, such as `../benchmarks/results/values/values.md`, as downloads: Sphinx looks for a page there."""
+"""Links to Markdown among the benchmarks' results, outside the site, as downloads: Sphinx would look for a page there."""
 
 from __future__ import annotations
 
