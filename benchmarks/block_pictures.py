@@ -1,4 +1,4 @@
-"""The pictures of `docs/blocks.md`: a row of images of each kind of data, the signal mask outlined.
+"""The pictures of `docs/leakage.md`: a row of images of each kind of data, the signal mask outlined.
 
 Run: `python benchmarks/block_pictures.py`. Those of Fashion-MNIST and CIFAR-10 need `--data-dir` or `GRADAUDIT_DATA`, and are
 left out without. A few seconds on one core.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,29 +19,20 @@ from gradaudit.images import ImageSet
 
 ORANGE = (255, 128, 0)
 GAP = 8
+SCALE = 2
 EMBEDDED = {
     "random": "blocks",
-    "top": "blocks(position=top, classes=[0, 1])",
     "nothing": "blocks(null=nothing)",
     "noise": "blocks(null='noise(std=0.25)')",
     "letter": "blocks(null='letter(A)', layout=(1, 2))",
-    "grid": "blocks(null='letter(A)', layout=(3, 3))",
-    "row": "blocks(layout=(1, 4))",
-    "coordinate": "coordinate",
-    "block_vectors": "block_vectors",
 }
 DOWNLOADED = {
-    "fashion": "blocks(of=fashion_mnist, null='other(mnist5k)')",
     "other": "blocks(null='other(fashion_mnist)')",
     "cifar10": "blocks(of=cifar10, null='noise', layout=(1, 2))",
 }
-SHEETS: dict[str, dict[str, Any]] = {
-    "grid": {"scale": 1, "count": 7},
-    "row": {"count": 4},
-    "letter": {"count": 6},
-    "cifar10": {"count": 6},
-    "coordinate": {"scale": 12, "count": 8, "columns": 2},
-    "block_vectors": {"scale": 8, "count": 8},
+COUNTS = {
+    "letter": 6,
+    "cifar10": 6,
 }
 
 
@@ -55,28 +45,26 @@ def main() -> None:
     for name, spec in (EMBEDDED | (DOWNLOADED if arguments.data_dir else {})).items():
         _, test = load_images(spec, folder=arguments.data_dir)
         file = arguments.out / f"blocks_{name}.png"
-        Image.fromarray(sheet(test[:10], **SHEETS.get(name, {}))).save(file, optimize=True)
+        Image.fromarray(sheet(test[: COUNTS.get(name, 10)])).save(file, optimize=True)
         print(f"{file.stat().st_size:7,} bytes  {file.name}  {spec}")
 
 
-def sheet(images: ImageSet, scale: int = 2, count: int = 10, columns: int | None = None) -> np.ndarray:
-    """The first images side by side on white, uint8 (H, W, 3), each pixel `scale` wide, the border of the mask in orange."""
-    drawn = [outlined(one, scale) for one in images[:count]]
-    rows = [np.concatenate(drawn[start : start + (columns or count)], axis=1) for start in range(0, count, columns or count)]
-    return np.concatenate(rows)
+def sheet(images: ImageSet) -> np.ndarray:
+    """The images side by side on white, uint8 (H, W, 3), each pixel `SCALE` wide, the border of the mask in orange."""
+    return np.concatenate([outlined(one) for one in images], axis=1)
 
 
-def outlined(one: ImageSet, scale: int) -> np.ndarray:
+def outlined(one: ImageSet) -> np.ndarray:
     assert one.signal_mask is not None
     pixels = np.broadcast_to(one.images[0].permute(1, 2, 0).numpy(), (*one.shape[1:], 3))
-    framed = np.pad(enlarged(pixels, scale), ((GAP // 2,) * 2, (GAP // 2,) * 2, (0, 0)), constant_values=255)
-    inside = np.pad(enlarged(one.signal_mask[0].numpy(), scale), GAP // 2)
+    framed = np.pad(enlarged(pixels), ((GAP // 2,) * 2, (GAP // 2,) * 2, (0, 0)), constant_values=255)
+    inside = np.pad(enlarged(one.signal_mask[0].numpy()), GAP // 2)
     framed[binary_dilation(inside, np.ones((3, 3)), iterations=2) & ~inside] = ORANGE
     return framed
 
 
-def enlarged(pixels: np.ndarray, scale: int) -> np.ndarray:
-    return pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+def enlarged(pixels: np.ndarray) -> np.ndarray:
+    return pixels.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Question: do a robust network's gradients rank CIFAR-10's pixels better than a standard one's (docs/reproductions.md)?
+"""Question: do a robust network's gradients rank CIFAR-10's pixels better than a standard one's (docs/retrain.md)?
 
 The claim of Shah, Jain and Netrapalli (NeurIPS 2021), on a CPU: ResNet-20 (standard) and ResNet-4B (robust), which others trained;
 12,000 training and 3,000 test images; a small convnet retrained on the 2 to 80 % of pixels ranked highest and lowest by the label's

@@ -1,4 +1,4 @@
-"""Question: what does DiffROAR measure once the mask's own confession is taken out (docs/what_diffroar_measures.md)?
+"""Question: what does DiffROAR measure once the mask's own confession is taken out (docs/retrain.md)?
 
 MNIST, Fashion-MNIST and CIFAR-10 (12,000 training images each), a standard and a robust classifier of each, levels from 2 to 50 %,
 every fill, rankings by the label's, the predicted class's and all classes' gradients: raw DiffROAR (accuracy and bits) and DiffROAR

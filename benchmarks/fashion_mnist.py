@@ -1,4 +1,4 @@
-"""Claim: the table of DiffROAR on full Fashion-MNIST in docs/reproductions.md.
+"""Claim: the table of DiffROAR on full Fashion-MNIST in docs/retrain.md.
 
 Standard and adversarial MLP, label logit gradient, 5 seeds, levels 5 to 90 %.
 

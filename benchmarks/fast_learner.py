@@ -1,4 +1,4 @@
-"""Question: does a fast learner give the DiffROAR of a long-trained ResNet, and at what share of the time (docs/learners.md)?
+"""Question: does a fast learner give the DiffROAR of a long-trained ResNet, and at what share of the time (docs/retrain.md)?
 
 MNIST, Fashion-MNIST and CIFAR-10, 5,000 training and 5,000 test images of each, a standard and a robust classifier of each (those
 of `conditional.py`), pixels ranked by the label's gradient, removed ones at the mean, levels 5, 20 and 50 %, 2 seeds. The

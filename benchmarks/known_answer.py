@@ -1,4 +1,4 @@
-"""Claim: DiffROAR given the mask is 0 where the kept pixels say nothing, while the raw one is not (docs/what_diffroar_measures.md).
+"""Claim: DiffROAR given the mask is 0 where the kept pixels say nothing, while the raw one is not (docs/diffroar.md).
 
 BlockMNIST (two digits, position drawn by image) and the theory's x = y e_j. Rankings made by hand, whose right answer is known:
 

@@ -1,4 +1,4 @@
-"""Claim: how well each fill hides the mask (docs/what_diffroar_measures.md); generative imputation against noisy linear.
+"""Claim: how well each fill hides the mask (docs/retrain.md); generative imputation against noisy linear.
 
 MNIST, the standard LeNet-5 that others trained, the label's gradient, 10 % kept, both sides: a network that recovers the mask from
 filled images, and a learner for the label from the recovered mask.

@@ -2,7 +2,7 @@
 
 One-hidden-layer ReLU networks. (i) x = y e_j in R^10: attribution quality at one coordinate (top hit minus bottom hit), the rank of
 the signal's coordinate, by width and by adversarial Linf eps; published: -0.521 for standard training and 1.000 for eps 0.45.
-The magnitude of the gradient at the signal over its mean elsewhere; a wide network's is 25/28 = 0.893 (docs/theory.md).
+The magnitude of the gradient at the signal over its mean elsewhere; a wide network's is 25/28 = 0.893 (docs/leakage.md).
 (ii) blocks: the norm of the gradient on the signal block against its mean over the other blocks, by eps; required for standard
 training: within 15 % of each other.
 Run: `python benchmarks/theory.py`. About 5 minutes on 2 cores.

@@ -1,4 +1,4 @@
-"""Question: what do the ranked pixels say by their values, whatever their choice says (docs/what_diffroar_measures.md)?
+"""Question: what do the ranked pixels say by their values, whatever their choice says (docs/diffroar.md)?
 
 MNIST, Fashion-MNIST and CIFAR-10 (12,000 training, 3,000 test images), a standard and a robust classifier of each, levels from 2 to
 50 %, five evaluators; rankings by the label's and by all classes' gradients, random and edges beside. Raw DiffROAR, DiffROAR given

@@ -1,4 +1,4 @@
-"""Claim: bits of values are right where the answer is known, whatever the masks confess (docs/what_diffroar_measures.md).
+"""Claim: bits of values are right where the answer is known, whatever the masks confess (docs/diffroar.md).
 
 The rankings of `known_answer.py` on BlockMNIST and on the theory's x = y e_j, five evaluators each: values are 0 in every evaluator
 where the kept pixels say nothing, though the mask tells the label; and nearly the label's one bit where the signal is ranked first.

@@ -18,9 +18,9 @@ extensions = [
     "command_line",
     "mathml",
     "named_things",
-    "navigation",
     "plain_docstrings",
     "public_names",
+    "result_files",
 ]
 exclude_patterns = ["_build", "_site"]
 

@@ -93,7 +93,7 @@ def prepare(
             share their evaluators.
         learner: what is retrained: the name of a recipe, `"learners/fast-convnet"` unless given, a recipe, or a network's spec for
             the default recipe; each of `seeds` replaces its seed. A learner that is too weak decides the answer: an MLP trained by
-            SGD for few epochs reads some masks and not others (docs/learners.md). For images less than 8 pixels high or wide,
+            SGD for few epochs reads some masks and not others (docs/retrain.md). For images less than 8 pixels high or wide,
             `"mlp"`.
         levels: shares of the features that are kept, each in (0, 1).
         seeds: how many independent evaluators or learners, or their seeds; top and bottom share a seed, so that they are paired. 3
