@@ -60,13 +60,23 @@ for command in (
     train_denoiser.train_denoiser,
     train_autoencoder.train_autoencoder,
     audit.schema,
-    listings.data,
-    listings.networks,
-    listings.attributions,
-    listings.objectives,
-    listings.recipes,
 ):
     app.command()(command)
+for command in (
+    listings.names,
+    listings.data,
+    listings.networks,
+    listings.recipes,
+    listings.listing("objectives", "List the training objectives."),
+    listings.listing("attributions", "List the attributions and controls."),
+    listings.listing("fills", "List what DiffROAR puts where features were removed."),
+    listings.listing("attacks", "List the attacks and their kin."),
+    listings.listing("gradients", "List the gradients that alignment compares."),
+    listings.listing("scores", "List the denoiser's scores that alignment compares them with."),
+    listings.listing("similarities", "List how alignment compares them."),
+    listings.listing("methods", "List the methods of making counterfactuals."),
+):
+    app.command(rich_help_panel=listings.PANEL)(command)
 
 
 def _version(wanted: bool) -> None:
