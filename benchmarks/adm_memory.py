@@ -24,8 +24,8 @@ from torch.nn import functional as F
 from _processes import alone
 from _record import Row, benchmark_parser, recording
 from gradaudit.diffusion.adapters import variance_preserving
-from gradaudit.diffusion.adapters._unet import UNet
 from gradaudit.diffusion.adm.architecture import Architecture
+from gradaudit.diffusion.diffusers_unet import UNet
 from gradaudit.instruments.counterfactual.guidance import Process, guided_diffusion
 from gradaudit.instruments.counterfactual.guidance.adaptive import AdaptivePull
 from gradaudit.instruments.counterfactual.guidance.process import Level

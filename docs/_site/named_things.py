@@ -19,9 +19,13 @@ class Named(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """The table, from Markdown."""
-        registry: Registry = imported("named", self.arguments[0])
-        rows = [row(registry, name) for name in registry.names()]
-        return self.parse_text_to_nodes("\n".join(("| name | what it is | options |", "|---|---|---|", *rows)))
+        return self.parse_text_to_nodes(table(imported("named", self.arguments[0])))
+
+
+def table(registry: Registry) -> str:
+    """The Markdown of what a registry holds at this moment, a row a name."""
+    rows = [row(registry, name) for name in registry.names()]
+    return "\n".join(("| name | what it is | options |", "|---|---|---|", *rows))
 
 
 def row(registry: Registry, name: str) -> str:

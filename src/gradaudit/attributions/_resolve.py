@@ -100,7 +100,13 @@ def _own(function: Callable[..., Tensor], seed: int) -> Attribution:
     who = identity(function)
     if "seed" in options_of(function) and "seed" not in getattr(function, "keywords", {}):
         function, who = functools.partial(function, seed=seed), [*who, "seed", seed]
-    return Attribution(name, fingerprint(*who), function, needs_classifier=getattr(inner, "needs_classifier", True))
+    return Attribution(
+        name,
+        fingerprint(*who),
+        function,
+        needs_classifier=getattr(inner, "needs_classifier", True),
+        knows_images=getattr(inner, "knows_images", True),
+    )
 
 
 def _from_file(path: Path) -> Attribution:

@@ -15,7 +15,7 @@ from gradaudit.noise import generators, normal
 def blurred_random(
     classifier: nn.Module | None, images: Tensor, targets: Tensor | None, *, sigma: float = 2.0, seed: int = 0
 ) -> Tensor:
-    """Standard normal noise under a Gaussian blur, each channel on its own: float32 (N, C, H, W).
+    """Control: standard normal noise under a Gaussian blur, each channel on its own, float32 (N, C, H, W).
 
     Smoothing alone often raises ROAR-type scores, though such a map knows nothing of classifier or image.
 

@@ -12,7 +12,7 @@ from gradaudit.attributions._control import control
 
 @control(knows_images=True)
 def edges(classifier: nn.Module | None, images: Tensor, targets: Tensor | None) -> Tensor:
-    """The Sobel gradient magnitude of each channel: float32 (N, C, H, W), 0 or more.
+    """Control: the Sobel gradient magnitude of each channel, float32 (N, C, H, W), 0 or more.
 
     Channel by channel, as input gradients are: a luminance would tie the channels and leave their order to chance.
 

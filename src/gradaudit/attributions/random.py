@@ -10,7 +10,7 @@ from gradaudit.noise import generators, normal
 
 @control(knows_images=False)
 def random(classifier: nn.Module | None, images: Tensor, targets: Tensor | None, *, seed: int = 0) -> Tensor:
-    """Standard normal noise: float32 (N, C, H, W).
+    """Control: standard normal noise, float32 (N, C, H, W).
 
     Args:
         classifier: ignored.

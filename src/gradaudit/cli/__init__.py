@@ -47,18 +47,28 @@ for command in (
     train_denoiser.train_denoiser,
     train_autoencoder.train_autoencoder,
     audit.schema,
-    listings.data,
-    listings.networks,
-    listings.attributions,
-    listings.objectives,
-    listings.recipes,
 ):
     app.command()(command)
 for name in names():
-    app.command(name.replace("_", "-"))(command_of(about(name)))
+    app.command(name.replace("_", "-"), rich_help_panel="Instruments")(command_of(about(name)))
 for name in ("diffroar", "robustness", "alignment", "manifold_robustness", "counterfactual", "mask_recovery", "sweep"):
     if name not in names():  # until it has moved to its own folder
         app.command()(getattr(importlib.import_module(f"gradaudit.cli.{name}"), name))
+for command in (
+    listings.names,
+    listings.data,
+    listings.networks,
+    listings.recipes,
+    listings.listing("objectives", "List the training objectives."),
+    listings.listing("attributions", "List the attributions and controls."),
+    listings.listing("fills", "List what DiffROAR puts where features were removed."),
+    listings.listing("attacks", "List the attacks and their kin."),
+    listings.listing("gradients", "List the gradients that alignment compares."),
+    listings.listing("scores", "List the denoiser's scores that alignment compares them with."),
+    listings.listing("similarities", "List how alignment compares them."),
+    listings.listing("methods", "List the methods of making counterfactuals."),
+):
+    app.command(rich_help_panel=listings.PANEL)(command)
 
 
 def _version(wanted: bool) -> None:

@@ -1,18 +1,94 @@
-"""`gradaudit data`, `networks`, `attributions`, `objectives` and `recipes`: what there is by name."""
+"""What there is by name: `gradaudit names`, a command for each kind that is asked for most, and those that say more of a kind."""
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from gradaudit.cli._options import AsJson, Folder, OnError, OnImageError, Seed, images
 from gradaudit.cli._output import console
-from gradaudit.errors import InputError
+from gradaudit.errors import InputError, require
+
+if TYPE_CHECKING:
+    from gradaudit.registry import Registry
+
+PANEL = "What there is by name"
+KINDS = {  # where each kind is found; in a kind, things are found by being there
+    "data": "gradaudit.datasets.load:SOURCES",
+    "libraries": "gradaudit.datasets.load:LIBRARIES",
+    "nulls": "gradaudit.datasets.blocks:NULLS",
+    "networks": "gradaudit.classifiers.build:NETWORKS",
+    "objectives": "gradaudit.training:OBJECTIVES",
+    "optimizers": "gradaudit.training.recipe:OPTIMIZERS",
+    "attributions": "gradaudit.attributions:ATTRIBUTIONS",
+    "fills": "gradaudit.fills:FILLS",
+    "attacks": "gradaudit.instruments.robustness.methods:ATTACKS",
+    "gradients": "gradaudit.instruments.alignment.methods:GRADIENTS",
+    "scores": "gradaudit.instruments.alignment.methods:SCORES",
+    "similarities": "gradaudit.instruments.alignment.methods:SIMILARITIES",
+    "tangents": "gradaudit.diffusion.tangents:TANGENTS",
+    "methods": "gradaudit.instruments.counterfactual:METHODS",
+    "guided-samplers": "gradaudit.instruments.counterfactual.guidance.sampling:SAMPLERS",
+    "measures": "gradaudit.instruments.counterfactual.measures:MEASURES",
+    "denoisers": "gradaudit.diffusion.adapters:ADAPTERS",
+    "denoiser-networks": "gradaudit.diffusion.recipe:NETWORKS",
+    "samplers": "gradaudit.diffusion.sampling:SAMPLERS",
+    "backends": "gradaudit.training.backends:BACKENDS",
+    "together": "gradaudit.training.together:WAYS",
+}
+
+
+def registry_of(kind: str) -> Registry:
+    """Where things of a kind are found.
+
+    Raises:
+        InputError: there is no such kind.
+    """
+    from gradaudit.registry import imported
+
+    require(kind in KINDS, "kind", kind, f"one of {', '.join(KINDS)}")
+    found: Registry = imported("kind", KINDS[kind])
+    return found
+
+
+def names(
+    kind: Annotated[str | None, typer.Argument(help="Describe what there is of this kind; list all kinds unless given.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List everything that is found by its name, or describe all of one kind: what it is, and its options."""
+    if kind is not None:
+        _print_kind(kind, as_json)
+        return
+    found = {one: registry_of(one).names() for one in KINDS}
+    if as_json:
+        print(json.dumps(found))
+        return
+    table = Table("kind", "names", title="`gradaudit names KIND` says more of one")
+    for one, words in found.items():
+        table.add_row(one, ", ".join(words))
+    console().print(table)
+
+
+def listing(kind: str, about: str) -> Callable[..., None]:
+    """The command that lists a kind.
+
+    Args:
+        kind: one of `KINDS`, which is also the command's name.
+        about: its help.
+    """
+
+    def command(as_json: AsJson = False) -> None:
+        _print_kind(kind, as_json)
+
+    command.__name__, command.__doc__ = kind, about
+    return command
 
 
 def data(
@@ -64,20 +140,6 @@ def networks(
     console().print(table)
 
 
-def attributions(as_json: AsJson = False) -> None:
-    """List the attributions and controls."""
-    from gradaudit.attributions import ATTRIBUTIONS
-
-    _print_names("attribution", {name: ATTRIBUTIONS.summary(name) for name in ATTRIBUTIONS.names()}, as_json)
-
-
-def objectives(as_json: AsJson = False) -> None:
-    """List the training objectives."""
-    from gradaudit.training import OBJECTIVES
-
-    _print_names("objective", {name: OBJECTIVES.summary(name) for name in OBJECTIVES.names()}, as_json)
-
-
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Show all of this recipe; list all recipes unless given.")] = None,
     as_json: AsJson = False,
@@ -96,6 +158,26 @@ def recipes(
     for field, value in fields.items():
         table.add_row(field, str(value))
     console().print(table)
+
+
+def _print_kind(kind: str, as_json: bool) -> None:
+    """Each thing of a kind: what it is, and its options with their defaults; as JSON by name what it is."""
+    registry = registry_of(kind)
+    summaries = {name: registry.summary(name) for name in registry.names()}
+    if as_json:
+        print(json.dumps(summaries))
+        return
+    table = Table(registry.kind, "what it is", "options")
+    for name, summary in summaries.items():
+        table.add_row(escape(name), escape(summary), escape(_options(registry.function(kind, name))))
+    console().print(table)
+
+
+def _options(function: Callable[..., Any]) -> str:
+    from gradaudit.registry import options_of
+
+    known = options_of(function).items()
+    return ", ".join(name if default is inspect.Parameter.empty else f"{name}={default}" for name, default in known)
 
 
 def _print_names(kind: str, summaries: Mapping[str, str], as_json: bool) -> None:

@@ -128,6 +128,8 @@ def _objective(recipe: Recipe) -> Callable[..., Tensor]:
 def optimizer_of(weights: Iterable[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimizer of these weights, at the schedule's highest learning rate; see `set_rate`."""
     made: torch.optim.Optimizer = OPTIMIZERS.bind("optimizer", recipe.optimizer)(weights, recipe.learning_rate, recipe.weight_decay)
+    for group in made.param_groups:
+        group.setdefault("relative", float(group["lr"]) / recipe.learning_rate)  # the schedule sets `lr` anew at every step
     return made
 
 

@@ -1,1 +1,1 @@
-"""Networks by name: one function a file."""
+"""Networks by name: one function `(input_shape, classes, *, options) -> nn.Module` a file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gradaudit.datasets.cifar import Cifar, cifar_images
+from gradaudit.datasets.sources._cifar import Cifar, cifar_images
 from gradaudit.images import ImageSet
 
 CIFAR10 = Cifar(

@@ -7,10 +7,10 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from gradaudit.classifiers.checkpoints import read_checkpoint
-from gradaudit.diffusion.adapters._unet import UNet
 from gradaudit.diffusion.adapters._variance_preserving import variance_preserving
 from gradaudit.diffusion.adm.unet import unet_from_adm
 from gradaudit.diffusion.denoiser import Denoiser
+from gradaudit.diffusion.diffusers_unet import UNet
 from gradaudit.errors import require
 
 

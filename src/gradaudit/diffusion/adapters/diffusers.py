@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from gradaudit.classifiers.checkpoints import read_checkpoint
 from gradaudit.diffusion.adapters._edm import edm_preconditioned
-from gradaudit.diffusion.adapters._unet import UNet, fill, shapes_of
 from gradaudit.diffusion.adapters._variance_preserving import CLEAN, variance_preserving
 from gradaudit.diffusion.denoiser import Denoiser
+from gradaudit.diffusion.diffusers_unet import UNet, fill, shapes_of
 from gradaudit.errors import InputError, first_line, require
 
 WEIGHTS = "diffusion_pytorch_model"

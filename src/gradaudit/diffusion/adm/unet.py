@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from gradaudit.diffusion.adapters._unet import fill, shapes_of
 from gradaudit.diffusion.adm.architecture import Architecture, read_architecture
 from gradaudit.diffusion.adm.layout import rename
+from gradaudit.diffusion.diffusers_unet import fill, shapes_of
 from gradaudit.errors import require
 
 

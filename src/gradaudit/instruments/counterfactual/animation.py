@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,9 +12,7 @@ from torch.nn import functional as F
 
 from gradaudit.errors import require
 from gradaudit.files import whole_file
-
-if TYPE_CHECKING:
-    from gradaudit.instruments.counterfactual.result import CounterfactualResult
+from gradaudit.instruments.counterfactual.shown import Shown
 
 FORMATS = {".webp": "WEBP", ".gif": "GIF"}
 LENGTH = 24  # frames
@@ -23,7 +20,7 @@ FRAME, HOLD = 120, 1500  # milliseconds of a frame, and of the first and the las
 LEAST = 84  # pixels, to which a smaller picture is enlarged by a whole factor
 
 
-def write_animation(result: CounterfactualResult, path: str | os.PathLike[str], count: int) -> Path:
+def write_animation(result: Shown, path: str | os.PathLike[str], count: int) -> Path:
     """Write the animated sheet; return its path. `CounterfactualResult.animation` has the arguments."""
     path = Path(path)
     require(path.suffix in FORMATS, "path", str(path), f"a file that ends in {' or '.join(FORMATS)}")
@@ -33,7 +30,7 @@ def write_animation(result: CounterfactualResult, path: str | os.PathLike[str], 
     return path
 
 
-def encoded(result: CounterfactualResult, count: int, kind: str = "WEBP") -> bytes:
+def encoded(result: Shown, count: int, kind: str = "WEBP") -> bytes:
     """The animated sheet as a file's bytes, of a kind that Pillow can write.
 
     Raises:
@@ -51,7 +48,7 @@ def encoded(result: CounterfactualResult, count: int, kind: str = "WEBP") -> byt
     return file.getvalue()
 
 
-def sheets(result: CounterfactualResult, count: int) -> Tensor:
+def sheets(result: Shown, count: int) -> Tensor:
     """The sheet at each time, uint8 (T, C, H, W): the originals first, the counterfactuals last.
 
     Raises:
@@ -66,7 +63,7 @@ def sheets(result: CounterfactualResult, count: int) -> Tensor:
     return sheet.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
 
 
-def _way(result: CounterfactualResult, row: int) -> Tensor:
+def _way(result: Shown, row: int) -> Tensor:
     """The original, the frames and the counterfactual, LENGTH in all, with a grey frame around each."""
     frames = [result.frames[row]] if row in result.frames else []  # an image that failed may have none
     whole = torch.cat([result.originals[row][None], *frames, result.images[row][None]])

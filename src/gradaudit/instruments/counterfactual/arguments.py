@@ -39,6 +39,7 @@ class Method:
         function: the options that the user set are bound.
         options: all of them, the others' defaults included.
         needs_denoiser: whether it can't do without a denoiser.
+        asks_helpers: whether it may ask the denoiser or the robust classifier, as any may that does not say otherwise.
         own: whether the function is the user's.
         fingerprint: SHA-256 of all that decides its outcome, beside the problem.
     """
@@ -47,6 +48,7 @@ class Method:
     function: Callable[[Problem], Found]
     options: Mapping[str, Any]
     needs_denoiser: bool
+    asks_helpers: bool
     own: bool
     fingerprint: str
 
@@ -233,8 +235,8 @@ def _method(name: str, bound: functools.partial[Found], own: bool) -> Method:
     written = str(Spec(name, {key: _word(value) for key, value in bound.keywords.items()}))
     options = {key: value for key, value in options_of(bound.func).items() if value is not inspect.Parameter.empty} | bound.keywords
     decided = functools.partial(bound.func, *bound.args, **options)
-    guided = bool(getattr(bound.func, "needs_denoiser", False))
-    return Method(written, bound, options, guided, own, fingerprint(*identity(decided)))
+    guided, asks = (bool(getattr(bound.func, mark, usual)) for mark, usual in (("needs_denoiser", False), ("asks_helpers", True)))
+    return Method(written, bound, options, guided, asks, own, fingerprint(*identity(decided)))
 
 
 def _word(value: Any) -> Any:

@@ -101,8 +101,8 @@ def counterfactual_differences(
 
 
 def asks_helpers(method: Method) -> bool:
-    """Whether a method may ask the denoiser or the robust classifier; of a user's function nobody knows."""
-    return method.needs_denoiser or method.own
+    """Whether a method may ask the denoiser or the robust classifier; of one that says nothing of it nobody knows."""
+    return method.asks_helpers
 
 
 def _one_method(method: Any) -> Method:

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradaudit.instruments.counterfactual.shown import Shown
 from gradaudit.instruments.counterfactual.summary import AGREED, FLIP_RATE
 from gradaudit.lettering import legible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from gradaudit.instruments.counterfactual.result import CounterfactualResult
 
 # Each panel, and the diagnostics in it with the line that each is drawn by.
 PANELS = {
@@ -24,7 +23,7 @@ PANELS = {
 }
 
 
-def draw(result: CounterfactualResult) -> Figure:
+def draw(result: Shown) -> Figure:
     """Shares by method above, a panel for each group of diagnostics below."""
     from matplotlib.figure import Figure
 
@@ -43,7 +42,7 @@ def draw(result: CounterfactualResult) -> Figure:
     return legible(figure, result.settings.get("classes", ()))
 
 
-def drawn_panels(result: CounterfactualResult) -> dict[str, dict[str, str]]:
+def drawn_panels(result: Shown) -> dict[str, dict[str, str]]:
     """The panels of which some method has a diagnostic, with those that some method has."""
     had = {name for found in result.steps.values() for name, values in found.items() if np.isfinite(values).any()}
     panels = {panel: {name: line for name, line in names.items() if name in had} for panel, names in PANELS.items()}
@@ -64,7 +63,7 @@ def _curve(axes: Axes, values: np.ndarray | None, color: str, line: str, label: 
     axes.fill_between(steps, low, high, color=color, alpha=0.15, linewidth=0)
 
 
-def _shares(axes: Axes, result: CounterfactualResult) -> None:
+def _shares(axes: Axes, result: Shown) -> None:
     names = [FLIP_RATE, *(AGREED + oracle for oracle in result.oracles)]
     for turn, method in enumerate(result.methods):
         own = result.summary[result.summary["method"] == method].set_index("measure").reindex(names)

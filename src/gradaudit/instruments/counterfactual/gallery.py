@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
+from gradaudit.instruments.counterfactual.shown import Shown
 from gradaudit.lettering import legible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from gradaudit.instruments.counterfactual.result import CounterfactualResult
 
-
-def gallery(result: CounterfactualResult, count: int) -> Figure:
+def gallery(result: Shown, count: int) -> Figure:
     """A row an image: the original, and for each method the counterfactual and the difference."""
     from matplotlib.figure import Figure
 
@@ -32,7 +31,7 @@ def gallery(result: CounterfactualResult, count: int) -> Figure:
     return legible(figure, result.settings.get("classes", ()))
 
 
-def confidences(result: CounterfactualResult, row: int) -> str:
+def confidences(result: Shown, row: int) -> str:
     """The classifier's confidence in the target before and after, or that there is no counterfactual."""
     found = result.table.loc[row]
     if found["failed"]:
@@ -40,7 +39,7 @@ def confidences(result: CounterfactualResult, row: int) -> str:
     return f"{found['target']}: {found['confidence_before']:.0%} to {found['confidence_after']:.0%}"
 
 
-def difference(result: CounterfactualResult, row: int) -> Tensor:
+def difference(result: Shown, row: int) -> Tensor:
     """Counterfactual less original, floats (C, H, W) in [-1, 1]."""
     return (result.images[row].float() - result.originals[row].float()) / 255
 

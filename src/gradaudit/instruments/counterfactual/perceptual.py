@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradaudit.errors import MissingExtraError, require
-from gradaudit.instruments.counterfactual.measures import LackingError
+from gradaudit.instruments.counterfactual.lacking import LackingError
 
 SIDE = 32  # pixels; AlexNet's pooling has nothing left of smaller images
 TRUNKS = {"alex": "alexnet-*", "vgg": "vgg16-*", "squeeze": "squeezenet1_1-*"}  # torchvision's weights, which LPIPS builds on

@@ -15,8 +15,12 @@ import torch
 from torch import Tensor
 
 from gradaudit.errors import require
+from gradaudit.instruments.counterfactual.animation import write_animation
+from gradaudit.instruments.counterfactual.drawing import draw
+from gradaudit.instruments.counterfactual.gallery import gallery
 from gradaudit.instruments.counterfactual.packing import unpack
 from gradaudit.instruments.counterfactual.summary import summarise
+from gradaudit.instruments.counterfactual.writing import write_images
 from gradaudit.results import Result
 
 if TYPE_CHECKING:
@@ -107,14 +111,10 @@ class CounterfactualResult(Result):
 
     def plot(self) -> Figure:
         """Flip rates and oracles' agreement by method, and each diagnostic step by step: median and middle half of the images."""
-        from gradaudit.instruments.counterfactual.drawing import draw
-
         return draw(self)
 
     def gallery(self, count: int = EXAMPLES) -> Figure:
         """A row an image: the original, and by method the counterfactual, the difference and the classifier's confidences."""
-        from gradaudit.instruments.counterfactual.gallery import gallery
-
         return gallery(self, count)
 
     def animation(self, path: str | os.PathLike[str], count: int = EXAMPLES) -> Path:
@@ -128,8 +128,6 @@ class CounterfactualResult(Result):
             InputError: another ending, or no method has kept frames.
             StoreError: the file can't be written.
         """
-        from gradaudit.instruments.counterfactual.animation import write_animation
-
         return write_animation(self, path, count)
 
     def write_images(self, folder: str | os.PathLike[str]) -> Path:
@@ -139,8 +137,6 @@ class CounterfactualResult(Result):
             InputError: the folder can't be written.
             StoreError: a file can't be.
         """
-        from gradaudit.instruments.counterfactual.writing import write_images
-
         return write_images(self, folder)
 
     def figures(self) -> dict[str, Figure]:

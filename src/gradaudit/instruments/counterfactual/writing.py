@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from gradaudit.files import whole_file, writable_folder
-
-if TYPE_CHECKING:
-    from gradaudit.instruments.counterfactual.result import CounterfactualResult
+from gradaudit.instruments.counterfactual.shown import Shown
 
 
-def write_images(result: CounterfactualResult, folder: str | os.PathLike[str]) -> Path:
+def write_images(result: Shown, folder: str | os.PathLike[str]) -> Path:
     """Write the files; return the folder. `CounterfactualResult.write_images` has the arguments."""
     target = writable_folder("folder", folder)
     for row, found in enumerate(result.table.to_dict("records")):

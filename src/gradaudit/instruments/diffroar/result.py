@@ -44,7 +44,7 @@ class DiffROARResult(Result):
     `bits_bottom` its cross-entropies. `details["gap"]` has, for two levels, what a network that was trained for random masks of
     that level alone knows beyond the evaluator (`mean`, `low`, `high`, in bits); `details["against"]`, for each audited attribution
     and control, the values of the one less those of the other, level by level, with the ends of intervals that hold for all levels
-    at once.
+    at once; `details["blind"]`, the controls that do not look at images.
 
     By retraining: `top` and `bottom`, test accuracies of learners that see only the highest- or lowest-ranked features; `diffroar`,
     top - bottom; `mask_top` and `mask_bottom`, of those that see only which features were kept; `both_top` and `both_bottom`, of

@@ -239,6 +239,7 @@ class Values:
             "chance": int(np.bincount(test).max()) / len(test),
             "gap": [self._gap(outcomes, level) for level in self.gap_levels],
             "against": self._against(images),
+            "blind": [name for name, one in grid.controls.items() if not one["test"].knows_images],
             **image_variances(images, MEASURES),
         }
 

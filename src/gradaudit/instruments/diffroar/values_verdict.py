@@ -13,8 +13,8 @@ from gradaudit.instruments.diffroar.verdict import LITTLE, levels_of, percent
 from gradaudit.results import Verdict
 
 SMALL = 0.02  # share of the label's bits below which a difference does not matter
+BLIND = ("random", "blurred_random")  # in results from before these were kept
 TELLING = 0.02  # bits below which what an evaluator reads from a choice, or lacks, is not named
-BLIND = ("random", "blurred_random")  # controls that do not look at the image: nobody need beat these by name
 
 NONE, UPSIDE_DOWN, OPEN = "not at all", "upside down", "not settled"
 
@@ -35,11 +35,13 @@ def values_verdict(summary: pd.DataFrame, name: str, controls: Sequence[str], de
         details: of the result.
     """
     rows = summary[summary["attribution"] == name]
-    label, sentence = _ruled(rows, details["against"][name], float(details["nothing"]))
+    against, blind = details["against"][name], details.get("blind", BLIND)
+    seen = {control: levels for control, levels in against.items() if control not in blind}  # nobody need beat the others by name
+    label, sentence = _ruled(rows, seen or against, float(details["nothing"]))
     caveats = (
         *_hardly_learned(details),
         *_below_somewhere(rows, label),
-        *_behind_somewhere(details["against"][name], label),
+        *_behind_somewhere(seen, label),
         *_gap(details["gap"]),
         *_reads_the_choice(rows),
         *_mislead(rows),
@@ -48,7 +50,7 @@ def values_verdict(summary: pd.DataFrame, name: str, controls: Sequence[str], de
     return Verdict(label, sentence, caveats)
 
 
-def _ruled(rows: pd.DataFrame, against: Mapping[str, Sequence[Mapping[str, float]]], nothing: float) -> tuple[str, str]:
+def _ruled(rows: pd.DataFrame, rivals: Mapping[str, Sequence[Mapping[str, float]]], nothing: float) -> tuple[str, str]:
     """Label and sentence."""
     if rows["seeds"].min() < 2:
         return OPEN, "one evaluator gives no interval; use at least 2 seeds, better 3"
@@ -56,7 +58,7 @@ def _ruled(rows: pd.DataFrame, against: Mapping[str, Sequence[Mapping[str, float
     if 2 * len(above) >= len(rows):
         best = above.sort_values("values_mean").iloc[-1]
         first = f"the pixels that it ranks first tell more by their values than those that it ranks last ({_spell(best)})"
-        return _compared(first, against)
+        return _compared(first, rivals)
     if len(below):
         worst = below.sort_values("values_mean").iloc[0]
         less = "the pixels that it ranks first tell less by their values than those that it ranks last"
@@ -69,10 +71,8 @@ def _ruled(rows: pd.DataFrame, against: Mapping[str, Sequence[Mapping[str, float
     return OPEN, f"values of the first less those of the last: {where}; {_detectable(rows)}"
 
 
-def _compared(first: str, against: Mapping[str, Sequence[Mapping[str, float]]]) -> tuple[str, str]:
-    """The same for an attribution that ranks informative pixels first, with its lead over each control that sees the image."""
-    seeing = {control: levels for control, levels in against.items() if control not in BLIND}
-    rivals = seeing or against
+def _compared(first: str, rivals: Mapping[str, Sequence[Mapping[str, float]]]) -> tuple[str, str]:
+    """The same for an attribution that ranks informative pixels first, with its lead over each of these controls."""
     if not rivals:
         return "informative first", f"{first}; no control ran beside it"
     beaten = [control for control, levels in rivals.items() if _leads(levels)]
@@ -111,7 +111,7 @@ def _behind_somewhere(against: Mapping[str, Sequence[Mapping[str, float]]], labe
     """A caveat on `more than edges` where it is behind them."""
     if not label.startswith("more than "):
         return []
-    behind = {control: _ahead_and_behind(levels)[1] for control, levels in against.items() if control not in BLIND}
+    behind = {control: _ahead_and_behind(levels)[1] for control, levels in against.items()}
     return [f"at {', '.join(at)} {control} do better" for control, at in behind.items() if at]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,26 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from gradaudit.instruments.sweep.result import SweepResult
-
 MARKS = {WEAK: "v", ALIGNED: "o", EXCESSIVE: "^", INVERTED: "D", UNCERTAIN: "X"}
+
+
+class Swept(Protocol):
+    """What the figures need of a sweep; `SweepResult` is such, and says what each part holds."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All that decided the numbers."""
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families' names."""
+
+    @property
+    def regimes(self) -> pd.DataFrame:
+        """The regime of each classifier, with its `family` and `strength`."""
+
+    def rows(self, measure: str, parameter: float | None = None) -> pd.DataFrame:
+        """The table's rows of a measure at a parameter, one a classifier."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +72,7 @@ class Line:
     style: str
 
 
-def draw_panels(result: SweepResult, figure: Figure, colours: Colours, *, columns: int) -> None:
+def draw_panels(result: Swept, figure: Figure, colours: Colours, *, columns: int) -> None:
     """Three panels a family, one above the other: accuracies, alignment, and the changes on and off the manifold.
 
     Args:
@@ -86,7 +103,7 @@ def draw_panels(result: SweepResult, figure: Figure, colours: Colours, *, column
     figure.legend([*found.values()], [*found], loc="outside lower center", ncols=min(columns, 3), fontsize="small")
 
 
-def draw_map(result: SweepResult, figure: Figure, colours: Colours) -> None:
+def draw_map(result: Swept, figure: Figure, colours: Colours) -> None:
     """Relative off-manifold robustness against alignment: a colour a family, larger marks for larger strengths, a mark a regime."""
     axes = figure.subplots()
     points = map_points(result)
@@ -112,7 +129,7 @@ def draw_map(result: SweepResult, figure: Figure, colours: Colours) -> None:
     figure.legend(loc="outside right upper" if wide else "outside lower center", fontsize="small", ncols=1 if wide else 2)
 
 
-def map_points(result: SweepResult) -> pd.DataFrame:
+def map_points(result: Swept) -> pd.DataFrame:
     """A row a classifier that has a place on the map: `x` and `y` with their intervals, `family`, `strength`, `regime`."""
     across, up = result.rows("off_manifold_robustness"), result.rows("alignment", result.settings["sigma"][0])
     found = {axis + end: list(rows[column]) for axis, rows in (("x", across), ("y", up)) for end, column in _ENDS.items()}
@@ -139,7 +156,7 @@ def _point(axes: Axes, row: Mapping[Any, Any], color: str, mark: str, size: floa
     )
 
 
-def _lines(result: SweepResult, colours: Colours) -> list[Line]:
+def _lines(result: Swept, colours: Colours) -> list[Line]:
     settings = result.settings
     sigma, radius, series = settings["sigma"][0], settings["reference_radius"], colours.series
     attacked = [
@@ -156,7 +173,7 @@ def _lines(result: SweepResult, colours: Colours) -> list[Line]:
     ]
 
 
-def _curve(axes: Axes, result: SweepResult, family: str, line: Line, colours: Colours) -> None:
+def _curve(axes: Axes, result: Swept, family: str, line: Line, colours: Colours) -> None:
     rows = result.rows(line.measure, line.parameter)
     own, base = rows[rows["family"] == family], rows[rows["family"] == NONE]["value"].iloc[0]
     axes.plot(
@@ -194,7 +211,7 @@ def _edges(strengths: np.ndarray) -> np.ndarray:
     return edges
 
 
-def _strengths(result: SweepResult, family: str) -> np.ndarray:
+def _strengths(result: Swept, family: str) -> np.ndarray:
     return np.array(result.settings["families"][family], dtype=float)
 
 
@@ -217,7 +234,7 @@ def _logarithmic_where_wide(axes: Axes, values: pd.Series) -> None:
         axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _share_limits(panels: np.ndarray, result: SweepResult) -> None:
+def _share_limits(panels: np.ndarray, result: Swept) -> None:
     """The same limits in all panels of a measure, so that families compare."""
     for row in range(3):
         shown = [axes for axes in panels[row::3].flat if axes.axison]

@@ -1,4 +1,4 @@
-"""Where fits run: each backend is one function in one file, found by name."""
+"""Where fits run: each backend is one function `(store, device, *, options) -> Backend` in one file, found by name."""
 
 from gradaudit.training.backends._backend import BACKENDS, Backend, BackendLike, resolve_backend
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.errors import InputError
-from gradaudit.instruments.counterfactual.measures import LackingError
+from gradaudit.instruments.counterfactual.lacking import LackingError
 from gradaudit.instruments.counterfactual.perceptual import package_network, pictures
 
 

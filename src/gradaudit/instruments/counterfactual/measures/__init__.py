@@ -3,8 +3,9 @@
 Of whole sets: `realism` of many, and `diversity` over seeds.
 """
 
+from gradaudit.instruments.counterfactual.lacking import LackingError
 from gradaudit.instruments.counterfactual.measures._diversity import diversity
-from gradaudit.instruments.counterfactual.measures._evidence import Evidence, LackingError
+from gradaudit.instruments.counterfactual.measures._evidence import Evidence
 from gradaudit.instruments.counterfactual.measures._measure import MEASURES, measure
 from gradaudit.instruments.counterfactual.measures._realism import realism
 

@@ -12,12 +12,9 @@ from gradaudit import batching
 from gradaudit.batching import evaluating, halving
 from gradaudit.diffusion import Denoiser
 from gradaudit.errors import require
+from gradaudit.instruments.counterfactual.lacking import LackingError
 
 BATCH = 256
-
-
-class LackingError(Exception):
-    """What a measure needs is not there; the message says what, and the measure is skipped."""
 
 
 @dataclass(frozen=True)

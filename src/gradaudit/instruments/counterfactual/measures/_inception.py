@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.errors import MissingExtraError
-from gradaudit.instruments.counterfactual.measures._evidence import LackingError, in_batches
+from gradaudit.instruments.counterfactual.lacking import LackingError
+from gradaudit.instruments.counterfactual.measures._evidence import in_batches
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"  # as torch-fidelity names them
 

@@ -9,7 +9,8 @@ import pandas as pd
 from torch import Tensor
 
 from gradaudit.errors import MissingExtraError, require
-from gradaudit.instruments.counterfactual.measures._evidence import Evidence, LackingError
+from gradaudit.instruments.counterfactual.lacking import LackingError
+from gradaudit.instruments.counterfactual.measures._evidence import Evidence
 from gradaudit.registry import Registry, Spec, parse_spec
 
 MEASURES = Registry("gradaudit.instruments.counterfactual.measures", "measure")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.errors import MissingExtraError, require
-from gradaudit.instruments.counterfactual.measures._evidence import LackingError
+from gradaudit.instruments.counterfactual.lacking import LackingError
 from gradaudit.instruments.counterfactual.measures._features import penultimate
 from gradaudit.instruments.counterfactual.measures._frechet import frechet
 from gradaudit.instruments.counterfactual.measures._inception import inception_features

@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from gradaudit.instruments.counterfactual.measures._evidence import Evidence, LackingError
+from gradaudit.instruments.counterfactual.lacking import LackingError
+from gradaudit.instruments.counterfactual.measures._evidence import Evidence
 
 
 def outside_mask(evidence: Evidence) -> dict[str, Tensor]:

@@ -13,7 +13,8 @@ from gradaudit.diffusion import Denoiser
 from gradaudit.diffusion.samplers.heun import heun
 from gradaudit.diffusion.sampling import noise_levels
 from gradaudit.errors import require
-from gradaudit.instruments.counterfactual.measures._evidence import Evidence, LackingError, in_batches, probabilities
+from gradaudit.instruments.counterfactual.lacking import LackingError
+from gradaudit.instruments.counterfactual.measures._evidence import Evidence, in_batches, probabilities
 from gradaudit.noise import normal
 
 SIGMA_MIN = 0.01  # below the rounding of 8 bits nothing is left to remove

@@ -12,3 +12,9 @@ def needs_denoiser(function: Function) -> Function:
     """Mark a method that can't do without a denoiser, so that one is asked for before any work."""
     function.__dict__.update(needs_denoiser=True)
     return function
+
+
+def asks_nobody(function: Function) -> Function:
+    """Mark a method that asks neither the denoiser nor the robust classifier, so that its outcomes are found whatever these are."""
+    function.__dict__.update(asks_helpers=False)
+    return function

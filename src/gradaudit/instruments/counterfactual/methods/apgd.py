@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from gradaudit.instruments.counterfactual.ascent import Place, ascend, check_steps
+from gradaudit.instruments.counterfactual.methods._marks import asks_nobody
 from gradaudit.instruments.counterfactual.problem import Found, Problem
 from gradaudit.instruments.counterfactual.radius import resolve_radius
 from gradaudit.noise import normal
@@ -16,6 +17,7 @@ RADIUS = 12.0  # L2, for 224 x 224 pixels: Augustin et al. (2022)
 AHEAD = 0.75  # alpha: the share of a step that is new, the rest repeats the last
 
 
+@asks_nobody
 def apgd(problem: Problem, *, radius: float | Literal["auto"] = "auto", steps: int = 75) -> Found:
     """Images of high log p(target) in an L2 ball around the originals, by Auto-PGD from a random point of the sphere.
 

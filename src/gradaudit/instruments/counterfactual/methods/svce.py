@@ -9,6 +9,7 @@ from torch import Tensor
 from gradaudit.errors import require
 from gradaudit.instruments.counterfactual.ascent import Place, ascend, check_steps
 from gradaudit.instruments.counterfactual.frank_wolfe import check_p, linear_step
+from gradaudit.instruments.counterfactual.methods._marks import asks_nobody
 from gradaudit.instruments.counterfactual.problem import Found, Problem
 from gradaudit.instruments.counterfactual.radius import resolve_radius
 from gradaudit.noise import normal
@@ -17,6 +18,7 @@ RADIUS = 150.0  # L1.5, for 224 x 224 pixels: Augustin et al. (2022)
 LENGTH = 0.75  # the first step's share of the way to the vertex
 
 
+@asks_nobody
 def svce(
     problem: Problem, *, radius: float | Literal["auto"] = "auto", p: float = 1.5, steps: int = 75, momentum: float = 0.9
 ) -> Found:
