@@ -19,8 +19,7 @@ from gradaudit.instruments.alignment.arguments import check_sigmas, check_subjec
 from gradaudit.instruments.alignment.methods import Methods, resolve_methods
 from gradaudit.instruments.manifold_robustness import manifold_robustness
 from gradaudit.instruments.manifold_robustness.arguments import check_count, check_radii, resolve_bases
-from gradaudit.instruments.robustness.arguments import check_radii as check_eps
-from gradaudit.instruments.robustness.arguments import check_settings
+from gradaudit.instruments.robustness.options import RobustnessOptions
 from gradaudit.training import Recipe
 from gradaudit.training.learners import check_recipe
 from gradaudit.training.perturbations import check_reach
@@ -78,9 +77,8 @@ def read_options(
         MissingExtraError: a similarity's package is not installed.
     """
     check_subjects(test, denoiser)
-    radii = check_eps(eps)
+    radii = RobustnessOptions(norm=norm, eps=eps, seed=seed).eps
     require(radii[0] > 0, "eps", eps, "radii above 0: the accuracy without an attack is measured in any case")
-    check_settings(norm, STEPS, None, {"samples": samples}, seed)
     check_reach(norm, radii[-1], test.shape)
     check_count("samples", samples, 1)
     methods = {
