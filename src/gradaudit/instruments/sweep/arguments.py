@@ -15,8 +15,9 @@ from gradaudit.files import fingerprint
 from gradaudit.identity import identity
 from gradaudit.images import ImageSet
 from gradaudit.instruments.alignment import GRADIENTS, SIMILARITIES, alignment
-from gradaudit.instruments.alignment.arguments import check_sigmas, check_subjects, resolve_scores
+from gradaudit.instruments.alignment.arguments import check_subjects, resolve_scores
 from gradaudit.instruments.alignment.methods import Methods, resolve_methods
+from gradaudit.instruments.alignment.options import AlignmentOptions
 from gradaudit.instruments.manifold_robustness import manifold_robustness
 from gradaudit.instruments.manifold_robustness.arguments import check_count, check_radii, resolve_bases
 from gradaudit.instruments.robustness.options import RobustnessOptions
@@ -88,7 +89,7 @@ def read_options(
     }
     return Options(
         {"norm": norm, "eps": (0.0, *radii), "steps": STEPS},
-        {"sigma": check_sigmas(sigma), "similarity": similarity, "gradient": gradient, "score": score},
+        {"sigma": AlignmentOptions(sigma=sigma).sigma, "similarity": similarity, "gradient": gradient, "score": score},
         {"radius": check_radii(radius, test.images[0].numel()), "samples": samples},
         {argument: _only(argument, found) for argument, found in methods.items()},
         fingerprint(*(part for found in methods.values() for function in found.values() for part in identity(function))),
