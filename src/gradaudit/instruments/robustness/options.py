@@ -24,7 +24,7 @@ EPS = (
 class RobustnessOptions(Stored):
     """The options of `robustness`."""
 
-    norm: Norm = option("linf", Choice(("linf", "l2")), "what the attacks' radius is")
+    norm: Norm = option("linf", Choice(("linf", "l2")), "what the attacks' radius is: `linf` or `l2`")
     eps: Sequence[float] = option((0.0, 0.1, 0.3), RADII, EPS)
     attack: AttackLike | Sequence[AttackLike] = option(
         "pgd",
@@ -35,7 +35,7 @@ class RobustnessOptions(Stored):
         "`(classifier, images, labels, *, norm, eps) -> images`; in Python also the function itself, or a list",
     )
     steps: int = option(20, Whole(1), "gradient steps of the attacks that have them")
-    step_size: float | None = option(None, Number(above=0), "length of a step", shown="2.5 * eps / steps")
+    step_size: float | None = option(None, Number(above=0), "length of a step", shown="2.5 * eps / steps (eps / 8 for 20 steps)")
     restarts: int = option(1, Whole(1), "independent starts, of which the worst is kept for each image")
     eot: int = option(1, Whole(1), "passes over which a randomised classifier's logits are averaged for the attacks' gradients")
     batch_size: int | Literal["auto"] = option(
