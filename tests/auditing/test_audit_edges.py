@@ -12,8 +12,10 @@ from torch import nn
 import gradaudit as ga
 from gradaudit.auditing.decided import decided
 from gradaudit.auditing.result import folder_of
-from gradaudit.auditing.stages import kinds, robustness
+from gradaudit.auditing.stages import kinds
 from gradaudit.errors import InputError
+from gradaudit.instruments.robustness.instrument import radii
+from gradaudit.instruments.robustness.options import RobustnessInAudit
 
 COUNTERFACTUAL = {"images": 4, "method": ["apgd(steps=3)"]}
 ROBUSTNESS = {"images": 10, "steps": 2, "eps": [0.0, 0.1]}
@@ -243,5 +245,5 @@ def test_a_classifier_of_more_classes_than_the_denoiser_is_aligned_without_a_cla
 @pytest.mark.parametrize(("norm", "channels", "largest"), [("linf", 1, 0.3), ("linf", 3, 8 / 255), ("l2", 1, 2.0), ("l2", 3, 1.0)])
 def test_radii_are_those_usual_for_the_norm_and_the_images(norm, channels, largest):
     images = ga.ImageSet(torch.zeros(2, channels, 4, 4, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b"))
-    assert max(robustness.radii(images, {"norm": norm})) == largest
-    assert robustness.radii(images, {"norm": norm, "eps": 0.07}) == (0.07,)
+    assert max(radii(images, RobustnessInAudit(norm=norm))) == largest
+    assert radii(images, RobustnessInAudit(norm=norm, eps=0.07)) == (0.07,)

@@ -61,7 +61,19 @@ def test_it_prints_a_table_and_writes_result_table_figure_and_page(cli, trained,
 
 
 def test_json_is_the_result_and_nothing_else(cli, trained, images, tmp_path, denoiser):
-    options = ("--denoiser", f"{denoiser}:plain", "--target", "predicted", "--test-images", 9, "--json", "--out", "other")
+    options = (
+        "--denoiser",
+        f"{denoiser}:plain",
+        "--score",
+        "auto",
+        "--target",
+        "predicted",
+        "--test-images",
+        9,
+        "--json",
+        "--out",
+        "other",
+    )
     found = cli("alignment", trained, images, *options, *FAST)
     assert json.loads(found.out) == json.loads((tmp_path / "other" / "results.json").read_text(encoding="utf-8"))
     settings = json.loads(found.out)["settings"]

@@ -55,7 +55,10 @@ def bench_fixture(mixture):
     mask[:, :, :4] = True
     trained = ga.train(ga.Recipe(network="mlp(width=16)", epochs=1, precision="fp32"), train, device="cpu")
     return Bench(
-        classifiers={"mlp": trained, "other": ga.train(ga.Recipe(network="linear", epochs=1, precision="fp32"), train, device="cpu")},
+        classifiers={
+            "mlp": trained,
+            "other": ga.train(ga.Recipe(network="linear", epochs=1, precision="fp32"), train, device="cpu"),
+        },
         recipes={},
         train=train,
         test=ga.ImageSet(test.images, test.labels, test.classes, mask),
@@ -73,7 +76,9 @@ def measured_fixture(bench, tmp_path_factory):
     def measured(name, store=None, classifier=None):
         store = store or ga.Store(tmp_path_factory.mktemp(name))
         run = Run(0, store, 1, "local", torch.device("cpu"), False)
-        chosen = bench if classifier is None else replace(bench, classifiers={"mlp": classifier, "other": bench.classifiers["other"]})
+        chosen = (
+            bench if classifier is None else replace(bench, classifiers={"mlp": classifier, "other": bench.classifiers["other"]})
+        )
         return instrument(name).measure(replace(chosen, run=run), "mlp", options(name))
 
     return measured

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import gradaudit as ga
-from gradaudit.auditing.stages.robustness import radii
+from gradaudit.instruments.robustness.instrument import radii
+from gradaudit.instruments.robustness.options import RobustnessInAudit
 from gradaudit.instruments.sweep.families import read_families
 from gradaudit.training import OBJECTIVES
 
@@ -36,6 +37,9 @@ def test_a_sweeps_families_ask_before_any_training():
 
 
 def test_an_audit_asks_before_its_first_instrument(linear):
-    assert radii(linear.images(4), {}) == (0.0, 0.1, 0.2, 0.3)
+    images = linear.images(40)
+    assert radii(images, RobustnessInAudit()) == (0.0, 0.1, 0.2, 0.3)
     with pytest.raises(ga.InputError, match=LINF):
-        radii(linear.images(4), {"eps": [0, 8]})
+        radii(images, RobustnessInAudit(eps=(0, 8)))
+    with pytest.raises(ga.InputError, match=LINF):
+        ga.prepare_audit(linear.classifier(), images, images, preset="quick", options={"robustness": {"eps": [0, 8]}})

@@ -28,13 +28,12 @@ from gradaudit.cli._words import (
     word,
 )
 from gradaudit.errors import InputError, require
-from gradaudit.instruments.contract import About, instrument
+from gradaudit.instruments.contract import About, Instrument, instrument
 from gradaudit.options import Choice, Flag, Option, Options, Stored, declared
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from gradaudit.images import ImageSet
     from gradaudit.instruments.bench import Bench, Run
 
 Denoiser = Annotated[
@@ -140,7 +139,7 @@ def _run(about: About, options: Any, words: Mapping[str, Any]) -> None:
     check_writable("--out", words["out"])
     made = instrument(about.name)
     bench, options = made.commanded(_bench(about, words), options, words)
-    bench = _drawn(bench, words)
+    bench = _drawn(made, bench, options, words)
     name = words["classifier"] if "classifier" in about.needs else words["data"]
     reason = made.lacks(bench, name, options)
     if reason is not None:
@@ -200,13 +199,14 @@ def _how(words: Mapping[str, Any]) -> Run:
     )
 
 
-def _drawn(bench: Bench, words: Mapping[str, Any]) -> Bench:
+def _drawn(made: Instrument, bench: Bench, options: Any, words: Mapping[str, Any]) -> Bench:
     """With as many images as were asked for."""
-
-    def some(images: ImageSet, count: int | None) -> ImageSet:
-        return images if count is None else images.sample(count, bench.run.seed)
-
-    return replace(bench, train=some(bench.train, words.get("train_images")), test=some(bench.test, words["test_images"]))
+    training, testing, seed = words.get("train_images"), words["test_images"], bench.run.seed
+    return replace(
+        bench,
+        train=bench.train if training is None else bench.train.sample(training, seed),
+        test=bench.test if testing is None else made.drawn(bench.test, testing, options, seed),
+    )
 
 
 def _named(text: str) -> tuple[str, str]:

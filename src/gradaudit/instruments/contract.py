@@ -22,6 +22,7 @@ from gradaudit.options import Options, declared, running
 if TYPE_CHECKING:
     import pandas as pd
 
+    from gradaudit.images import ImageSet
     from gradaudit.instruments.bench import Bench
     from gradaudit.instruments.costs import Cost
     from gradaudit.markup.pictures import Pictures
@@ -116,6 +117,14 @@ class Instrument(ABC):
             InputError: it can't be.
         """
         return bench, options
+
+    def drawn(self, images: ImageSet, count: int, options: Any, seed: int) -> ImageSet:
+        """As many of the test images as the command was told, drawn stratified.
+
+        Raises:
+            InputError: there are not that many.
+        """
+        return images.sample(count, seed)
 
     def lacks(self, bench: Bench, name: str, options: Any) -> str | None:
         """Why the classifier can't have it, in words, or None."""

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from itertools import pairwise
-from numbers import Real
 from typing import Any
 
 import torch
@@ -31,39 +27,13 @@ def check_subjects(images: Any, denoiser: Any) -> None:
     require(fits, "denoiser", f"of images of shape {denoiser.shape}", f"of images of shape {images.shape}, as those given are")
 
 
-def check_choices(noise: Any, target: Any, seed: Any, batch_size: Any) -> None:
-    """Raise `InputError` unless the settings are in range."""
-    require(noise in ("none", "matched"), "noise", noise, '"none" or "matched"')
-    require(target in ("label", "predicted"), "target", target, '"label" or "predicted"')
-    require(_is_whole(seed) and 0 <= seed < 2**31, "seed", seed, "a whole number, 0 or more")
-    good = batch_size == "auto" or (_is_whole(batch_size) and batch_size >= 1)
-    require(good, "batch_size", batch_size, '"auto", or a whole number, 1 or more')
-
-
-def check_sigmas(sigma: Any) -> tuple[float, ...]:
-    """The standard deviations, ascending.
-
-    Raises:
-        InputError: not one or several different finite numbers above 0, in ascending order.
-    """
-    expected = "one or several different finite numbers above 0, in ascending order, such as (0.1, 0.25)"
-    listed = isinstance(sigma, Iterable) and not isinstance(sigma, (str, Mapping))
-    found = tuple(sigma) if listed else (sigma,)
-    numbers = all(isinstance(one, Real) and not isinstance(one, bool) for one in found)
-    require(len(found) > 0 and numbers, "sigma", sigma, expected)
-    sigmas = tuple(float(one) for one in found)
-    require(all(math.isfinite(one) and one > 0 for one in sigmas), "sigma", sigma, expected)
-    require(all(low < high for low, high in pairwise(sigmas)), "sigma", sigma, expected)
-    return sigmas
-
-
 def resolve_scores(score: Any, denoiser: Denoiser) -> Methods:
     """The scores that are meant; for `"auto"` the one that the paper takes with such a denoiser.
 
     Raises:
         InputError: an unknown score, or one that needs the classes of a denoiser that has none.
     """
-    if isinstance(score, str) and score == "auto":
+    if isinstance(score, (str, list)) and score in ("auto", ["auto"]):
         score = "conditional" if denoiser.classes else "unconditional"
     scores = resolve_methods("score", SCORES, score)
     for name, function in scores.items():
@@ -108,7 +78,3 @@ class _Denoising(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         denoised: Tensor = self.denoiser(images, self.sigma, self.labels)
         return denoised
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from torch import nn
 
 from gradaudit.batching import evaluating, frozen
@@ -14,9 +13,7 @@ from gradaudit.devices import resolve_device
 from gradaudit.diffusion import Denoiser
 from gradaudit.images import ImageSet
 from gradaudit.instruments.alignment.arguments import (
-    check_choices,
     check_classes,
-    check_sigmas,
     check_subjects,
     needs_classes,
     resolve_batch_size,
@@ -25,29 +22,17 @@ from gradaudit.instruments.alignment.arguments import (
 from gradaudit.instruments.alignment.bench import Bench, measure
 from gradaudit.instruments.alignment.denoising import denoising
 from gradaudit.instruments.alignment.examples import examples
-from gradaudit.instruments.alignment.methods import GRADIENTS, SIMILARITIES, MethodLike, resolve_methods
+from gradaudit.instruments.alignment.methods import GRADIENTS, SIMILARITIES, resolve_methods
+from gradaudit.instruments.alignment.options import AlignmentOptions
 from gradaudit.instruments.alignment.result import AlignmentResult, tabulate
 from gradaudit.instruments.alignment.rows import rows
 from gradaudit.instruments.alignment.statistics import directions
 from gradaudit.instruments.alignment.verdict import judge, telling_sigma
+from gradaudit.options import takes
 
 
-def alignment(
-    classifier: nn.Module,
-    images: ImageSet,
-    denoiser: Denoiser,
-    *,
-    sigma: float | Sequence[float] = (0.25,),
-    similarity: MethodLike | Sequence[MethodLike] = "cosine",
-    gradient: MethodLike | Sequence[MethodLike] = "logit",
-    score: MethodLike | Sequence[MethodLike] = "auto",
-    noise: Literal["none", "matched"] = "none",
-    target: Literal["label", "predicted"] = "label",
-    seed: int = 0,
-    batch_size: int | Literal["auto"] = "auto",
-    device: str | torch.device = "auto",
-    show_progress: bool = False,
-) -> AlignmentResult:
+@takes(AlignmentOptions)
+def alignment(classifier: nn.Module, images: ImageSet, denoiser: Denoiser, options: AlignmentOptions) -> AlignmentResult:
     """How alike a classifier's gradients and a denoiser's scores are, the mean over images, with intervals and controls.
 
     Every gradient is compared with every score by every similarity at every sigma, both at the same points. Two controls say what
@@ -61,22 +46,7 @@ def alignment(
         classifier: what is audited: images in [0, 1] to logits (N, K), its normalisation inside it. It is moved to `device`.
         images: two images or more, with their labels.
         denoiser: of such images; `load_denoiser` gives one. It is moved to `device`.
-        sigma: standard deviations of the score's noise, in pixel values of [0, 1], ascending.
-        similarity: one or a list of `"cosine"`, `"absolute_cosine"`, `"rank_correlation"`, `"ssim"`, `"lpips"`,
-            `"features(network=...)"`; a function `(gradients, scores) -> values (N,)`, given itself or as
-            `"package.module:function"`.
-        gradient: one or a list of `"logit"` and `"log_probability"`, both of the target, and `"logit_sum"`; a function
-            `(classifier, images, targets) -> gradients`, as attributions are.
-        score: one or a list of `"unconditional"`, `"conditional"`, `"bayes"` (their difference, the gradient that a Bayes-optimal
-            classifier would have); a function `(score, targets) -> scores`. `"auto"` is conditional where the denoiser knows
-            classes.
-        noise: where both are taken: at the image itself (`"none"`, the paper's way), or at the image plus noise of the score's
-            sigma (`"matched"`), which is where denoisers learn the score. The noise belongs to an image and not to its batch.
-        target: the class of gradients and scores: the `"label"` or the `"predicted"` one.
-        seed: every random draw comes from it.
-        batch_size: images at once; `"auto"` for as many as fit in memory. It does not change the result beyond rounding.
-        device: `"auto"` or a torch device.
-        show_progress: print the time left to standard error.
+        {options}
 
     Returns:
         A result with `table`, `verdict` (`aligned`, `not aligned` or `inconclusive`), `per_image()`, `plot()`, `gallery()` and
@@ -87,21 +57,20 @@ def alignment(
         MissingExtraError: a similarity's package is not installed.
     """
     check_subjects(images, denoiser)
-    check_choices(noise, target, seed, batch_size)
-    sigmas = check_sigmas(sigma)
-    gradients = resolve_methods("gradient", GRADIENTS, gradient)
-    scores = resolve_scores(score, denoiser)
-    similarities = resolve_methods("similarity", SIMILARITIES, similarity)
-    place = resolve_device(device)
+    gradients = resolve_methods("gradient", GRADIENTS, options.gradient)
+    scores = resolve_scores(options.score, denoiser)
+    similarities = resolve_methods("similarity", SIMILARITIES, options.similarity)
+    place = resolve_device(options.device)
     classifier, doubts = check_classifier(classifier, images)
     conditional = any(needs_classes(one) for one in scores.values())
     if conditional:
         check_classes(classifier, denoiser, images)
-    bench = Bench(classifier.to(place), denoiser.to(place), images, gradients, scores, similarities, noise, target, seed, place)
-    settings = _settings(bench, sigmas)
+    how = (options.noise, options.target, options.seed, place)
+    bench = Bench(classifier.to(place), denoiser.to(place), images, gradients, scores, similarities, *how)
+    settings = _settings(bench, options.sigma)
     with frozen(classifier), evaluating(denoiser):
-        size = resolve_batch_size(batch_size, bench, sigmas[0], conditional)
-        details = _details(bench, sigmas, size, conditional, show_progress)
+        size = resolve_batch_size(options.batch_size, bench, options.sigma[0], conditional)
+        details = _details(bench, options.sigma, size, conditional, options.show_progress)
         table = tabulate(details, settings)
         details["examples"] = examples(bench, telling_sigma(details, settings))
     return AlignmentResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)

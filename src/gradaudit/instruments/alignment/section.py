@@ -29,7 +29,7 @@ class Grid:
     size: tuple[int, int]
 
 
-def alignment(results: Mapping[str, AlignmentResult]) -> Section:
+def alignment_section(results: Mapping[str, AlignmentResult]) -> Section:
     """Alignment on the page: verdicts, one figure with all curves, pictures, the tables, and how to read them."""
     curves = [*_audited_curves(results), *_control_curves(results)]
     settings = [result.settings for result in results.values()]

@@ -14,7 +14,7 @@ from gradaudit.markup.tables import Cell, Table, number, percent
 render = templates(__file__)
 
 
-def robustness(results: Mapping[str, RobustnessResult]) -> Section:
+def robustness_section(results: Mapping[str, RobustnessResult]) -> Section:
     """Robustness on the page: verdicts, one figure with all curves, the table, the checks, and how to read them."""
     curves = [*_curves(results)]
     names = {name for result in results.values() for name in result.rows}

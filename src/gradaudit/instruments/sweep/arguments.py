@@ -15,12 +15,12 @@ from gradaudit.files import fingerprint
 from gradaudit.identity import identity
 from gradaudit.images import ImageSet
 from gradaudit.instruments.alignment import GRADIENTS, SIMILARITIES, alignment
-from gradaudit.instruments.alignment.arguments import check_sigmas, check_subjects, resolve_scores
+from gradaudit.instruments.alignment.arguments import check_subjects, resolve_scores
 from gradaudit.instruments.alignment.methods import Methods, resolve_methods
+from gradaudit.instruments.alignment.options import AlignmentOptions
 from gradaudit.instruments.manifold_robustness import manifold_robustness
 from gradaudit.instruments.manifold_robustness.arguments import check_count, check_radii, resolve_bases
-from gradaudit.instruments.robustness.arguments import check_radii as check_eps
-from gradaudit.instruments.robustness.arguments import check_settings
+from gradaudit.instruments.robustness.options import RobustnessOptions
 from gradaudit.training import Recipe
 from gradaudit.training.learners import check_recipe
 from gradaudit.training.perturbations import check_reach
@@ -78,9 +78,8 @@ def read_options(
         MissingExtraError: a similarity's package is not installed.
     """
     check_subjects(test, denoiser)
-    radii = check_eps(eps)
+    radii = RobustnessOptions(norm=norm, eps=eps, seed=seed).eps
     require(radii[0] > 0, "eps", eps, "radii above 0: the accuracy without an attack is measured in any case")
-    check_settings(norm, STEPS, None, {"samples": samples}, seed)
     check_reach(norm, radii[-1], test.shape)
     check_count("samples", samples, 1)
     methods = {
@@ -90,7 +89,7 @@ def read_options(
     }
     return Options(
         {"norm": norm, "eps": (0.0, *radii), "steps": STEPS},
-        {"sigma": check_sigmas(sigma), "similarity": similarity, "gradient": gradient, "score": score},
+        {"sigma": AlignmentOptions(sigma=sigma).sigma, "similarity": similarity, "gradient": gradient, "score": score},
         {"radius": check_radii(radius, test.images[0].numel()), "samples": samples},
         {argument: _only(argument, found) for argument, found in methods.items()},
         fingerprint(*(part for found in methods.values() for function in found.values() for part in identity(function))),

@@ -1,0 +1,68 @@
+"""Alignment as command, audit and page ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gradaudit.classifiers import class_count
+from gradaudit.instruments.alignment.audit import alignment
+from gradaudit.instruments.alignment.options import ABOUT, AlignmentOptions
+from gradaudit.instruments.alignment.result import AlignmentResult
+from gradaudit.instruments.alignment.section import alignment_section
+from gradaudit.instruments.bench import Bench
+from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.costs import Cost
+from gradaudit.markup.section import Section
+
+
+class Alignment(Instrument):
+    """Alignment."""
+
+    about = ABOUT
+    results = (AlignmentResult,)
+
+    def lacks(self, bench: Bench, name: str, options: AlignmentOptions) -> str | None:
+        """A denoiser of these images is needed."""
+        return bench.unfit_denoiser
+
+    def measure(self, bench: Bench, name: str, options: Any) -> AlignmentResult:
+        """Alignment's result; in an audit with the Bayes gradient where the denoiser knows the classes, unless told otherwise."""
+        assert bench.denoiser is not None
+        words = bench.words(options, AlignmentOptions)
+        if options.score is None:
+            words["score"] = _usual(bench, name)
+        images = bench.tested(getattr(options, "images", None))
+        return alignment(bench.classifiers[name], images, bench.denoiser, **words)
+
+    def uses(self, bench: Bench, name: str, options: Any) -> dict[str, Any]:
+        """The denoiser."""
+        return {"denoiser": bench.denoiser_mark}
+
+    def cost(self, bench: Bench, name: str, options: Any) -> Cost:
+        """A gradient, two scores and a check of the denoiser for each image and sigma."""
+        count = len(bench.tested(getattr(options, "images", None)))
+        return Cost(gradients=count, denoised=4 * count * len(options.sigma))
+
+    def scores(self, result: AlignmentResult) -> dict[str, Score]:
+        """The value of the first row, the one that the verdict is about, at its middle sigma."""
+        table, settings = result.table, result.settings
+        sigma = settings["sigma"][len(settings["sigma"]) // 2]
+        first = {"gradient": settings["gradients"][0], "score": settings["scores"][0], "similarity": settings["similarities"][0]}
+        chosen = table[(table[list(first)] == list(first.values())).all(axis=1) & (table["sigma"] == sigma)].iloc[0]
+        words = f"alignment with the {first['score']} score, {first['similarity']}, sigma {sigma:g}"
+        return {words: Score(float(chosen["value"]), float(chosen["low"]), float(chosen["high"]), 1)}
+
+    def section(self, results: Mapping[str, AlignmentResult]) -> Section:
+        """Its section."""
+        return alignment_section(results)
+
+
+def _usual(bench: Bench, name: str) -> str:
+    """The score that an audit takes: the Bayes gradient where the denoiser knows the classifier's classes."""
+    assert bench.denoiser is not None
+    known = bench.denoiser.classes == len(bench.test.classes) == class_count(bench.classifiers[name], bench.test)
+    return "bayes" if known else "unconditional"
+
+
+INSTRUMENT = Alignment()

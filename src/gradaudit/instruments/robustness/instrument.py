@@ -1,0 +1,87 @@
+"""Robustness as command, audit and page ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gradaudit.errors import require
+from gradaudit.images import ImageSet
+from gradaudit.instruments.bench import Bench
+from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.robustness.audit import robustness
+from gradaudit.instruments.robustness.methods import WORST, check_reaches, resolve_methods
+from gradaudit.instruments.robustness.options import ABOUT, RobustnessCommand, RobustnessOptions
+from gradaudit.instruments.robustness.result import RobustnessResult
+from gradaudit.instruments.robustness.section import robustness_section
+from gradaudit.markup.section import Section
+
+GREY = {"linf": (0.0, 0.1, 0.2, 0.3), "l2": (0.0, 0.5, 1.0, 2.0)}
+COLOUR = {"linf": (0.0, 1 / 255, 2 / 255, 4 / 255, 8 / 255), "l2": (0.0, 0.25, 0.5, 1.0)}
+
+
+class Robustness(Instrument):
+    """Robustness."""
+
+    about = ABOUT
+    results = (RobustnessResult,)
+
+    def drawn(self, images: ImageSet, count: int, options: RobustnessCommand, seed: int) -> ImageSet:
+        """A stratified draw, or the first of the images in their order."""
+        if not options.first:
+            return super().drawn(images, count, options, seed)
+        require(1 <= count <= len(images), "--test-images", count, f"from 1 to {len(images)}, the number of images")
+        return images[:count]
+
+    def lacks(self, bench: Bench, name: str, options: RobustnessOptions) -> str | None:
+        """Nothing is needed but images; a radius that none of them has is refused now, and not after the instruments before."""
+        radii(bench.test, options)
+        return None
+
+    def measure(self, bench: Bench, name: str, options: Any) -> RobustnessResult:
+        """Robustness's result."""
+        images = _images(bench, options)
+        words = bench.words(options, RobustnessOptions) | {"eps": radii(images, options)}
+        return robustness(bench.classifiers[name], images, **words)
+
+    def cost(self, bench: Bench, name: str, options: Any) -> Cost:
+        """PGD's steps; another attack counts as much again for each of its own steps."""
+        images = _images(bench, options)
+        attacks = len(options.attack) if isinstance(options.attack, (list, tuple)) else 1
+        above = sum(1 for eps in radii(images, options) if eps > 0)
+        return Cost(gradients=len(images) * (options.steps * options.restarts + 1) * above * attacks)
+
+    def scores(self, result: RobustnessResult) -> dict[str, Score]:
+        """The accuracy under the strongest attacks at the middle radius."""
+        name = WORST if WORST in result.rows else result.rows[0]
+        eps = [radius for radius in result.settings["eps"] if radius > 0]
+        if not eps:
+            return {}
+        middle = eps[len(eps) // 2]
+        row = result.table[(result.table["attack"] == name) & (result.table["eps"] == middle)].iloc[0]
+        return {f"accuracy under {name}, eps {middle:.4g}": Score(float(row["accuracy"]), float(row["low"]), float(row["high"]), 1)}
+
+    def section(self, results: Mapping[str, RobustnessResult]) -> Section:
+        """Its section."""
+        return robustness_section(results)
+
+
+def radii(images: ImageSet, options: RobustnessOptions) -> Sequence[float]:
+    """The radii: those given, or those usual for the norm and for small grey images or for colour.
+
+    Raises:
+        InputError: no two such images are as far apart as the largest; or an attack that is none.
+    """
+    usual = GREY if images.shape[0] == 1 else COLOUR
+    found = usual[options.norm] if options.eps is None else options.eps
+    check_reaches(resolve_methods(options.attack, norm=options.norm), found[-1], images.shape)
+    return found
+
+
+def _images(bench: Bench, options: Any) -> ImageSet:
+    """As many of the test images as an audit takes; all of a command's."""
+    return bench.tested(getattr(options, "images", None))
+
+
+INSTRUMENT = Robustness()
