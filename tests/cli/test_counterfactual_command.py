@@ -44,6 +44,13 @@ def test_json_is_the_result_and_nothing_else(cli, trained, images, tmp_path):
     assert json.loads(found.out) == json.loads((tmp_path / "there" / "results.json").read_text(encoding="utf-8"))
 
 
+def test_a_dry_run_counts_a_step_of_each_image_target_and_seed(cli, trained, images, tmp_path):
+    found = cli("counterfactual", trained, images, "--images", 5, "--target", "all", "--seeds", 2, "--dry-run", *FAST)
+    assert found.status == 0, found.err
+    assert f"{5 * 2 * 2 * 3} gradients" in found.out
+    assert not (tmp_path / "out").exists()
+
+
 def test_pairs_and_classes_choose_the_images_that_they_fit(cli, trained, images):
     _, test = ga.load_images(images)
     seen = ga.load_classifier(trained)(test.floats()).argmax(dim=1)
@@ -81,7 +88,10 @@ def test_a_folder_of_images_whole(cli, trained, tmp_path):
         (("--method", "apdg"), "did you mean 'apgd'"),
         (("--method", "dvce"), "load_denoiser gives one"),
         (("--denoiser", "zoo:nothing"), "zoo:nothing"),
-        (("--images", "0"), "--images"),
+        (("--images", "0"), "`images`"),
+        (("--seeds", "0"), "`seeds`"),
+        (("--oracle", "self=classifier.safetensors"), "no judge of itself"),
+        (("--test-images", "3"), "--test-images"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(cli, trained, images, options, words):

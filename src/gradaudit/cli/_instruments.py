@@ -48,20 +48,21 @@ OF_RUN = {Seeded: ("seed",), Placed: ("device", "seed"), Stored: ("store", "devi
 
 
 def command(about: About) -> Callable[..., None]:
-    """The instrument's command, for Typer."""
-    own = _own(about.command)
+    """The command, for Typer, of an instrument that has one."""
+    model = about.command
+    assert model is not None
+    own = _own(model)
 
     def run(**words: Any) -> None:
-        options = about.command(
-            **{name: _meant(name, one, words.pop(name)) for name, one in own.items() if words[name] is not None}
-        )
+        options = model(**{name: _meant(name, one, words.pop(name)) for name, one in own.items() if words[name] is not None})
         _run(about, options, words)
 
-    parameters = [*_loaded(about), *(_parameter(about.command, name, one) for name, one in own.items()), *_around(about)]
+    parameters = [*_loaded(about), *(_parameter(model, name, one) for name, one in own.items()), *_around(about, model)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     run.__name__ = about.name
-    kept = "\n\nA run that is stopped continues where it was when the same command is given again." if _stores(about) else ""
+    kept = "\n\nA run that is stopped continues where it was when the same command is given again."
+    kept = kept if issubclass(model, Stored) else ""
     run.__doc__ = f"{about.question}{kept}\n\nExample: `{about.example}`"
     return run
 
@@ -70,10 +71,6 @@ def _own(model: type[Options]) -> dict[str, Option]:
     """The options that are the instrument's, not those of any run."""
     shown = {name: one for name, one in declared(model).items() if not one.python_only}
     return {name: one for name, one in shown.items() if name not in RUN}
-
-
-def _stores(about: About) -> bool:
-    return issubclass(about.command, Stored)
 
 
 def _word(name: str, kind: Any, default: Any) -> inspect.Parameter:
@@ -95,16 +92,16 @@ def _optional(kind: Any) -> Any:
     return Annotated[kind.__origin__ | None, *kind.__metadata__]
 
 
-def _around(about: About) -> list[inspect.Parameter]:
-    """Which images, where to, and how the run is done."""
+def _around(about: About, model: type[Options]) -> list[inspect.Parameter]:
+    """Which images, where to, and how the run is done; an option `images` of the command's own says how many test images."""
     found = [_word("train_images", shared.TrainImages, None)] if "train" in about.needs else []
+    found += [_word("test_images", shared.TestImages, None)] if "images" not in declared(model) else []
     found += [
-        _word("test_images", shared.TestImages, None),
         _word("data_dir", shared.Folder, None),
         _word("on_error", shared.OnImageError, shared.OnError.raises),
         _word("out", Out, Path("out")),
     ]
-    names = next(found for model, found in reversed(OF_RUN.items()) if issubclass(about.command, model))
+    names = next(found for base, found in reversed(OF_RUN.items()) if issubclass(model, base))
     found += [_word(name, *RUN[name]) for name in names]
     return [*found, _word("dry_run", DryRun, False), _word("as_json", shared.AsJson, False)]
 
@@ -218,7 +215,7 @@ def _drawn(bench: Bench, words: Mapping[str, Any]) -> Bench:
     def some(images: ImageSet, count: int | None) -> ImageSet:
         return images if count is None else images.sample(count, bench.run.seed)
 
-    return replace(bench, train=some(bench.train, words.get("train_images")), test=some(bench.test, words["test_images"]))
+    return replace(bench, train=some(bench.train, words.get("train_images")), test=some(bench.test, words.get("test_images")))
 
 
 def _named(text: str) -> tuple[str, str]:

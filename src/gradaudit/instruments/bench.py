@@ -72,6 +72,16 @@ class Bench:
         """At most so many test images, drawn stratified; all for None."""
         return at_most(self.test, count, self.run.seed)
 
+    @property
+    def unfit_denoiser(self) -> str | None:
+        """Why the denoiser can't be used on these images, or None."""
+        if self.denoiser is None:
+            return "it needs a denoiser of such images, and none was given (denoiser=, --denoiser)"
+        shape = self.denoiser.shape
+        if shape is not None and tuple(shape) != tuple(self.test.shape):
+            return f"the denoiser's images are of shape {tuple(shape)}, these of {tuple(self.test.shape)}"
+        return None
+
     @cached_property
     def denoiser_mark(self) -> list[Any] | None:
         """What tells the denoiser from another, in JSON values; None where there is none."""
