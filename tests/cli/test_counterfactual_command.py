@@ -78,6 +78,22 @@ def test_a_folder_of_images_whole(cli, trained, tmp_path):
     assert len(json.loads(found.out)["table"]["image"]["values"]) == 6
 
 
+def test_a_method_of_ones_own_is_named_as_it_was_written(cli, trained, images, tmp_path):
+    code = (
+        "from gradaudit.instruments.counterfactual import Found\ndef to_white(problem):\n    return Found(problem.images * 0 + 1)\n"
+    )
+    (tmp_path / "own_methods.py").write_text(code)
+    found = cli("counterfactual", trained, images, "--method", "own_methods:to_white", "--images", 2, *FAST)
+    assert found.status == 0, found.err
+    assert "own_methods:to_white" in found.out
+
+
+def test_what_only_the_audit_asks_has_no_command(cli):
+    found = cli("counterfactual-differences")
+    assert (found.status, found.out) == (2, "")
+    assert "No such command" in found.err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
