@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from gradaudit.images import ImageSet
     from gradaudit.instruments.alignment import AlignmentResult, alignment
     from gradaudit.instruments.counterfactual import CounterfactualResult, counterfactual, counterfactual_differences
-    from gradaudit.instruments.diffroar import CounterfactualDifferencesResult, DiffROARResult, diffroar, prepare_diffroar
+    from gradaudit.instruments.counterfactual_differences import CounterfactualDifferencesResult
+    from gradaudit.instruments.diffroar import DiffROARResult, diffroar, prepare_diffroar
     from gradaudit.instruments.leakage import LeakageResult, SensitivityResult, leakage, mask_from_boxes, sensitivity
     from gradaudit.instruments.load import load_result
     from gradaudit.instruments.manifold_robustness import ManifoldRobustnessResult, manifold_robustness
@@ -82,7 +83,8 @@ _HOMES = {
     "gradaudit.images": ("ImageSet",),
     "gradaudit.instruments.alignment": ("AlignmentResult", "alignment"),
     "gradaudit.instruments.counterfactual": ("CounterfactualResult", "counterfactual", "counterfactual_differences"),
-    "gradaudit.instruments.diffroar": ("CounterfactualDifferencesResult", "DiffROARResult", "diffroar", "prepare_diffroar"),
+    "gradaudit.instruments.counterfactual_differences": ("CounterfactualDifferencesResult",),
+    "gradaudit.instruments.diffroar": ("DiffROARResult", "diffroar", "prepare_diffroar"),
     "gradaudit.instruments.leakage": ("LeakageResult", "SensitivityResult", "leakage", "mask_from_boxes", "sensitivity"),
     "gradaudit.instruments.manifold_robustness": ("ManifoldRobustnessResult", "manifold_robustness"),
     "gradaudit.instruments.mask_recovery": ("MaskRecoveryResult", "mask_recovery"),

@@ -3,6 +3,8 @@
 import copy
 import hashlib
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -67,6 +69,13 @@ def test_the_helper_is_no_judge_among_the_scores(small, classifiers):
     result = ready.run()
     assert result.results["mlp"]["counterfactual"].oracles == ("bayes",)
     assert set(result.scores["classifier"]) <= {"bayes"}
+
+
+def test_an_audit_is_loaded_by_a_process_that_has_measured_nothing(small, tmp_path):
+    small(only(counterfactual=COUNTERFACTUAL)).run().write(tmp_path / "report")
+    code = "import sys, gradaudit as ga; print(*ga.load_audit(sys.argv[1]).results['mlp'])"
+    found = subprocess.run([sys.executable, "-c", code, str(tmp_path / "report")], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["counterfactual"]
 
 
 def test_a_classifier_without_results_does_not_break_the_page(small, classifiers, recipe, tmp_path):

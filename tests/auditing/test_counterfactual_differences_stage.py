@@ -10,7 +10,7 @@ from gradaudit.auditing.stages import counterfactual_differences as stage_module
 from gradaudit.auditing.stages import kinds
 from gradaudit.errors import InputError
 from gradaudit.instruments.counterfactual import counterfactual_differences
-from gradaudit.instruments.diffroar import CounterfactualDifferencesResult
+from gradaudit.instruments.counterfactual_differences import CounterfactualDifferencesResult
 
 NAME = "counterfactual_differences"
 RETRAIN = {"evaluate": "retrain", "train_images": 90, "levels": [0.3], "learner": {"network": "mlp(width=8)", "epochs": 1}}

@@ -44,6 +44,13 @@ def test_json_is_the_result_and_nothing_else(cli, trained, images, tmp_path):
     assert json.loads(found.out) == json.loads((tmp_path / "there" / "results.json").read_text(encoding="utf-8"))
 
 
+def test_a_dry_run_counts_a_step_of_each_image_target_and_seed(cli, trained, images, tmp_path):
+    found = cli("counterfactual", trained, images, "--images", 5, "--target", "all", "--seeds", 2, "--dry-run", *FAST)
+    assert found.status == 0, found.err
+    assert f"{5 * 2 * 2 * 3} gradients" in found.out
+    assert not (tmp_path / "out").exists()
+
+
 def test_pairs_and_classes_choose_the_images_that_they_fit(cli, trained, images):
     _, test = ga.load_images(images)
     seen = ga.load_classifier(trained)(test.floats()).argmax(dim=1)
@@ -71,6 +78,22 @@ def test_a_folder_of_images_whole(cli, trained, tmp_path):
     assert len(json.loads(found.out)["table"]["image"]["values"]) == 6
 
 
+def test_a_method_of_ones_own_is_named_as_it_was_written(cli, trained, images, tmp_path):
+    code = (
+        "from gradaudit.instruments.counterfactual import Found\ndef to_white(problem):\n    return Found(problem.images * 0 + 1)\n"
+    )
+    (tmp_path / "own_methods.py").write_text(code)
+    found = cli("counterfactual", trained, images, "--method", "own_methods:to_white", "--images", 2, *FAST)
+    assert found.status == 0, found.err
+    assert "own_methods:to_white" in found.out
+
+
+def test_what_only_the_audit_asks_has_no_command(cli):
+    found = cli("counterfactual-differences")
+    assert (found.status, found.out) == (2, "")
+    assert "No such command" in found.err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -81,7 +104,10 @@ def test_a_folder_of_images_whole(cli, trained, tmp_path):
         (("--method", "apdg"), "did you mean 'apgd'"),
         (("--method", "dvce"), "load_denoiser gives one"),
         (("--denoiser", "zoo:nothing"), "zoo:nothing"),
-        (("--images", "0"), "--images"),
+        (("--images", "0"), "`images`"),
+        (("--seeds", "0"), "`seeds`"),
+        (("--oracle", "self=classifier.safetensors"), "no judge of itself"),
+        (("--test-images", "3"), "--test-images"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(cli, trained, images, options, words):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gradaudit.instruments.diffroar.differences import DIFFERENCES, of_differences
+from gradaudit.instruments.counterfactual_differences.result import DIFFERENCES, of_differences
 
 MADE = {"method": "svce(steps=8)", "targets": "second", "left_their_class": 0.815}
 

@@ -11,9 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gradaudit.instruments.counterfactual_differences.result import (
+    DIFFERENCES,
+    CounterfactualDifferencesResult,
+    of_differences,
+)
 from gradaudit.instruments.counterfactual_differences.section import counterfactual_differences
-from gradaudit.instruments.diffroar import CounterfactualDifferencesResult, DiffROARResult
-from gradaudit.instruments.diffroar.differences import DIFFERENCES, of_differences
+from gradaudit.instruments.diffroar import DiffROARResult
 from gradaudit.instruments.diffroar.section import diffroar
 from gradaudit.markup.section import Section
 from gradaudit.results import Result

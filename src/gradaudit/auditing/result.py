@@ -24,6 +24,7 @@ from gradaudit.auditing.settings import Settings
 from gradaudit.errors import InputError, require
 from gradaudit.files import own, writable_folder, write_text
 from gradaudit.instruments.bench import Bench
+from gradaudit.instruments.load import know_results
 from gradaudit.notebooks import first_rows, folded, heading
 from gradaudit.report import Pictures, write_page
 from gradaudit.results import Result, table_to_csv, table_to_json
@@ -191,6 +192,7 @@ def load_audit(folder: str | os.PathLike[str]) -> AuditResult:
         raise InputError("folder", str(folder), f"a folder with the readable results.json of an audit ({error})") from error
     require(isinstance(data, dict) and data.get("kind") == "audit", "folder", str(folder), "a folder that `gradaudit audit` wrote")
     check_document(data)
+    know_results()
     results = {
         name: {kind: Result.from_json(document) for kind, document in found.items()} for name, found in data["results"].items()
     }

@@ -50,7 +50,8 @@ for command in (
 ):
     app.command()(command)
 for name in names():
-    app.command(name.replace("_", "-"), rich_help_panel="Instruments")(command_of(about(name)))
+    if about(name).command is not None:
+        app.command(name.replace("_", "-"), rich_help_panel="Instruments")(command_of(about(name)))
 for name in ("diffroar", "robustness", "alignment", "manifold_robustness", "counterfactual", "mask_recovery", "sweep"):
     if name not in names():  # until it has moved to its own folder
         app.command()(getattr(importlib.import_module(f"gradaudit.cli.{name}"), name))

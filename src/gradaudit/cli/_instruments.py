@@ -49,16 +49,19 @@ RUN = {"seed": (SEED,), "device": (DEVICE,), "store": (STORE,), "workers": CREW[
 
 
 def command(about: About) -> Callable[..., None]:
-    """The instrument's command, for Typer."""
-    own = _own(about.command)
+    """The command, for Typer, of an instrument that has one."""
+    model = about.command
+    assert model is not None
+    own = _own(model)
 
-    @told(*_loaded(about), *(_parameter(about.command, name, one) for name, one in own.items()), *_around(about))
+    @told(*_loaded(about), *(_parameter(model, name, one) for name, one in own.items()), *_around(about, model))
     def run(**words: Any) -> None:
         meant = {name: _meant(name, one, words.pop(name)) for name, one in own.items()}
-        _run(about, about.command(**{name: value for name, value in meant.items() if value is not None}), words)
+        _run(about, model(**{name: value for name, value in meant.items() if value is not None}), words)
 
     run.__name__ = about.name
-    kept = "\n\nA run that is stopped continues where it was when the same command is given again." if _stores(about) else ""
+    kept = "\n\nA run that is stopped continues where it was when the same command is given again."
+    kept = kept if issubclass(model, Stored) else ""
     run.__doc__ = f"{about.question}{kept}\n\nExample: `{about.example}`"
     return run
 
@@ -67,10 +70,6 @@ def _own(model: type[Options]) -> dict[str, Option]:
     """The options that are the instrument's, not those of any run."""
     shown = {name: one for name, one in declared(model).items() if not one.python_only}
     return {name: one for name, one in shown.items() if name not in RUN}
-
-
-def _stores(about: About) -> bool:
-    return issubclass(about.command, Stored)
 
 
 def _loaded(about: About) -> list[Word]:
@@ -88,11 +87,12 @@ def _optional(kind: Any) -> Any:
     return Annotated[kind.__origin__ | None, *kind.__metadata__]
 
 
-def _around(about: About) -> list[Word]:
-    """Which images, where to, and how the run is done."""
+def _around(about: About, model: type[Options]) -> list[Word]:
+    """Which images, where to, and how the run is done; an option `images` of the command's own says how many test images."""
     found = [TRAIN_IMAGES] if "train" in about.needs else []
-    found += [*IMAGES, out("out", "results.json, tables, figures and page")]
-    found += [one for name in declared(about.command) for one in RUN.get(name, ())]
+    found += [one for one in IMAGES if one.name != "test_images" or "images" not in declared(model)]
+    found.append(out("out", "results.json, tables, figures and page"))
+    found += [one for name in declared(model) for one in RUN.get(name, ())]
     return [*found, DRY_RUN, JSON]
 
 
@@ -201,7 +201,7 @@ def _how(words: Mapping[str, Any]) -> Run:
 
 def _drawn(made: Instrument, bench: Bench, options: Any, words: Mapping[str, Any]) -> Bench:
     """With as many images as were asked for."""
-    training, testing, seed = words.get("train_images"), words["test_images"], bench.run.seed
+    training, testing, seed = words.get("train_images"), words.get("test_images"), bench.run.seed
     return replace(
         bench,
         train=bench.train if training is None else bench.train.sample(training, seed),

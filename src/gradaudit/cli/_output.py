@@ -51,12 +51,17 @@ def print_table(title: str, rows: pd.DataFrame) -> None:
     ends = {name: (low, high) for name, low, high in zip(columns, columns[1:], columns[2:], strict=False) if _are_ends(low, high)}
     shown = [name for name in columns if not any(name in pair for pair in ends.values())]
     for name in shown:
-        table.add_column(name.replace("_", " "), justify="right" if rows[name].dtype.kind in "fi" else "left")
+        table.add_column(_heading(name), justify="right" if rows[name].dtype.kind in "fi" else "left")
         if name in ends:
             table.add_column("95 % interval", justify="right")
     for row in rows.to_dict("records"):
         table.add_row(*(cell for name in shown for cell in _cells(row, name, ends.get(name))))
     console().print(table)
+
+
+def _heading(name: str) -> str:
+    """The column's name in words; that of a user's function, such as `my_package.my_module:my_function`, as it is."""
+    return escape(name if ":" in name else name.replace("_", " "))
 
 
 def _are_ends(low: str, high: str) -> bool:

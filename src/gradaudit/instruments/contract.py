@@ -41,7 +41,8 @@ class About:
         question: what it asks, one sentence.
         example: a command line.
         title: the heading of its page, in which `{classifier}` stands for what is audited.
-        command: the options of the command.
+        command: the options of the command, which has `--test-images` unless its own `images` says how many; None where there is no
+            command.
         audited: the options in an audit; None where it is no part of one.
         needs: what the command loads beside the test images.
         wants: what it loads if it is given.
@@ -52,7 +53,7 @@ class About:
     question: str
     example: str
     title: str
-    command: type[Options]
+    command: type[Options] | None
     audited: type[Options] | None = None
     needs: frozenset[Need] = frozenset({"classifier"})
     wants: frozenset[Need] = frozenset()

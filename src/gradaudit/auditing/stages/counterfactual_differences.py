@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._denoiser import unfit
 from gradaudit.auditing.stages._stage import Options, Score, Stage
-from gradaudit.auditing.stages.counterfactual import cost_of
 from gradaudit.auditing.stages.diffroar import FEWEST, audited_together, grid, level_scores, masks_of_all
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
@@ -19,8 +18,13 @@ from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.counterfactual import counterfactual_differences
 from gradaudit.instruments.counterfactual.arguments import Method, probabilities_of, resolve_methods
 from gradaudit.instruments.counterfactual.differences import asks_helpers
-from gradaudit.instruments.diffroar import CounterfactualDifferencesResult, prepare_diffroar
-from gradaudit.instruments.diffroar.differences import DIFFERENCES, of_differences
+from gradaudit.instruments.counterfactual.instrument import cost_of
+from gradaudit.instruments.counterfactual_differences.result import (
+    DIFFERENCES,
+    CounterfactualDifferencesResult,
+    of_differences,
+)
+from gradaudit.instruments.diffroar import prepare_diffroar
 from gradaudit.results import Result
 
 BESIDE = "logit_gradient"

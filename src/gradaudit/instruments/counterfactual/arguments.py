@@ -70,14 +70,6 @@ def check_reference(reference: Any, images: ImageSet) -> None:
     require(alike, "reference", reference, "images of the shape and classes of those that are to change")
 
 
-def check_settings(seed: Any, seeds: Any, batch_size: Any) -> None:
-    """Raise `InputError` unless the settings are in range."""
-    require(_is_whole(seed) and 0 <= seed < 2**31, "seed", seed, "a whole number, 0 or more")
-    require(_is_whole(seeds) and seeds >= 1, "seeds", seeds, "a whole number, 1 or more: the counterfactuals of each image")
-    good = batch_size == "auto" or (_is_whole(batch_size) and batch_size >= 1)
-    require(good, "batch_size", batch_size, '"auto", or a whole number, 1 or more')
-
-
 def check_classifiers(
     classifier: Any, robust: Any, oracles: Any, images: ImageSet
 ) -> tuple[nn.Module, nn.Module | None, dict[str, nn.Module], tuple[str, ...]]:
@@ -241,7 +233,3 @@ def _method(name: str, bound: functools.partial[Found], own: bool) -> Method:
 
 def _word(value: Any) -> Any:
     return f"{type(value).__name__} {classifier_fingerprint(value)[:8]}" if isinstance(value, nn.Module) else value
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,12 +18,10 @@ from gradaudit.diffusion import Denoiser
 from gradaudit.images import ImageSet
 from gradaudit.instruments.counterfactual.arguments import (
     Method,
-    MethodLike,
     Targets,
     check_classifiers,
     check_denoiser,
     check_reference,
-    check_settings,
     check_subjects,
     probabilities_of,
     resolve_methods,
@@ -32,17 +29,20 @@ from gradaudit.instruments.counterfactual.arguments import (
 )
 from gradaudit.instruments.counterfactual.finding import Bench, Counterfactual, Wanted
 from gradaudit.instruments.counterfactual.measuring import Measured, Tribunal, measured, with_features
+from gradaudit.instruments.counterfactual.options import CounterfactualOptions
 from gradaudit.instruments.counterfactual.packing import pack
 from gradaudit.instruments.counterfactual.result import CounterfactualResult
 from gradaudit.instruments.counterfactual.verdict import judge
 from gradaudit.noise import image_keys
-from gradaudit.training.store import Store, as_store
+from gradaudit.options import takes
+from gradaudit.training.store import as_store
 
 CPU_CAP = 16  # images at once: more is no faster, and what a stopped run has lost is a batch
 CUDA_CAP = 64
 VIEWS = 16  # of each image, which a guided step shows the classifiers at once
 
 
+@takes(CounterfactualOptions)
 def counterfactual(
     classifier: nn.Module,
     images: ImageSet,
@@ -50,20 +50,15 @@ def counterfactual(
     denoiser: Denoiser | None = None,
     *,
     robust: nn.Module | None = None,
-    method: MethodLike | Sequence[MethodLike] = "dvce",
     oracles: Mapping[str, nn.Module] | None = None,
     reference: ImageSet | None = None,
-    seed: int = 0,
-    seeds: int = 1,
-    batch_size: int | Literal["auto"] = "auto",
-    store: Store | str | os.PathLike[str] | None = None,
-    device: str | torch.device = "auto",
-    show_progress: bool = False,
+    options: CounterfactualOptions,
 ) -> CounterfactualResult:
     """Images changed until the classifier sees another class, how they differ, and whether others see that class too.
 
     Every finished counterfactual goes into the store, in 256 levels as the originals are: a run that is stopped continues where it
-    was at the same call. An image whose gradients become NaN fails alone, with the reason in the table.
+    was at the same call. An image whose gradients become NaN fails alone, with the reason in the table. Random draws belong to the
+    image, whatever its batch or place.
 
     Augustin, Boreiko, Croce and Hein (2022), Diffusion Visual Counterfactual Explanations; the oracles are how Jeanneret, Simon and
     Jurie (2023), Adversarial Counterfactual Visual Explanations, tell a change of meaning from a change of the classifier's mind.
@@ -77,16 +72,9 @@ def counterfactual(
         denoiser: of such images; `load_denoiser` gives one. None for methods that do without.
         robust: a classifier of the same classes whose gradients are trusted to lie along the data, and with which the explained
             one's are brought into a cone.
-        method: one or a list of `"dvce"`, `"blended"`, `"svce"`, `"apgd"`, any of these with options, as in `"dvce(steps=100)"`; a
-            function `(problem) -> Found`, given itself or as `"package.module:function"`. The verdict is about the first.
         oracles: other classifiers of the same classes, by name, that are asked whether they see the target too.
         reference: real images of the same shape and classes, with which realism compares; `images` themselves unless given.
-        seed: every random draw comes from it; an image's belong to the image and not to its batch or place.
-        seeds: counterfactuals of each image: of seeds `seed`, `seed + 1`, ...
-        batch_size: images at once; `"auto"` for as many as fit in memory. It does not change the result beyond rounding.
-        store: a folder or a URL (`s3://bucket/folder`) for finished work, or a Store; the user's own unless given.
-        device: `"auto"` or a torch device.
-        show_progress: print the time left to standard error.
+        {options}
 
     Returns:
         A result with `table`, `summary`, `verdict` (`semantic`, `not semantic` or `inconclusive`), `images`, `originals`,
@@ -98,32 +86,32 @@ def counterfactual(
         StoreError: the store can't be written; what was finished before is kept, and the same call continues.
     """
     check_subjects(images, denoiser)
-    check_settings(seed, seeds, batch_size)
     judges = {} if oracles is None else oracles
     real = images if reference is None else reference
     check_reference(real, images)
-    methods = resolve_methods(method)
+    methods, seed = resolve_methods(options.method), options.seed
     check_denoiser(methods, denoiser)
-    place = resolve_device(device)
+    place = resolve_device(options.device)
     classifier, robust, judges, doubts = check_classifiers(classifier, robust, judges, images)
     helpers = [one.to(place) for one in (denoiser, robust) if one is not None]
     with ExitStack() as constant:
         for module in (classifier.to(place), *helpers, *(judge.to(place) for judge in judges.values())):
             constant.enter_context(frozen(module))
-        size = _batch_size(batch_size, classifier, denoiser, images, place)
+        size = _batch_size(options.batch_size, classifier, denoiser, images, place)
         owners = {"classifier": classifier, "robust": robust, "denoiser": denoiser}
         marks = {name: None if one is None else classifier_fingerprint(one) for name, one in owners.items()}
-        bench = Bench(classifier, images, denoiser, robust, marks, size, place, as_store(store), show_progress)
+        kept = as_store(options.store)
+        bench = Bench(classifier, images, denoiser, robust, marks, size, place, kept, options.show_progress)
         before = probabilities_of(classifier, images, place)
         which, chosen = resolve_targets(targets, before, images, denoiser)
-        wanted = _wanted(images, which, chosen, seed, seeds)
+        wanted = _wanted(images, which, chosen, seed, options.seeds)
         bench.rehearse([*methods.values()])
         found = bench.find([*methods.values()], wanted)
         court = Tribunal(before, judges, with_features(judges, images.floats([0], place)), real, seed)
         parts = {name: measured(bench, name, wanted, ones, court) for name, ones in found.items()}
         details = _details(bench, wanted, found, court, parts)
     table = pd.concat([_table(bench, name, wanted, found[name], before, parts[name].table) for name in found], ignore_index=True)
-    settings = _settings(bench, methods, court, targets, seeds)
+    settings = _settings(bench, methods, court, targets, options.seeds)
     return CounterfactualResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +19,9 @@ from gradaudit.files import fingerprint
 from gradaudit.images import ImageSet
 from gradaudit.instruments.counterfactual.arguments import (
     Method,
-    MethodLike,
     Targets,
     check_classifiers,
     check_denoiser,
-    check_settings,
     check_subjects,
     probabilities_of,
     resolve_methods,
@@ -32,11 +29,14 @@ from gradaudit.instruments.counterfactual.arguments import (
 )
 from gradaudit.instruments.counterfactual.audit import CPU_CAP, CUDA_CAP, VIEWS
 from gradaudit.instruments.counterfactual.finding import Bench, Wanted, checked
+from gradaudit.instruments.counterfactual.options import DifferencesOptions
 from gradaudit.instruments.counterfactual.problem import Found, Problem
 from gradaudit.noise import image_keys
-from gradaudit.training.store import Store, as_store
+from gradaudit.options import takes
+from gradaudit.training.store import as_store
 
 
+@takes(DifferencesOptions)
 def counterfactual_differences(
     classifier: nn.Module,
     images: ImageSet,
@@ -44,12 +44,7 @@ def counterfactual_differences(
     denoiser: Denoiser | None = None,
     *,
     robust: nn.Module | None = None,
-    method: MethodLike = "dvce",
-    seed: int = 0,
-    batch_size: int | Literal["auto"] = "auto",
-    store: Store | str | os.PathLike[str] | None = None,
-    device: str | torch.device = "auto",
-    show_progress: bool = False,
+    options: DifferencesOptions,
 ) -> Tensor:
     """Counterfactual less image, float32 (N, C, H, W) in [-1, 1], on the CPU: scores for `diffroar` or `leakage`.
 
@@ -65,23 +60,17 @@ def counterfactual_differences(
         targets: the class wanted, as in `counterfactual`, one for each image: `"second"`, a class, or a list; not `"all"`.
         denoiser: of such images; None for methods that do without.
         robust: a classifier of the same classes whose gradients are trusted to lie along the data, or None.
-        method: one of `"dvce"`, `"blended"`, `"svce"`, `"apgd"`, with options as in `"dvce(steps=50)"`; or a function.
-        seed: every random draw comes from it.
-        batch_size: images at once; `"auto"` for as many as fit in memory.
-        store: a folder or a URL (`s3://bucket/folder`) for finished work, or a Store; the user's own unless given.
-        device: `"auto"` or a torch device.
-        show_progress: print the time left to standard error.
+        {options}
 
     Raises:
         InputError: a bad argument, before anything long begins.
         StoreError: the store can't be written.
     """
     check_subjects(images, denoiser)
-    check_settings(seed, 1, batch_size)
-    way = _one_method(method)
+    way = _one_method(options.method)
     check_denoiser({way.name: way}, denoiser)
     classifier, robust, _, _ = check_classifiers(classifier, robust, {}, images)
-    place = resolve_device(device)
+    place = resolve_device(options.device)
     # What the method does not ask is no part of the counterfactuals' keys in the store.
     helpers: dict[str, Any] = {"denoiser": denoiser, "robust": robust} if asks_helpers(way) else {"denoiser": None, "robust": None}
     owners = {"classifier": classifier, **helpers}
@@ -90,10 +79,11 @@ def counterfactual_differences(
         for module in owners.values():
             if module is not None:
                 constant.enter_context(frozen(module.to(place)))
-        size = _images_at_once(classifier, images, way, place) if batch_size == "auto" else int(batch_size)
-        kept = as_store(store)
-        bench = Bench(classifier, images, helpers["denoiser"], helpers["robust"], marks, size, place, kept, show_progress)
-        wanted = _wanted(images, targets, probabilities_of(classifier, images, place), helpers["denoiser"], seed)
+        size = options.batch_size
+        size = _images_at_once(classifier, images, way, place) if isinstance(size, str) else size
+        kept = as_store(options.store)
+        bench = Bench(classifier, images, helpers["denoiser"], helpers["robust"], marks, size, place, kept, options.show_progress)
+        wanted = _wanted(images, targets, probabilities_of(classifier, images, place), helpers["denoiser"], options.seed)
         bench.rehearse([way])
         found = bench.find([way], wanted)[way.name]
     changed = torch.from_numpy(np.stack([one.image for one in found]))

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from gradaudit.instruments.counterfactual import CounterfactualResult
 from gradaudit.instruments.counterfactual.animation import encoded
 from gradaudit.instruments.counterfactual.gallery import confidences, difference
+from gradaudit.instruments.counterfactual.options import ABOUT
+from gradaudit.instruments.counterfactual.result import CounterfactualResult
 from gradaudit.instruments.counterfactual.section_figures import Series, share_figures, step_figures
 from gradaudit.instruments.counterfactual.summary import AGREED
 from gradaudit.markup.pictures import Picture, data_uri, image_pixels, score_pixels
@@ -47,13 +48,13 @@ class Grid:
     size: tuple[int, int]
 
 
-def counterfactual(results: Mapping[str, CounterfactualResult]) -> Section:
+def counterfactual_section(results: Mapping[str, CounterfactualResult]) -> Section:
     """Counterfactuals on the page: verdicts, shares, pictures that blend, diagnostics, measures, and how to read them."""
     series = [*_series(results)]
     return Section(
         anchor="counterfactual",
         title="Counterfactuals",
-        question="What would have to change in an image for another class, and is it what others take for that class?",
+        question=ABOUT.question,
         findings=tuple(Finding(name, result.methods[0], result.verdict) for name, result in results.items()),
         overview=render("overview.html", figures=share_figures(series), series=series),
         body=render(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradaudit.instruments.diffroar import CounterfactualDifferencesResult
-from gradaudit.instruments.diffroar.differences import DIFFERENCES
+from gradaudit.instruments.counterfactual_differences.result import DIFFERENCES, CounterfactualDifferencesResult
 from gradaudit.instruments.diffroar.section import by_protocol, findings, overview_figures, summary_table, values_table
 from gradaudit.markup.rendering import templates
 from gradaudit.markup.section import Section

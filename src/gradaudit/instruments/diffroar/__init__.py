@@ -2,10 +2,9 @@
 
 from gradaudit.instruments.diffroar.audit import diffroar
 from gradaudit.instruments.diffroar.audit import prepare as prepare_diffroar
-from gradaudit.instruments.diffroar.differences import CounterfactualDifferencesResult
 from gradaudit.instruments.diffroar.grid import Plan
 from gradaudit.instruments.diffroar.result import DiffROARResult
 from gradaudit.instruments.diffroar.retraining import Grid
 from gradaudit.instruments.diffroar.values import Values
 
-__all__ = ["CounterfactualDifferencesResult", "DiffROARResult", "Grid", "Plan", "Values", "diffroar", "prepare_diffroar"]
+__all__ = ["DiffROARResult", "Grid", "Plan", "Values", "diffroar", "prepare_diffroar"]

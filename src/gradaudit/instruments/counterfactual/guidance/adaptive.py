@@ -62,14 +62,8 @@ class AdaptivePull:
     guidance: str = "exact"
 
     def __post_init__(self) -> None:
-        for name in ("class_strength", "distance_strength"):
-            value = getattr(self, name)
-            require(0 <= value < float("inf"), name, value, "a finite number, at least 0")
         require(1 <= self.p <= 2, "p", self.p, "from 1 to 2")
         require(0 <= self.cone <= 90, "cone", self.cone, "from 0 to 90 degrees")
-        require(self.inside in ("robust", "classifier"), "inside", self.inside, '"robust" or "classifier"')
-        require(isinstance(self.views, int) and self.views >= 1, "views", self.views, "a whole number, 1 or more")
-        require(self.guidance in GUIDANCE, "guidance", self.guidance, f"one of {', '.join(GUIDANCE)}")
 
     @property
     def through(self) -> bool:

@@ -1,0 +1,161 @@
+"""Counterfactuals as command, audit and page ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gradaudit.classifiers import classifier_fingerprint
+from gradaudit.instruments.bench import Bench, at_most
+from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.counterfactual.arguments import (
+    Method,
+    check_classifiers,
+    check_denoiser,
+    check_subjects,
+    resolve_methods,
+)
+from gradaudit.instruments.counterfactual.audit import counterfactual
+from gradaudit.instruments.counterfactual.choosing import choose, half
+from gradaudit.instruments.counterfactual.differences import asks_helpers
+from gradaudit.instruments.counterfactual.options import (
+    ABOUT,
+    CounterfactualCommand,
+    CounterfactualInAudit,
+    CounterfactualOptions,
+)
+from gradaudit.instruments.counterfactual.result import CounterfactualResult
+from gradaudit.instruments.counterfactual.section import counterfactual_section
+from gradaudit.instruments.counterfactual.summary import AGREED
+from gradaudit.markup.section import Section
+
+STEPS = 75  # of a method that does not say
+BACK = {"none": 0, "combined": 1, "exact": 3}  # ways back through the denoiser in a guided step
+REAL = 1000  # training images beside which realism is measured
+
+
+class Commanded(CounterfactualInAudit):
+    """The options of the command once the images are chosen: it uses the denoiser that it was given, whoever asks for it."""
+
+
+class Counterfactual(Instrument):
+    """Counterfactuals."""
+
+    about = ABOUT
+    results = (CounterfactualResult,)
+
+    def commanded(self, bench: Bench, options: CounterfactualCommand, words: Mapping[str, Any]) -> tuple[Bench, Commanded]:
+        """The images that the target fits; a helper that doesn't go with them is refused, where an audit does without."""
+        every = half(bench.train, bench.test, options.split)
+        check_subjects(every, bench.denoiser)
+        check_denoiser(resolve_methods(options.method), bench.denoiser)
+        (audited,) = bench.classifiers.values()
+        classifier, *_ = check_classifiers(audited, bench.robust, bench.oracles, every)
+        chosen, targets = choose(classifier, every, options, bench.run.seed, bench.run.device)
+        return replace(bench, test=chosen), Commanded(**options.given_to(Commanded), targets=targets)
+
+    def lacks(self, bench: Bench, name: str, options: CounterfactualInAudit) -> str | None:
+        """Methods that need a denoiser are left out where there is none; only where none is left is there a reason."""
+        return bench.unfit_denoiser if not _methods(bench, options) else None
+
+    def measure(self, bench: Bench, name: str, options: CounterfactualInAudit) -> CounterfactualResult:
+        """Counterfactuals by the methods that can be had."""
+        return counterfactual(
+            bench.classifiers[name],
+            bench.tested(options.images),
+            options.targets,
+            bench.denoiser if isinstance(options, Commanded) or _asked(bench, options) else None,
+            robust=bench.robust,
+            oracles=bench.judges(name),
+            reference=at_most(bench.train, REAL, bench.run.seed),
+            **bench.words(options, CounterfactualOptions) | {"method": _methods(bench, options)},
+        )
+
+    def uses(self, bench: Bench, name: str, options: CounterfactualInAudit) -> dict[str, Any]:
+        """The helpers, the judges, and the real images beside which realism is measured."""
+        return {
+            "denoiser": bench.denoiser_mark if _asked(bench, options) else None,
+            "robust": bench.robust_mark,
+            "oracles": {title: classifier_fingerprint(one) for title, one in bench.judges(name).items()},
+            "train": bench.train.fingerprint,
+        }
+
+    def cost(self, bench: Bench, name: str, options: CounterfactualInAudit) -> Cost:
+        """What each method takes for each image, target and seed."""
+        classes = bench.test.classes
+        targets = len(classes) - 1 if options.targets == "all" and "all" not in classes else 1
+        count = len(bench.tested(options.images)) * targets * options.seeds
+        return sum((cost_of(method, count) for method in resolve_methods(_methods(bench, options)).values()), Cost())
+
+    def scores(self, result: CounterfactualResult) -> dict[str, Score]:
+        """How often other classifiers, the robust helper not among them, agree that a flipped image shows its target: first
+        method.
+        """
+        summary = result.summary[result.summary["method"] == result.methods[0]].set_index("measure")
+        found = {}
+        judges = [oracle for oracle in result.oracles if not result.details["oracles"][oracle]["helper"]]
+        for oracle in judges:
+            if AGREED + oracle not in summary.index:  # the method made nothing that could be judged
+                continue
+            row: Any = summary.loc[AGREED + oracle]
+            words = f"{result.methods[0]}: flips that {oracle if len(judges) > 1 else 'another classifier'} agrees with"
+            found[words] = Score(float(row["value"]), float(row["low"]), float(row["high"]), 1)
+        return found
+
+    def section(self, results: Mapping[str, CounterfactualResult]) -> Section:
+        """Its section."""
+        return counterfactual_section(results)
+
+    def tables(self, result: CounterfactualResult, name: str) -> list[tuple[str, pd.DataFrame]]:
+        """The summary, a column a method."""
+        found: dict[str, dict[str, str]] = {measure: {} for measure in result.summary["measure"]}
+        for row in result.summary.to_dict("records"):
+            found[row["measure"]][row["method"]] = _interval(row)
+        rows = [{"mean over images, 95 % interval": measure} | by_method for measure, by_method in found.items()]
+        return [(f"Counterfactuals, {name}", pd.DataFrame(rows).fillna(""))]
+
+    def write(self, result: CounterfactualResult, out: Path) -> None:
+        """The images and the animation as well."""
+        result.write_images(out / "images")
+        if result.frames:
+            result.animation(out / "animation.webp")
+        result.save(out)
+
+
+def cost_of(method: Method, count: int) -> Cost:
+    """What so many counterfactuals take: a gradient a step; a guided step is a pass through the denoiser, and back through it."""
+    steps = count * int(method.options.get("steps", STEPS))
+    if not method.needs_denoiser:
+        return Cost(gradients=steps)
+    passes = 1 + BACK.get(str(method.options.get("guidance")), 3)
+    return Cost(gradients=steps, denoised=steps * passes // 2)  # the walk begins half-way
+
+
+def _methods(bench: Bench, options: CounterfactualInAudit) -> list[Any]:
+    methods = [*options.method] if isinstance(options.method, (list, tuple)) else [options.method]
+    return [one for one in methods if bench.unfit_denoiser is None or not _guided(one)]
+
+
+def _asked(bench: Bench, options: CounterfactualInAudit) -> bool:
+    """Whether a method that is left may ask the denoiser."""
+    return bench.unfit_denoiser is None and any(map(asks_helpers, resolve_methods(_methods(bench, options)).values()))
+
+
+def _guided(method: Any) -> bool:
+    """Whether it walks through a denoiser."""
+    return any(one.needs_denoiser for one in resolve_methods(method).values())
+
+
+def _interval(row: Mapping[Hashable, Any]) -> str:
+    if row["value"] != row["value"]:
+        return "none to measure"
+    ends = f" [{row['low']:.3g}, {row['high']:.3g}]" if row["low"] == row["low"] else ""
+    return f"{row['value']:.3g}{ends}"
+
+
+INSTRUMENT = Counterfactual()

@@ -1,0 +1,80 @@
+"""What counterfactuals ask, and their options."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from gradaudit.instruments.contract import About
+from gradaudit.options import Anything, Choice, Spec, Specs, Stored, Whole, WholeOr, option
+
+if TYPE_CHECKING:
+    from gradaudit.instruments.counterfactual.arguments import MethodLike, Targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class CounterfactualOptions(Stored):
+    """The options of `counterfactual`."""
+
+    method: MethodLike | Sequence[MethodLike] = option(
+        "dvce",
+        Specs(),
+        "`dvce`, `blended`, `svce`, `apgd`, with options as in `dvce(steps=100)`, or `package.module:function`; in Python also a "
+        "function `(problem) -> Found`, or a list; the verdict is about the first",
+    )
+    seeds: int = option(1, Whole(1), "counterfactuals of each image: of seeds `seed`, `seed + 1` and so on")
+    batch_size: int | Literal["auto"] = option(
+        "auto",
+        WholeOr(),
+        "images at once, as many as fit in memory; it does not change the result beyond rounding",
+        python_only=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DifferencesOptions(Stored):
+    """The options of `counterfactual_differences`."""
+
+    method: MethodLike = option("dvce", Spec(), "one of those of `counterfactual`, with options as in `dvce(steps=50)`")
+    batch_size: int | Literal["auto"] = option("auto", WholeOr(), "images at once, as many as fit in memory", python_only=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CounterfactualCommand(CounterfactualOptions):
+    """The options of the command."""
+
+    target: str = option(
+        "second", Anything(), "`second` (most likely), `all` (others), a class, or pairs of present and wanted class: `4=9,3=8`"
+    )
+    images: int = option(
+        16, Whole(1), "change that many, drawn stratified by `--seed` from those that the target fits; each is written as a PNG"
+    )
+    split: Literal["test", "train", "both"] = option(
+        "test", Choice(("test", "train", "both")), "the images of which half of the data; `both` for a folder of your own"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CounterfactualInAudit(CounterfactualOptions):
+    """The options in an audit."""
+
+    images: int | None = option(None, Whole(1), "test images changed", shown="all")
+    targets: Targets = option(
+        "second",
+        Anything(),
+        "the class wanted: `second` (the second most likely), `all` (each other class in turn), one class by its index or name, or "
+        "one for each image",
+    )
+
+
+ABOUT = About(
+    name="counterfactual",
+    question="What would have to change in an image for another class, and is it what others take for that class?",
+    example=("gradaudit counterfactual zoo:mnist/standard mnist5k --denoiser zoo:mnist --robust zoo:mnist/robust --target 4=9,3=8"),
+    title="What would change the mind of {classifier}?",
+    command=CounterfactualCommand,
+    audited=CounterfactualInAudit,
+    wants=frozenset({"denoiser", "robust", "oracles"}),
+    place=70,
+)
