@@ -71,7 +71,7 @@ class AlignmentInAudit(AlignmentOptions):
 
 ABOUT = About(
     name="alignment",
-    question="Do gradients point along the data manifold, as a denoiser's score does?",
+    question="Do gradients point along the data manifold, as a generative model's do?",
     example="gradaudit alignment robust.safetensors mnist5k --denoiser zoo:mnist --sigma 0.1,0.25,0.5",
     title="Do the gradients of {classifier} point along the data manifold?",
     command=AlignmentOptions,

@@ -10,6 +10,7 @@ import pandas as pd
 from torch import Tensor
 
 from gradaudit.instruments.alignment import AlignmentResult
+from gradaudit.instruments.alignment.options import ABOUT
 from gradaudit.instruments.alignment.section_figures import Curve, alignment_figures
 from gradaudit.markup.pictures import Picture, data_uri, image_pixels, score_pixels
 from gradaudit.markup.rendering import templates
@@ -36,7 +37,7 @@ def alignment_section(results: Mapping[str, AlignmentResult]) -> Section:
     return Section(
         anchor="alignment",
         title="Alignment",
-        question="Do gradients point along the data manifold, as a generative model's do?",
+        question=ABOUT.question,
         findings=tuple(Finding(name, _subject(result), result.verdict) for name, result in results.items()),
         overview=render("overview.html", figures=alignment_figures(curves), curves=curves),
         body=render(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from markupsafe import Markup
 
 from gradaudit.instruments.leakage import LeakageResult
+from gradaudit.instruments.leakage.options import ABOUT
 from gradaudit.markup.rendering import templates
 from gradaudit.markup.section import Finding, Section
 from gradaudit.markup.share_figures import Point, share_figures
@@ -28,7 +29,7 @@ def leakage_section(results: Mapping[str, LeakageResult]) -> Section:
     return Section(
         anchor="leakage",
         title="Leakage",
-        question="Do attributions stay on the part of the image that matters, where that part is known?",
+        question=ABOUT.question,
         findings=tuple(Finding(name, result.audited[0], result.verdict) for name, result in results.items()),
         overview=render(
             "overview.html",

@@ -65,7 +65,7 @@ class RobustnessInAudit(RobustnessOptions):
 
 ABOUT = About(
     name="robustness",
-    question="How large a perturbation does the classifier withstand, by attacks, by certificates and on average?",
+    question="How large a perturbation does the classifier withstand?",
     example="gradaudit robustness robust.safetensors mnist5k --eps 0,0.1,0.3 --attack pgd --attack autoattack --restarts 5",
     title="How large a perturbation does {classifier} withstand?",
     command=RobustnessCommand,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from gradaudit.instruments.robustness import RobustnessResult
+from gradaudit.instruments.robustness.options import ABOUT
 from gradaudit.instruments.robustness.section_figures import Curve, curve_steps, robustness_figures
 from gradaudit.markup.rendering import templates
 from gradaudit.markup.section import Finding, Section
@@ -21,7 +22,7 @@ def robustness_section(results: Mapping[str, RobustnessResult]) -> Section:
     return Section(
         anchor="robustness",
         title="Robustness",
-        question="How large a perturbation does the classifier withstand?",
+        question=ABOUT.question,
         findings=tuple(Finding(name, ", ".join(result.settings["attacks"]), result.verdict) for name, result in results.items()),
         overview=render(
             "overview.html",
