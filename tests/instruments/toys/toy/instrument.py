@@ -1,10 +1,11 @@
 """The toy as command, audit and page ask for it."""
 
-from gradaudit.instruments.contract import Instrument, Score
-from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.toy.measure import toy
 from gradaudit.instruments.toy.options import ABOUT, ToyOptions
 from gradaudit.instruments.toy.result import ToyResult
+
+from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.costs import Cost
 from gradaudit.markup.rendering import templates
 from gradaudit.markup.section import Finding, Section
 

@@ -1,10 +1,10 @@
 """`toy`."""
 
 import torch
-
-from gradaudit.classifiers import check_classifier
 from gradaudit.instruments.toy.options import ToyOptions
 from gradaudit.instruments.toy.result import ToyResult, tabulate
+
+from gradaudit.classifiers import check_classifier
 from gradaudit.options import takes
 from gradaudit.results import Verdict
 
