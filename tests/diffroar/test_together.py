@@ -124,8 +124,8 @@ def test_a_diverging_learner_loses_only_itself(prepared):
     own = [replace(job.cell, content="image", fill=fill) for job, fill in zip(jobs, fills, strict=True)]
     descriptions = [job.description for job in jobs]
     with pytest.raises(TrainingError, match="loss of epoch 1"):
-        run_cells(own, [(job.train, job.test) for job in jobs], 10, descriptions, grid.store, "cpu", ("stacked",))
-    assert [found_in(grid.store, one, ("stacked",)) is not None for one in descriptions] == [True, False, True]
+        run_cells(own, [(job.train, job.test) for job in jobs], 10, descriptions, grid.crew.store, "cpu", ("stacked",))
+    assert [found_in(grid.crew.store, one, ("stacked",)) is not None for one in descriptions] == [True, False, True]
 
 
 @pytest.mark.parametrize(

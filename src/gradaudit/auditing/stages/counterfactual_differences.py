@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from gradaudit.auditing.settings import options_taken
 from gradaudit.auditing.stages._denoiser import unfit
 from gradaudit.auditing.stages._stage import Options, Score, Stage
-from gradaudit.auditing.stages.counterfactual import cost_of
-from gradaudit.auditing.stages.diffroar import FEWEST, audited_together, grid, level_scores, masks_of_all
+from gradaudit.auditing.stages.counterfactual import cost_of as cost_of_walks
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.bench import Bench, at_most
@@ -21,6 +20,8 @@ from gradaudit.instruments.counterfactual.arguments import Method, probabilities
 from gradaudit.instruments.counterfactual.differences import asks_helpers
 from gradaudit.instruments.diffroar import CounterfactualDifferencesResult, prepare_diffroar
 from gradaudit.instruments.diffroar.differences import DIFFERENCES, of_differences
+from gradaudit.instruments.diffroar.instrument import FEWEST, audited_together, cost_of, grid, level_scores, masks_of_all
+from gradaudit.instruments.diffroar.options import DiffROAROptions
 from gradaudit.results import Result
 
 BESIDE = "logit_gradient"
@@ -57,15 +58,15 @@ def uses(bench: Bench, name: str, options: Options) -> dict[str, Any]:
     """Training images, the classifiers whose masks evaluators are trained under, and the helpers if the method asks them."""
     asked = asks_helpers(_method(options))
     helpers = {"denoiser": bench.denoiser_mark, "robust": bench.robust_mark} if asked else {}
-    return {"train": bench.train.fingerprint, **audited_together(bench, options), **helpers}
+    return {"train": bench.train.fingerprint, **audited_together(bench, _only_beside(options)), **helpers}
 
 
 def cost(bench: Bench, name: str, options: Options) -> Cost:
     """A counterfactual of each image, and the networks."""
     small = _small(bench, options)
-    plan = grid(small, name, _beside(options, _not_made), masks_of_all(bench, _only_beside(options), make=False)).plan()
-    walks = cost_of(_method(options), len(small.test) + (len(small.train) if _ranks_training(options) else 0))
-    return walks + Cost(plan.pending, seconds=plan.seconds - plan.reading, besides=plan.reading)
+    masks = masks_of_all(bench, _only_beside(options), make=False)
+    walks = cost_of_walks(_method(options), len(small.test) + (len(small.train) if _ranks_training(options) else 0))
+    return walks + cost_of(grid(small, name, _beside(options, _not_made), masks))
 
 
 def scores(result: Result) -> dict[str, Score]:
@@ -115,16 +116,16 @@ def _differences(bench: Bench, name: str, images: ImageSet, options: Options) ->
     )
 
 
-def _beside(options: Options, differences: Any) -> dict[str, Any]:
+def _beside(options: Options, differences: Any) -> DiffROAROptions:
     """DiffROAR's options, with the differences first and what was asked for beside them."""
     given = {key: value for key, value in options.items() if key not in OURS}
-    wanted = given.get("attribution", BESIDE)
-    return given | {"attribution": [{DIFFERENCES: differences}, *(wanted if isinstance(wanted, list) else [wanted])]}
+    wanted = given.pop("attribution", BESIDE)
+    return DiffROAROptions(**given, attribution=[{DIFFERENCES: differences}, *(wanted if isinstance(wanted, list) else [wanted])])
 
 
-def _only_beside(options: Options) -> dict[str, Any]:
+def _only_beside(options: Options) -> DiffROAROptions:
     """DiffROAR's options, with what stands beside the differences alone: evaluators are those of an audit without differences."""
-    return {"attribution": BESIDE} | {key: value for key, value in options.items() if key not in OURS}
+    return DiffROAROptions(**{"attribution": BESIDE} | {key: value for key, value in options.items() if key not in OURS})
 
 
 def _not_made(classifier: nn.Module, images: Tensor, targets: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ WORDS = {
 }
 
 
-def diffroar(results: Mapping[str, DiffROARResult]) -> Section:
+def diffroar_section(results: Mapping[str, DiffROARResult]) -> Section:
     """DiffROAR on the page: verdicts, one figure with all curves, what is behind them, tables, and how to read them."""
     read, retrained = by_protocol(results)
     bodies = [one for one in (_values_body(read), _retrained_body(retrained)) if one is not None]

@@ -20,7 +20,7 @@ THRESHOLD = Stroke("soft", (1, 2))
 WORDS = {"auroc": "AUROC", "bits": "Bits a feature", "share": "Share of entropy", "label": "Label's accuracy"}
 
 
-def mask_recovery(results: Mapping[str, MaskRecoveryResult]) -> Section:
+def mask_recovery_section(results: Mapping[str, MaskRecoveryResult]) -> Section:
     """Mask recovery on the page: each fill's verdict, one figure with all of them, the table, and how to read them."""
     points = list(_points(results))
     return Section(
