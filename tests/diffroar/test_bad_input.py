@@ -108,6 +108,12 @@ def test_bad_options(refused, changed, words):
     refused(next(iter(changed)), words, **changed)
 
 
+def test_an_attribution_that_is_given_twice(planted):
+    sets = planted.images(COUNT, 0), planted.images(TEST_COUNT, 1)
+    with pytest.raises(TypeError, match="multiple values for argument 'attribution'"):
+        ga.diffroar(planted.classifier(), *sets, "edges", attribution="random")
+
+
 def test_a_control_that_is_audited_as_well(refused):
     refused("controls", "other attributions than the audited", attribution="edges", controls=("edges",))
 

@@ -133,8 +133,8 @@ def test_a_diverging_learner_loses_only_itself(prepared):
     [
         ({"together": "stakced"}, "together", "did you mean 'stacked'"),
         ({"together": 3}, "together", "a name such as"),
-        ({"at_once": 0}, "at_once", '"auto" or 1 or more'),
-        ({"at_once": "many"}, "at_once", '"auto" or 1 or more'),
+        ({"at_once": 0}, "at_once", '"auto" or a whole number, 1 or more'),
+        ({"at_once": "many"}, "at_once", '"auto" or a whole number, 1 or more'),
     ],
 )
 def test_bad_groups_are_refused(planted, tmp_path, changed, argument, words):

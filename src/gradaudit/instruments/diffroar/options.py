@@ -73,7 +73,7 @@ class DiffROAROptions(Spread):
     selection: bool = option(
         False,
         Flag(),
-        "also fit learners of mask and pixels: what does the choice of features tell beyond their values?",
+        "also fit learners of mask and pixels, for what the choice of features tells beyond their values",
     )
     masks: Mapping[str, PoolRanking] | None = option(
         None,
@@ -97,12 +97,14 @@ class DiffROAROptions(Spread):
     seeds: int | Sequence[int] | None = option(
         None,
         Wholes(),
-        "how many independent evaluators or learners, or their seeds; intervals need at least 2. Top and bottom share a seed, so "
-        "that they are paired",
+        "how many independent evaluators or learners, their seeds from `seed` on; in Python or an audit also the seeds themselves. "
+        "Intervals need at least 2. Top and bottom share a seed, so that they are paired",
         shown="3 evaluators, or 5 learners a cell to retrain",
     )
     controls: Sequence[str] = option(
-        ("random", "blurred_random", "edges"), Names(), "model-free attributions that run beside; none for an empty list"
+        ("random", "blurred_random", "edges"),
+        Names(),
+        "model-free attributions that run beside; `none`, in Python an empty list, for none of them",
     )
     features: Features = option(
         "coordinates",
@@ -127,7 +129,7 @@ class DiffROAROptions(Spread):
     conditional: bool | None = option(
         None,
         Flag(),
-        "to retrain: also fit learners that see the features and which were kept: what do the pixels tell given the mask? With "
+        "to retrain: also fit learners that see the features and which were kept, for what the pixels tell given the mask. With "
         "both, three times as many networks are fitted as with neither",
         shown="as mask_only",
     )
@@ -152,7 +154,7 @@ class DiffROARCommand(DiffROAROptions):
     """The options of the command."""
 
     scores: tuple[Path, Path] | None = option(
-        None, Files(), "two `.npy` files with scores computed elsewhere: of training and test images"
+        None, Files(), "two `.npy` files with scores computed elsewhere: of training and test images", shown="none"
     )
     epochs: int | None = option(
         None,

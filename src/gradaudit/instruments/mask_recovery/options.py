@@ -53,7 +53,9 @@ class MaskRecoveryOptions(Spread):
         "of `seeds` replaces its seed",
     )
     epochs: int = option(4, Whole(1), "passes over the training images of the network that recovers masks")
-    seeds: int | Sequence[int] = option(2, Wholes(), "how many independent seeds, or the seeds; intervals need at least 2")
+    seeds: int | Sequence[int] = option(
+        2, Wholes(), "how many independent seeds, from `seed` on; in Python also the seeds themselves. Intervals need at least 2"
+    )
 
 
 ABOUT = About(
