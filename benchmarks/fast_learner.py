@@ -142,9 +142,9 @@ def gaps_by_image(
 
 def right(grid: Grid, level: float, side: str) -> np.ndarray:
     """1 or 0, (seeds, test images): what the store has of the learners of one level and side."""
-    jobs = grid._jobs(grid._rankings(make=False))
+    jobs = grid.jobs(grid.rankings(make=False))
     count = len(grid.sets["test"])
-    stored = (grid.store.get(jobs["logit_gradient", level, seed, side].description) for seed in grid.seeds)
+    stored = (grid.crew.store.get(jobs["logit_gradient", level, seed, side].description) for seed in grid.compared.seeds)
     return np.stack([unpacked(outcome["correct"], count) for outcome in stored if outcome]).astype(float)
 
 

@@ -89,7 +89,7 @@ def measured(data: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     alone = {("random", level): replace(alike, rankings=(), only=level) for level in KEPT}
     alone |= {("another image's gradient", level): replace(alike, rankings=(), only=level, only_ranks=gradient) for level in KEPT}
     alone |= {("its own edges", level): replace(alike, rankings=(), only=level, own=edges(train)) for level in KEPT}
-    crew, store = local(run.grid.store, torch.device("cpu")), run.grid.store
+    crew, store = local(run.grid.crew.store, torch.device("cpu")), run.grid.crew.store
     tasks = [(training, store) for training in (everything, *alone.values())]
     for _ in run_all(train_evaluator, tasks, len(tasks), backend=crew, workers=arguments.workers, title=data, show_progress=True):
         pass

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import gradaudit as ga
-from gradaudit.cli.mask_recovery import _specs
+from gradaudit.options import SpecList
 
 FAST = ("--device", "cpu", "--data-dir", ".", "--workers", "1", "--epochs", "1", "--learner", "linear", "--sides", "top")
 
@@ -48,4 +48,15 @@ def test_what_is_wrong_is_one_line(cli, trained, images, options, word):
 
 def test_commas_inside_brackets_belong_to_a_fill():
     text = "zero,generative(denoiser='zoo:mnist', steps=4), blur"
-    assert _specs(text) == ["zero", "generative(denoiser='zoo:mnist', steps=4)", "blur"]
+    assert SpecList().read("--fills", text) == ["zero", "generative(denoiser='zoo:mnist', steps=4)", "blur"]
+
+
+def test_a_dry_run_counts_the_networks_that_the_store_lacks(cli, trained, images, tmp_path):
+    command = ("mask-recovery", trained, images, "--fills", "zero, imputation", "--levels", "0.25", *FAST)
+    found = cli(*command, "--dry-run")
+    assert found.status == 0, found.err
+    # Two seeds of a recoverer and a learner for either fill, and of a learner of the true mask; every image is ranked.
+    assert found.out.startswith("10 networks to train, 90 gradients: about ")
+    assert not list((tmp_path / "store").rglob("*.json"))
+    assert cli(*command).status == 0
+    assert cli(*command, "--dry-run").out.startswith("nothing that the store does not have")

@@ -45,15 +45,15 @@ def refused_fixture(planted, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"levels": (0.0, 0.5)}, "above 0 and below 1"),
-        ({"levels": (1,)}, "above 0 and below 1"),
-        ({"levels": (-1.0,)}, "above 0 and below 1"),
-        ({"levels": (float("nan"),)}, "above 0 and below 1"),
+        ({"levels": (0.0, 0.5)}, "shares between 0 and 1"),
+        ({"levels": (1,)}, "shares between 0 and 1"),
+        ({"levels": (-1.0,)}, "shares between 0 and 1"),
+        ({"levels": (float("nan"),)}, "shares between 0 and 1"),
         ({"levels": (0.1, 0.1)}, "different"),
-        ({"levels": ()}, "list of different shares"),
-        ({"levels": ("0.1", "0.2")}, "each a number"),
-        ({"levels": "0.1"}, "list of different shares"),
-        ({"levels": 0.1}, "list of different shares"),
+        ({"levels": ()}, "one or several different finite shares"),
+        ({"levels": ("0.1", "0.2")}, "different finite shares"),
+        ({"levels": "0.1"}, "different finite shares"),
+        ({"levels": 1.5}, "shares between 0 and 1"),
         ({"seeds": 0}, "at least 1"),
         ({"seeds": -1}, "above 0"),
         ({"seeds": [1, 1]}, "different whole numbers"),
@@ -69,9 +69,9 @@ def refused_fixture(planted, tmp_path):
         ({"seed": -1}, "0 or more"),
         ({"seed": True}, "whole number"),
         ({"seed": 0.5}, "whole number"),
-        ({"workers": 0}, '"auto" or 1 or more'),
-        ({"workers": "many"}, '"auto" or 1 or more'),
-        ({"workers": True}, '"auto" or 1 or more'),
+        ({"workers": 0}, '"auto" or a whole number, 1 or more'),
+        ({"workers": "many"}, '"auto" or a whole number, 1 or more'),
+        ({"workers": True}, '"auto" or a whole number, 1 or more'),
         ({"fill": "black"}, "the name of a fill: .*mean"),
         ({"fill": 3}, "a name such as"),
         ({"fill": "mean(level=0.5)"}, "given options that mean has"),
@@ -106,6 +106,12 @@ def refused_fixture(planted, tmp_path):
 )
 def test_bad_options(refused, changed, words):
     refused(next(iter(changed)), words, **changed)
+
+
+def test_an_attribution_that_is_given_twice(planted):
+    sets = planted.images(COUNT, 0), planted.images(TEST_COUNT, 1)
+    with pytest.raises(TypeError, match="multiple values for argument 'attribution'"):
+        ga.diffroar(planted.classifier(), *sets, "edges", attribution="random")
 
 
 def test_a_control_that_is_audited_as_well(refused):

@@ -124,8 +124,8 @@ def test_a_diverging_learner_loses_only_itself(prepared):
     own = [replace(job.cell, content="image", fill=fill) for job, fill in zip(jobs, fills, strict=True)]
     descriptions = [job.description for job in jobs]
     with pytest.raises(TrainingError, match="loss of epoch 1"):
-        run_cells(own, [(job.train, job.test) for job in jobs], 10, descriptions, grid.store, "cpu", ("stacked",))
-    assert [found_in(grid.store, one, ("stacked",)) is not None for one in descriptions] == [True, False, True]
+        run_cells(own, [(job.train, job.test) for job in jobs], 10, descriptions, grid.crew.store, "cpu", ("stacked",))
+    assert [found_in(grid.crew.store, one, ("stacked",)) is not None for one in descriptions] == [True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_a_diverging_learner_loses_only_itself(prepared):
     [
         ({"together": "stakced"}, "together", "did you mean 'stacked'"),
         ({"together": 3}, "together", "a name such as"),
-        ({"at_once": 0}, "at_once", '"auto" or 1 or more'),
-        ({"at_once": "many"}, "at_once", '"auto" or 1 or more'),
+        ({"at_once": 0}, "at_once", '"auto" or a whole number, 1 or more'),
+        ({"at_once": "many"}, "at_once", '"auto" or a whole number, 1 or more'),
     ],
 )
 def test_bad_groups_are_refused(planted, tmp_path, changed, argument, words):

@@ -16,9 +16,9 @@ from gradaudit.instruments.counterfactual_differences.result import (
     CounterfactualDifferencesResult,
     of_differences,
 )
-from gradaudit.instruments.counterfactual_differences.section import counterfactual_differences
+from gradaudit.instruments.counterfactual_differences.section import differences_section
 from gradaudit.instruments.diffroar import DiffROARResult
-from gradaudit.instruments.diffroar.section import diffroar
+from gradaudit.instruments.diffroar.section import diffroar_section
 from gradaudit.markup.section import Section
 from gradaudit.results import Result
 
@@ -56,7 +56,7 @@ def test_the_verdict_is_the_one_finding_and_has_its_badge(
     make_values: MakeResult, page_of: WritePage, kind: str, label: str, badge: str
 ) -> None:
     result = make_values(kind)
-    section = diffroar({"a": result})
+    section = diffroar_section({"a": result})
     assert [(finding.subject, finding.verdict) for finding in section.findings] == [("logit_gradient", result.verdict)]
     assert result.verdict.label == label
     assert badge in section.body
@@ -72,7 +72,7 @@ def test_a_single_evaluator_settles_nothing_and_has_words_for_it(make_values: Ma
 
 def test_every_number_of_the_values_is_in_the_tables(make_values: MakeResult) -> None:
     result = make_values(selection=True)
-    body = str(diffroar({"a": result}).body)
+    body = str(diffroar_section({"a": result}).body)
     found, text = orders(body), body.replace("\N{MINUS SIGN}", "-")
     sides = [f"{kind}_{side}" for kind in ("values", "selection") for side in ("top", "bottom")]
     for column in ("values", *sides, *BOUNDS, "top", "bottom", "bits_top", "bits_both_bottom", "both_top"):
@@ -87,7 +87,7 @@ def test_every_number_of_the_values_is_in_the_tables(make_values: MakeResult) ->
 
 def test_what_stands_in_a_column_is_what_its_heading_says(make_values: MakeResult) -> None:
     result = make_values(selection=True)
-    body = str(diffroar({"a": result}).body)
+    body = str(diffroar_section({"a": result}).body)
     caption = "DiffROAR of values by ranking and level, in bits: means over seeds and intervals"
     named = heads(body, caption)
     first = body.partition(f"<caption>{caption}")[2].partition("<tbody>")[2].partition("</tr>")[0]
@@ -112,7 +112,7 @@ def test_what_stands_in_a_column_is_what_its_heading_says(make_values: MakeResul
 
 
 def test_what_bounds_the_error_is_explained(make_values: MakeResult) -> None:
-    body = unescape(str(diffroar({"a": make_values()}).body))
+    body = unescape(str(diffroar_section({"a": make_values()}).body))
     for words in (
         "<em>Read from the choice</em>: another image is shown under an image's mask",
         "<em>As read</em>: the values to a reader who does not",
@@ -125,18 +125,18 @@ def test_what_bounds_the_error_is_explained(make_values: MakeResult) -> None:
 
 @pytest.mark.parametrize("selection", [True, False])
 def test_selection_is_there_where_it_was_measured(make_values: MakeResult, selection: bool) -> None:
-    body = str(diffroar({"a": make_values(selection=selection)}).body)
+    body = str(diffroar_section({"a": make_values(selection=selection)}).body)
     assert ("<strong>Selection.</strong>" in body) == selection
     assert ("Selection, top" in heads(body, "DiffROAR of values by ranking")) == selection
     assert ("Selection top" in heads(body, "Every measurement")) == selection
     assert "not run" not in body
-    beside = str(diffroar({"a": make_values(selection=selection), "b": make_values("robust")}).body)
+    beside = str(diffroar_section({"a": make_values(selection=selection), "b": make_values("robust")}).body)
     assert ("not run" in beside) == selection
 
 
 def test_the_gap_has_a_table_with_its_numbers(make_values: MakeResult) -> None:
     result = make_values()
-    body = str(diffroar({"a": result}).body)
+    body = str(diffroar_section({"a": result}).body)
     table = body.partition("<caption>The evaluator against networks of one kind of mask")[2].partition("</table>")[0]
     assert len(result.details["gap"]) == 2
     for gap in result.details["gap"]:
@@ -147,17 +147,17 @@ def test_the_gap_has_a_table_with_its_numbers(make_values: MakeResult) -> None:
 
 
 def test_without_a_gap_the_page_does_not_speak_of_it(make_values: MakeResult) -> None:
-    body = str(diffroar({"a": make_values(gap=False)}).body)
+    body = str(diffroar_section({"a": make_values(gap=False)}).body)
     assert "The evaluator against" not in body
     assert "The gap" not in body
-    some = str(diffroar({"a": make_values(gap=False), "b": make_values("robust")}).body)
+    some = str(diffroar_section({"a": make_values(gap=False), "b": make_values("robust")}).body)
     table = some.partition("<caption>The evaluator against networks of one kind of mask")[2].partition("</table>")[0]
     assert (table.count('<th scope="row">b</th>'), table.count('<th scope="row">a</th>')) == (2, 0)
 
 
 def test_figures_are_of_bits_and_have_words(make_values: MakeResult) -> None:
     result = make_values()
-    section = diffroar({"a": result})
+    section = diffroar_section({"a": result})
     assert section.overview.count('class="wide"') == 1
     ylabel = "values of top \N{MINUS SIGN} values of bottom, bits"
     assert f"{ylabel}, against the share of features kept. a, logit_gradient:" in section.overview
@@ -187,7 +187,7 @@ def test_values_and_retraining_on_one_page(
 ) -> None:
     made = {"read": make_values(), "retrained": make_result("robust", conditional=True)}
     results = {name: made[name] for name in order}
-    section = diffroar(results)
+    section = diffroar_section(results)
     subjects = [(finding.classifier, finding.subject, finding.verdict.label) for finding in section.findings]
     assert sorted(subjects) == [
         ("read", "logit_gradient", "more than edges"),
@@ -207,7 +207,7 @@ def test_values_and_retraining_on_one_page(
 
 
 def test_each_protocol_says_what_it_does_and_no_more(make_result: MakeResult, make_values: MakeResult) -> None:
-    read, retrained = (str(diffroar({"a": result}).body) for result in (make_values(), make_result(conditional=True)))
+    read, retrained = (str(diffroar_section({"a": result}).body) for result in (make_values(), make_result(conditional=True)))
     assert "Why not retrain" in read
     assert "trained from scratch" not in read
     assert "trained from scratch" in retrained
@@ -255,7 +255,7 @@ def words_of(section: Section) -> str:
 
 def test_values_of_counterfactual_differences_need_no_training_images(make_values: MakeResult) -> None:
     result = both_of(make_values)
-    section = counterfactual_differences({"a": result})
+    section = differences_section({"a": result})
     assert [(finding.subject, finding.verdict.label) for finding in section.findings] == [(DIFFERENCES, "more than edges")]
     assert "svce(steps=8), 10,000 test images; 99% of the test images" in words_of(section)
     assert "training and" not in section.body
@@ -269,7 +269,7 @@ def test_values_of_counterfactual_differences_need_no_training_images(make_value
 
 def test_differences_of_both_protocols_each_have_their_table(make_result: MakeResult, make_values: MakeResult) -> None:
     results = {"read": both_of(make_values), "retrained": both_of(make_result, conditional=True)}
-    section = counterfactual_differences(results)
+    section = differences_section(results)
     assert section.body.count("<caption>") == 2
     assert "10,000 test images" in words_of(section)
     assert "20,000 training and 10,000 test images" in words_of(section)

@@ -1,19 +1,17 @@
 """Attributions: functions `(classifier, images, targets) -> scores`, controls that know no classifier, and rankings by scores."""
 
 from gradaudit.attributions._attribute import attribute, attribute_all
-from gradaudit.attributions._named import CONTROLS, each_named, named_controls
-from gradaudit.attributions._ranking import Features, check_levels, kept, kept_count, magnitudes, rank, rank_dtype
+from gradaudit.attributions._named import each_named, named_controls
+from gradaudit.attributions._ranking import Features, kept, kept_count, magnitudes, rank, rank_dtype
 from gradaudit.attributions._resolve import ATTRIBUTIONS, Attribution, AttributionLike, resolve_attribution
 
 __all__ = [
     "ATTRIBUTIONS",
-    "CONTROLS",
     "Attribution",
     "AttributionLike",
     "Features",
     "attribute",
     "attribute_all",
-    "check_levels",
     "each_named",
     "kept",
     "kept_count",

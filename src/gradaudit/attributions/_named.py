@@ -8,8 +8,6 @@ from typing import Any
 from gradaudit.attributions._resolve import Attribution, resolve_attribution
 from gradaudit.errors import InputError, require
 
-CONTROLS = ("random", "blurred_random", "edges")
-
 
 def each_named(attributions: Iterable[Any]) -> Iterator[tuple[str, Any]]:
     """Each attribution with the name that its user gave it in `{"my name": attribution}`, or `""`."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
-
-from gradaudit.errors import require
 
 Features = Literal["coordinates", "pixels"]
 
@@ -63,21 +60,6 @@ def rank_dtype(count: int) -> np.dtype[Any]:
         if count <= size:
             return np.dtype(name)
     return np.dtype("int32")
-
-
-def check_levels(levels: Sequence[float], argument: str = "levels") -> tuple[float, ...]:
-    """The levels, shares of the features, in ascending order.
-
-    Raises:
-        InputError: not a list of different numbers between 0 and 1; names `argument`.
-    """
-    expected = "a list of different shares of the features, each a number above 0 and below 1"
-    listed = isinstance(levels, Iterable) and not isinstance(levels, (str, Mapping))
-    found = tuple(levels) if listed else ()
-    numbers = all(isinstance(level, (int, float, np.integer, np.floating)) for level in found)
-    require(len(found) > 0 and numbers and all(0 < level < 1 for level in found), argument, levels, expected)
-    require(len(set(found)) == len(found), argument, levels, expected)
-    return tuple(sorted(float(level) for level in found))
 
 
 def kept_count(level: float, count: int) -> int:

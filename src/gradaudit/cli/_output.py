@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 BRIEF = {"eps", "sigma", "radius", "strength"}  # columns whose numbers are a user's own
 SHARES = {"level"}
-SIGNED = {"DiffROAR", "values, bits", "given mask, bits"}
+SIGNED = {
+    *("DiffROAR", "values, bits", "given mask, bits"),
+    *("top, bits", "bottom, bits", "selection, top", "selection, bottom"),
+}
 
 
 def say(text: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
 
 from gradaudit.instruments.contract import instrument, names
 from gradaudit.results import Result
@@ -23,4 +22,3 @@ def know_results() -> None:
     """Have each instrument make its kinds of result known."""
     for name in names():
         instrument(name)
-    import_module("gradaudit.instruments.counterfactual_differences.result")  # until it has an instrument.py

@@ -9,6 +9,7 @@ from gradaudit.options.declared import Option, Options, declared, option, option
 from gradaudit.options.forms import (
     Anything,
     Choice,
+    Choices,
     File,
     Files,
     Flag,
@@ -28,6 +29,7 @@ from gradaudit.options.running import Placed, Seeded, Spread, Stored, running
 __all__ = [
     "Anything",
     "Choice",
+    "Choices",
     "File",
     "Files",
     "Flag",

@@ -88,32 +88,35 @@ def option_schema(model: type[Options], names: frozenset[str]) -> dict[str, Any]
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-def takes(model: type[Options]) -> Callable[[Callable[..., R]], Callable[..., R]]:
+def takes(model: type[Options], *placed: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Give a function whose last argument is a model's record the options of the model as keyword arguments.
 
-    Its signature and the place marked `{options}` in its docstring show them, for editors and `help`.
+    Its signature and the place marked `{options}` in its docstring show them, for editors and `help`. Those of `placed` may also
+    follow the function's own arguments without their name.
     """
 
     def dress(function: Callable[..., R]) -> Callable[..., R]:
         own = [one for one in inspect.signature(function).parameters.values() if one.name != "options"]
-        positional = inspect.Signature(own)
+        by_name = {one.name: _parameter(one, one.name in placed) for one in _in_order(model)}
+        added = [*(by_name.pop(name) for name in placed), *by_name.values()]
+        signature = inspect.Signature([*own, *added], return_annotation=inspect.signature(function).return_annotation)
 
         @functools.wraps(function)
         def call(*arguments: Any, **words: Any) -> R:
-            given = {name: words.pop(name) for name in declared(model) if name in words}
-            bound = positional.bind(*arguments, **words)
-            return function(*bound.args, **bound.kwargs, options=model(**given))
+            given = signature.bind(*arguments, **words).arguments
+            options = model(**{name: given.pop(name) for name in declared(model) if name in given})
+            return function(**given, options=options)
 
-        added = [
-            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type)
-            for one in _in_order(model)
-        ]
-        returned = inspect.signature(function).return_annotation
-        call.__signature__ = inspect.Signature([*own, *added], return_annotation=returned)  # type: ignore[attr-defined]
+        call.__signature__ = signature  # type: ignore[attr-defined]
         call.__doc__ = documented(function.__doc__, model)
         return call
 
     return dress
+
+
+def _parameter(one: Field[Any], placed: bool) -> inspect.Parameter:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if placed else inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(one.name, kind, default=one.default, annotation=one.type)
 
 
 def documented(text: str | None, model: type[Options]) -> str | None:

@@ -245,6 +245,25 @@ class Names(SpecList):
 
 
 @dataclass(frozen=True)
+class Choices(SpecList):
+    """Some of some words, brought into their order."""
+
+    choices: tuple[str, ...] = ()
+
+    def take(self, argument: str, value: Any) -> Any:
+        """A tuple of the words."""
+        found = [value] if isinstance(value, str) else [*value] if isinstance(value, Iterable) else []
+        known = bool(found) and all(one in self.choices for one in found)
+        require(known, argument, value, f"some of {_quoted(self.choices, ', ')}")
+        return tuple(one for one in self.choices if one in found)
+
+    def schema(self) -> Schema:
+        """An array of the words, or one of them."""
+        one = {"enum": [*self.choices]}
+        return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
+
+
+@dataclass(frozen=True)
 class File(Form):
     """A file's path."""
 
@@ -262,8 +281,8 @@ class Files(Form):
     typed: ClassVar[Any] = tuple[Path, Path]
 
 
-def _quoted(words: tuple[str, ...]) -> str:
-    return " or ".join(f'"{word}"' for word in words)
+def _quoted(words: tuple[str, ...], between: str = " or ") -> str:
+    return between.join(f'"{word}"' for word in words)
 
 
 def is_whole(value: Any) -> bool:

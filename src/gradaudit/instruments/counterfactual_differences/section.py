@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gradaudit.instruments.counterfactual_differences.options import ABOUT
 from gradaudit.instruments.counterfactual_differences.result import DIFFERENCES, CounterfactualDifferencesResult
 from gradaudit.instruments.diffroar.section import by_protocol, findings, overview_figures, summary_table, values_table
 from gradaudit.markup.rendering import templates
@@ -13,14 +14,14 @@ from gradaudit.markup.tables import percent
 render = templates(__file__)
 
 
-def counterfactual_differences(results: Mapping[str, CounterfactualDifferencesResult]) -> Section:
+def differences_section(results: Mapping[str, CounterfactualDifferencesResult]) -> Section:
     """DiffROAR of counterfactual differences on the page: its curves beside the gradient's, the table, and how to read them."""
     read, retrained = by_protocol(results)
     figures = overview_figures(results, "counterfactual-differences-")
     return Section(
         anchor="counterfactual_differences",
         title="Counterfactual differences",
-        question="Do the features that a counterfactual changes most carry more label information than those that it leaves?",
+        question=ABOUT.question,
         findings=tuple(one for one in findings(results) if one.subject.startswith(DIFFERENCES)),  # the gradient is a curve beside
         overview=render("overview.html", figures=figures),
         body=render(

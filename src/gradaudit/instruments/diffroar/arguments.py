@@ -16,6 +16,7 @@ from gradaudit.errors import require
 from gradaudit.fills import Fill, FillLike, resolve_fill
 from gradaudit.images import ImageSet
 from gradaudit.instruments.diffroar.cells import Content
+from gradaudit.instruments.diffroar.options import DiffROAROptions
 from gradaudit.training.learners import check_sets
 
 SPLITS = ("train", "test")
@@ -61,15 +62,20 @@ def check_fill(fill: FillLike, train: ImageSet, seed: int, device: torch.device)
     return found
 
 
-def resolve_contents(mask_only: bool, conditional: bool | None) -> dict[str, Content]:
-    """What the learners see besides whole images, by the prefix of its columns in the table.
+def resolve_contents(options: DiffROAROptions) -> dict[str, Content]:
+    """What learners see besides whole images, by the prefix of its columns in the table; nothing where none is fitted.
 
     Raises:
-        InputError: the conditional measure is asked for without the mask-only learners that it compares with.
+        InputError: selection is asked for where learners are retrained; or the conditional measure without the mask-only learners
+            that it compares with.
     """
-    require(mask_only or not conditional, "conditional", conditional, "left out, or False, without mask_only")
+    if options.evaluate == "values":
+        return {"both_": "both"} if options.selection else {}
+    require(not options.selection, "selection", True, 'False with evaluate="retrain", which has mask and pixels anyway')
+    conditional = options.conditional
+    require(options.mask_only or not conditional, "conditional", conditional, "left out, or False, without mask_only")
     contents: dict[str, Content] = {"": "image"}
-    if mask_only:
+    if options.mask_only:
         contents["mask_"] = "mask"
         if conditional is not False:
             contents["both_"] = "both"

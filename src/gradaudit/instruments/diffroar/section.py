@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from gradaudit.instruments.diffroar import DiffROARResult
 from gradaudit.instruments.diffroar.measures import COLUMNS, CONDITIONAL, RAW, VALUES, Measure
+from gradaudit.instruments.diffroar.options import ABOUT
 from gradaudit.instruments.diffroar.section_figures import (
     BITS_STROKES,
     VALUES_STROKES,
@@ -51,14 +52,14 @@ WORDS = {
 }
 
 
-def diffroar(results: Mapping[str, DiffROARResult]) -> Section:
+def diffroar_section(results: Mapping[str, DiffROARResult]) -> Section:
     """DiffROAR on the page: verdicts, one figure with all curves, what is behind them, tables, and how to read them."""
     read, retrained = by_protocol(results)
     bodies = [one for one in (_values_body(read), _retrained_body(retrained)) if one is not None]
     return Section(
         anchor="diffroar",
         title="DiffROAR",
-        question="Do the features that an attribution ranks high tell more of the label than those it ranks low?",
+        question=ABOUT.question,
         findings=tuple(findings(results)),
         overview=render("overview.html", figures=overview_figures(results)),
         body=Markup("").join(bodies),

@@ -17,12 +17,12 @@ from gradaudit.devices import one_thread
 from gradaudit.evaluator import EvaluatorSpec, EvaluatorTraining, PoolRanking, untrained
 from gradaudit.instruments.diffroar.arguments import SPLITS
 from gradaudit.instruments.diffroar.cells import SIDES
-from gradaudit.instruments.diffroar.grid import Plan, run_jobs
+from gradaudit.instruments.diffroar.grid import Plan
 from gradaudit.instruments.diffroar.measures import COLUMNS, MEASURES, VALUES
 from gradaudit.instruments.diffroar.rankings import Ranking
 from gradaudit.instruments.diffroar.reading import Reading, read_all, train_evaluator
 from gradaudit.instruments.diffroar.result import DiffROARResult, judged
-from gradaudit.instruments.diffroar.retraining import Grid
+from gradaudit.instruments.diffroar.retraining import Compared, Grid
 from gradaudit.instruments.diffroar.statistics import image_variance, image_variances, interval
 from gradaudit.training.store import key_of, unpacked
 from gradaudit.training.workers import run_all
@@ -52,38 +52,39 @@ class Values:
     masks: Mapping[str, PoolRanking] | None
     gap: int
 
+    @property
+    def compared(self) -> Compared:
+        """What is compared."""
+        return self.grid.compared
+
     def plan(self) -> Plan:
         """How many networks will be trained and how long that and the reading take, predicted by a few steps."""
         trainings = self.trainings(self.rankings(make=False))
         found = self._missing(trainings)
-        rounds = -(-len(found) // self.grid.workers)
+        rounds = -(-len(found) // self.grid.crew.workers)
         total, pending = len(trainings), frozenset(found)
-        reading = self._seconds_to_read(next(iter(trainings.values()))) / min(self.grid.workers, len(self.grid.seeds))
+        reading = self._seconds_to_read(next(iter(trainings.values()))) / min(self.grid.crew.workers, len(self.compared.seeds))
         seconds = reading + (next(iter(found.values())).seconds(STEPS) * rounds if found else 0.0)
         if not self._selects:
-            return Plan(total, total - len(found), seconds, self.grid.workers, pending=pending, reading=reading)
+            return Plan(total, total - len(found), seconds, self.grid.crew.workers, pending=pending, reading=reading)
         more = self.grid.plan()
         both = (total + more.networks, total - len(found) + more.stored, seconds + more.seconds)
-        return Plan(*both, self.grid.workers, more.fillings, more.choices, pending | more.pending, reading)
+        return Plan(*both, self.grid.crew.workers, more.fillings, more.choices, pending | more.pending, reading)
 
     def run(self) -> DiffROARResult:
         """Rank, train the evaluators that the store lacks, read, and put what the pixels tell in a table."""
-        if self.grid.show_progress:
+        if self.grid.crew.show_progress:
             from rich.console import Console
 
             Console(stderr=True).print(f"DiffROAR: {self.plan()}")
         rankings = self.rankings(make=True)
         trainings = self.trainings(rankings)
         missing = self._missing(trainings)
-        how: dict[str, Any] = {
-            "backend": self.grid.backend,
-            "workers": self.grid.workers,
-            "show_progress": self.grid.show_progress,
-        }
-        tasks = ((training, self.grid.store) for training in missing.values())
-        for _ in run_all(train_evaluator, tasks, len(missing), title="training evaluators", **how):
+        crew = self.grid.crew
+        tasks = ((training, crew.store) for training in missing.values())
+        for _ in run_all(train_evaluator, tasks, len(missing), title="training evaluators", **crew.words):
             pass
-        outcomes = self._read(trainings, rankings, how)
+        outcomes = self._read(trainings, rankings)
         selected = self._selected(rankings)
         table, details = self._table(outcomes, selected), self._details(outcomes, selected)
         return judged(table, self._settings(), details)
@@ -93,7 +94,7 @@ class Values:
         grid = self.grid
         given = grid.attributions | grid.controls
         wanted = {name: {part: one for part, one in given[name].items() if part == "test" or self._selects} for name in given}
-        return grid.ranker.rankings(wanted, make=make, show_progress=grid.show_progress)
+        return grid.ranker.rankings(wanted, make=make, show_progress=grid.crew.show_progress)
 
     @property
     def pool(self) -> tuple[str, ...]:
@@ -105,7 +106,7 @@ class Values:
         """The rankings of the test images by the attributions of `pool`, for the evaluators of this run and of others beside it."""
         given = self.grid.attributions | self.grid.controls
         wanted = {name: {"test": given[name]["test"]} for name in self.pool}
-        found = self.grid.ranker.rankings(wanted, make=make, show_progress=self.grid.show_progress)
+        found = self.grid.ranker.rankings(wanted, make=make, show_progress=self.grid.crew.show_progress)
         return self._shown(found)
 
     def _shown(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> dict[str, PoolRanking]:
@@ -118,33 +119,34 @@ class Values:
         by_value = {one.fingerprint: one for one in masks.values()}
         shown = tuple(by_value[key] for key in sorted(by_value))  # classifiers that are audited together share their evaluators
         grid = self.grid
-        lowest = min(LOWEST, *grid.levels)
+        lowest = min(LOWEST, *self.compared.levels)
 
         def training(seed: int, only: float | None = None) -> EvaluatorTraining:
             seen = () if only is not None else shown
-            return EvaluatorTraining(self.spec, grid.sets["train"], grid.features, grid.fill, lowest, seen, seed, grid.device, only)
+            what = self.compared.features, self.compared.fill
+            return EvaluatorTraining(self.spec, grid.sets["train"], *what, lowest, seen, seed, grid.crew.device, only)
 
-        found: dict[tuple[Any, ...], EvaluatorTraining] = {(EVALUATOR, seed): training(seed) for seed in grid.seeds}
+        found: dict[tuple[Any, ...], EvaluatorTraining] = {(EVALUATOR, seed): training(seed) for seed in self.compared.seeds}
         for level in self.gap_levels:
-            found |= {(GAP, level, seed): training(seed, level) for seed in grid.seeds[: self.gap]}
+            found |= {(GAP, level, seed): training(seed, level) for seed in self.compared.seeds[: self.gap]}
         return found
 
     @property
     def gap_levels(self) -> tuple[float, ...]:
         """The lowest level and one in the middle."""
-        levels = self.grid.levels
+        levels = self.compared.levels
         return tuple(dict.fromkeys((levels[0], levels[len(levels) // 2]))) if self.gap else ()
 
     @property
     def _selects(self) -> bool:
-        return bool(self.grid.contents)
+        return bool(self.grid.learners.contents)
 
     @property
     def _names(self) -> tuple[str, ...]:
         return (*self.grid.attributions, *self.grid.controls)
 
     def _missing(self, trainings: Mapping[Any, EvaluatorTraining]) -> dict[str, EvaluatorTraining]:
-        store = self.grid.store
+        store = self.grid.crew.store
         by_key = {key_of(training.description): training for training in trainings.values()}
         return {key: one for key, one in by_key.items() if not store.fetch(one.file(store)).exists()}
 
@@ -153,7 +155,7 @@ class Values:
     ) -> Iterator[tuple[EvaluatorTraining, dict[Any, Reading]]]:
         """What each network is to read, in parts that go to workers, by the names that tables look it up by."""
         count, grid = self.grid.ranker.feature_count, self.grid
-        for seed in grid.seeds:
+        for seed in self.compared.seeds:
             yield trainings[EVALUATOR, seed], {("whole", seed): Reading(None, "", count, "top")}
             for name in self._names:
                 test, shift = rankings[name]["test"], grid.shift(name, seed)
@@ -161,13 +163,13 @@ class Values:
                     trainings[EVALUATOR, seed],
                     {
                         (name, level, seed, side): Reading(test.ranks, test.fingerprint, kept_count(level, count), side, shift)
-                        for level in grid.levels
+                        for level in self.compared.levels
                         for side in SIDES
                     },
                 )
         blind = self._random_rankings()
         for level in self.gap_levels:
-            for seed in grid.seeds[: self.gap]:
+            for seed in self.compared.seeds[: self.gap]:
                 reading = Reading(blind.ranks, blind.fingerprint, kept_count(level, count), "top")
                 yield trainings[EVALUATOR, seed], {(EVALUATOR, level, seed): reading}
                 yield trainings[GAP, level, seed], {(GAP, level, seed): reading}
@@ -175,14 +177,15 @@ class Values:
     def _random_rankings(self) -> Ranking:
         if not self.gap:
             return Ranking(None, "")
-        control = named_controls(("random",), self.grid.seed)
+        control = named_controls(("random",), self.compared.seed)
         found = self.grid.ranker.rankings({name: dict.fromkeys(SPLITS, one) for name, one in control.items()}, make=True)
         return found["random"]["test"]
 
     def _read(
-        self, trainings: Mapping[Any, EvaluatorTraining], rankings: Mapping[str, Mapping[str, Ranking]], how: dict[str, Any]
+        self, trainings: Mapping[Any, EvaluatorTraining], rankings: Mapping[str, Mapping[str, Ranking]]
     ) -> dict[Any, dict[str, Any]]:
-        test, store = self.grid.sets["test"], self.grid.store
+        test, crew = self.grid.sets["test"], self.grid.crew
+        store = crew.store
         parts = list(self._readings(trainings, rankings))
         keys = {
             name: reading.describe(training, test.fingerprint) for training, readings in parts for name, reading in readings.items()
@@ -192,23 +195,20 @@ class Values:
         tasks = (
             (training, test, list(readings.values()), [keys[name] for name in readings], store) for training, readings in missing
         )
-        for outcomes in run_all(read_all, tasks, len(missing), title="reading kept pixels", **how):
+        for outcomes in run_all(read_all, tasks, len(missing), title="reading kept pixels", **crew.words):
             found |= outcomes
         read = {name: found[key_of(key)] for name, key in keys.items()}
         return {name: outcome for name, outcome in read.items() if outcome is not None}
 
     def _selected(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> dict[Any, dict[str, Any]]:
         """The outcomes of learners of mask and pixels, where they were asked for."""
-        if not self._selects:
-            return {}
-        grid = self.grid
-        return run_jobs(grid.jobs(rankings), grid.store, grid.way, backend=grid.backend, show_progress=grid.show_progress)
+        return self.grid.fitted(self.grid.jobs(rankings)) if self._selects else {}
 
     def _table(self, outcomes: Mapping[Any, Mapping[str, Any]], selected: Mapping[Any, Mapping[str, Any]]) -> pd.DataFrame:
         rows = []
         for name in self._names:
-            for level in self.grid.levels:
-                for seed in self.grid.seeds:
+            for level in self.compared.levels:
+                for seed in self.compared.seeds:
                     row: dict[str, Any] = dict.fromkeys(COLUMNS, float("nan"))  # what is not measured stays so
                     row |= {"attribution": name, "level": level, "seed": seed}
                     for side in SIDES:
@@ -229,8 +229,10 @@ class Values:
     def _details(self, outcomes: Mapping[Any, Mapping[str, Any]], selected: Mapping[Any, Mapping[str, Any]]) -> dict[str, Any]:
         grid = self.grid
         test = grid.sets["test"].labels.numpy()
-        whole = [outcomes["whole", seed] for seed in grid.seeds]
-        images = {(name, level): self._by_image(outcomes, selected, name, level) for name in self._names for level in grid.levels}
+        whole = [outcomes["whole", seed] for seed in self.compared.seeds]
+        images = {
+            (name, level): self._by_image(outcomes, selected, name, level) for name in self._names for level in self.compared.levels
+        }
         return {
             "doubts": list(grid.doubts),
             "whole": [outcome["accuracy"] for outcome in whole],
@@ -260,7 +262,7 @@ class Values:
         nothing = -np.log2(self._prior)[test]
         found: dict[str, np.ndarray] = {}
         for side in SIDES:
-            own = [outcomes[name, level, seed, side] for seed in self.grid.seeds]
+            own = [outcomes[name, level, seed, side] for seed in self.compared.seeds]
             bits, choice, come = (
                 np.stack([unpacked_bits(one[f"{kind}image_bits"]) for one in own]) for kind in ("", "choice_", "come_")
             )
@@ -268,13 +270,13 @@ class Values:
             found |= {f"bits_{side}": bits, f"values_{side}": nothing - bits}
             found |= {f"swap_{side}": nothing - choice, f"as_read_{side}": nothing - come}
             if selected:
-                both = [selected[name, level, seed, f"both_{side}"] for seed in self.grid.seeds]
+                both = [selected[name, level, seed, f"both_{side}"] for seed in self.compared.seeds]
                 found[f"selection_{side}"] = bits - np.stack([unpacked_bits(one["image_bits"]) for one in both])
         return found
 
     def _against(self, images: Mapping[tuple[str, float], dict[str, np.ndarray]]) -> dict[str, dict[str, list[dict[str, float]]]]:
         """Values of each audited attribution less those of each control, level by level: means and intervals over both."""
-        levels, test = self.grid.levels, len(self.grid.sets["test"])
+        levels, test = self.compared.levels, len(self.grid.sets["test"])
         found: dict[str, dict[str, list[dict[str, float]]]] = {name: {} for name in self.grid.attributions}
         for name in self.grid.attributions:
             for control in self.grid.controls:
@@ -290,7 +292,7 @@ class Values:
 
     def _gap(self, outcomes: Mapping[Any, Mapping[str, Any]], level: float) -> dict[str, float]:
         """What networks trained for random masks of one level alone know more of them than evaluators, in bits."""
-        seeds = self.grid.seeds[: self.gap]
+        seeds = self.compared.seeds[: self.gap]
         pairs = [(outcomes[EVALUATOR, level, seed], outcomes[GAP, level, seed]) for seed in seeds]
         difference = np.stack([unpacked_bits(ours["image_bits"]) - unpacked_bits(alone["image_bits"]) for ours, alone in pairs])
         count = difference.shape[1]
@@ -330,5 +332,5 @@ class Values:
             start = time.perf_counter()
             evaluator.logits(some, masks)
             each = (time.perf_counter() - start) / len(some)
-        count = len(self._names) * len(self.grid.levels) * len(SIDES) + 1
-        return 2 * each * len(test) * count * len(self.grid.seeds)
+        count = len(self._names) * len(self.compared.levels) * len(SIDES) + 1
+        return 2 * each * len(test) * count * len(self.compared.seeds)

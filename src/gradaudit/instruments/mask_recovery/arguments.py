@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
@@ -11,8 +10,6 @@ from gradaudit.errors import require
 from gradaudit.fills import Fill, FillLike, resolve_fill
 from gradaudit.images import ImageSet
 from gradaudit.registry import Spec
-
-SIDES = ("top", "bottom")
 
 
 def named_fills(fills: FillLike | Sequence[FillLike], train: ImageSet, seed: int, device: torch.device) -> dict[str, Fill]:
@@ -29,14 +26,3 @@ def named_fills(fills: FillLike | Sequence[FillLike], train: ImageSet, seed: int
         require(found.name not in named, "fills", found.name, "different from one another")
         named[found.name] = found
     return named
-
-
-def check_sides(sides: Any) -> tuple[str, ...]:
-    """The sides, top before bottom.
-
-    Raises:
-        InputError: none, or another one.
-    """
-    found = (sides,) if isinstance(sides, str) else tuple(sides) if isinstance(sides, Iterable) else ()
-    require(len(found) > 0 and set(found) <= set(SIDES), "sides", sides, '"top", "bottom" or both')
-    return tuple(side for side in SIDES if side in found)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from gradaudit.attributions import kept
 from gradaudit.devices import one_thread, seeded
 from gradaudit.fills import Fill
-from gradaudit.images import floats_at, ones_where
+from gradaudit.images import ImageSet, floats_at, ones_where
 from gradaudit.instruments.mask_recovery.measures import auroc, bits
 from gradaudit.instruments.mask_recovery.recoverer import Recoverer, prior_logits, schedule
 from gradaudit.training.fitting import Draw, accuracy, fit
@@ -21,6 +22,7 @@ from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import Store
 
 AT_ONCE = 256  # images filled, or looked at by a recoverer, at once
+TIMED = 256  # images on which a fit is timed
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,29 @@ def run_cell(
     for seed, description in descriptions.items():
         with one_thread(), seeded(seed, place):
             store.put(description, _outcome(cell, shown, (train, test), classes, seed, place))
+
+
+def seconds_of(cell: Cell, train: ImageSet, features: int, seeds: int, device: torch.device) -> float:
+    """Predicted seconds to fit a cell for so many seeds, from a pass over some of the images, which have so many features."""
+    some = train[: min(TIMED, len(train))]
+    ranks = np.tile(np.arange(features) - features // 2, (len(some), 1))  # any will do: for a plan nothing is ranked
+    few = Split(some.images.numpy(), some.labels.numpy(), ranks)
+    brief = replace(cell, recipe=cell.recipe.with_(epochs=1), epochs=1)
+
+    def passed(one: Cell) -> tuple[float, float]:
+        """Seconds before the fits, and of them."""
+        with one_thread(), seeded(0, device):
+            start = time.perf_counter()
+            shown = _shown(one, few, device)
+            begun = time.perf_counter()
+            _outcome(one, (shown, shown), (few, few), len(train.classes), 0, device)
+            return begun - start, time.perf_counter() - begun
+
+    passed(brief)  # the first is slow
+    filling, both = passed(brief)
+    _, label = passed(replace(brief, fill=None))
+    a_seed = label * cell.recipe.epochs + max(0.0, both - label) * cell.epochs
+    return (filling + seeds * a_seed) * len(train) / len(some)
 
 
 def masks_of(split: Split, keep: int, side: str, device: torch.device) -> Tensor:

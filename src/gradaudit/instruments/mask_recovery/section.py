@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from markupsafe import Markup
 
 from gradaudit.instruments.mask_recovery import MaskRecoveryResult
+from gradaudit.instruments.mask_recovery.options import ABOUT
 from gradaudit.instruments.mask_recovery.verdict import HIDDEN, VISIBLE
 from gradaudit.markup.rendering import templates
 from gradaudit.markup.section import Finding, Section
@@ -20,13 +21,13 @@ THRESHOLD = Stroke("soft", (1, 2))
 WORDS = {"auroc": "AUROC", "bits": "Bits a feature", "share": "Share of entropy", "label": "Label's accuracy"}
 
 
-def mask_recovery(results: Mapping[str, MaskRecoveryResult]) -> Section:
+def mask_recovery_section(results: Mapping[str, MaskRecoveryResult]) -> Section:
     """Mask recovery on the page: each fill's verdict, one figure with all of them, the table, and how to read them."""
     points = list(_points(results))
     return Section(
         anchor="mask-recovery",
         title="Mask recovery",
-        question="Does the fill hide which features were kept, or can a network see the mask and read the label from it?",
+        question=ABOUT.question,
         findings=tuple(
             Finding(name, fill, verdict) for name, result in results.items() for fill, verdict in result.verdicts.items()
         ),

@@ -1,0 +1,142 @@
+"""What counterfactuals change, as an attribution that DiffROAR judges beside the gradient: two instruments joined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from gradaudit.errors import require
+from gradaudit.images import ImageSet
+from gradaudit.instruments.bench import Bench, at_most
+from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.counterfactual import counterfactual_differences
+from gradaudit.instruments.counterfactual.arguments import Method, probabilities_of, resolve_methods
+from gradaudit.instruments.counterfactual.differences import asks_helpers
+from gradaudit.instruments.counterfactual.instrument import cost_of as cost_of_walks
+from gradaudit.instruments.counterfactual_differences.options import ABOUT, DifferencesInAudit
+from gradaudit.instruments.counterfactual_differences.result import (
+    DIFFERENCES,
+    CounterfactualDifferencesResult,
+    of_differences,
+)
+from gradaudit.instruments.counterfactual_differences.section import differences_section
+from gradaudit.instruments.diffroar.instrument import FEWEST, audited_together, cost_of, grid, level_scores, masks_of_all
+from gradaudit.instruments.diffroar.options import DiffROAROptions
+from gradaudit.markup.section import Section
+from gradaudit.results import Result
+
+
+class CounterfactualDifferences(Instrument):
+    """Counterfactual differences."""
+
+    about = ABOUT
+    results = (CounterfactualDifferencesResult,)
+
+    def lacks(self, bench: Bench, name: str, options: DifferencesInAudit) -> str | None:
+        """The method's denoiser is needed, and enough training images for DiffROAR."""
+        method = _method(options)
+        problem = bench.unfit_denoiser if method.needs_denoiser else None
+        if problem:
+            return (
+                f"{method.name}: {problem}; method = svce would do without one, and is as meaningful as the classifier's gradient"
+            )
+        fewest = _small(bench, options).fewest
+        if fewest >= FEWEST:
+            return None
+        return f"it trains networks, and a class has only {fewest} of the training images drawn for it; {FEWEST} or more are needed"
+
+    def measure(self, bench: Bench, name: str, options: DifferencesInAudit) -> Result:
+        """DiffROAR of the differences, and beside it of the gradient on the same images; what a reader must know comes first."""
+        small, method = _small(bench, options), _method(options)
+        of_test = _differences(small, name, small.test, options)
+        differences = (_differences(small, name, small.train, options), of_test) if _ranks_training(options) else of_test
+        masks = masks_of_all(bench, _only_beside(options), make=True)
+        result = grid(small, name, _beside(options, differences), masks).run()
+        changed = _left_their_class(small, name, of_test)
+        made = {"method": method.name, "targets": "second", "left_their_class": changed}
+        return of_differences(result, made)
+
+    def uses(self, bench: Bench, name: str, options: DifferencesInAudit) -> dict[str, Any]:
+        """Training images, the classifiers whose masks evaluators are trained under, and the helpers if the method asks them."""
+        asked = asks_helpers(_method(options))
+        helpers = {"denoiser": bench.denoiser_mark, "robust": bench.robust_mark} if asked else {}
+        return {"train": bench.train.fingerprint, **audited_together(bench, _only_beside(options)), **helpers}
+
+    def cost(self, bench: Bench, name: str, options: DifferencesInAudit) -> Cost:
+        """A counterfactual of each image, and the networks."""
+        small = _small(bench, options)
+        masks = masks_of_all(bench, _only_beside(options), make=False)
+        walks = cost_of_walks(_method(options), len(small.test) + (len(small.train) if _ranks_training(options) else 0))
+        return walks + cost_of(grid(small, name, _beside(options, _not_made), masks))
+
+    def scores(self, result: CounterfactualDifferencesResult) -> dict[str, Score]:
+        """As DiffROAR's, of the differences."""
+        return level_scores(result, f"DiffROAR of {DIFFERENCES}")
+
+    def section(self, results: Mapping[str, CounterfactualDifferencesResult]) -> Section:
+        """Its section."""
+        return differences_section(results)
+
+
+def _method(options: DifferencesInAudit) -> Method:
+    found = resolve_methods(options.method)
+    require(len(found) == 1, "method", options.method, "a single method: an image has one map of differences")
+    return next(iter(found.values()))
+
+
+def _ranks_training(options: DifferencesInAudit) -> bool:
+    """Whether training images need counterfactuals as well: learners are fitted on what is ranked of them, evaluators are not."""
+    return options.evaluate == "retrain" or options.selection
+
+
+def _small(bench: Bench, options: DifferencesInAudit) -> Bench:
+    """The bench with as many test images as are to be had; and training images, where these need counterfactuals."""
+    train = at_most(bench.train, options.train_images, bench.run.seed) if _ranks_training(options) else bench.train
+    return replace(bench, train=train, test=at_most(bench.test, options.test_images, bench.run.seed))
+
+
+def _differences(bench: Bench, name: str, images: ImageSet, options: DifferencesInAudit) -> Tensor:
+    return counterfactual_differences(
+        bench.classifiers[name],
+        images,
+        "second",
+        None if bench.unfit_denoiser else bench.denoiser,  # neither helper is asked, nor in the key, where the method does without
+        robust=bench.robust,
+        method=options.method,
+        seed=bench.run.seed,
+        store=bench.run.store,
+        device=bench.run.device,
+        show_progress=bench.run.show_progress,
+    )
+
+
+def _beside(options: DifferencesInAudit, differences: Any) -> DiffROAROptions:
+    """DiffROAR's options, with the differences first and what was asked for beside them."""
+    wanted = options.attribution if isinstance(options.attribution, list) else [options.attribution]
+    return replace(_only_beside(options), attribution=[{DIFFERENCES: differences}, *wanted])
+
+
+def _only_beside(options: DifferencesInAudit) -> DiffROAROptions:
+    """DiffROAR's options, with what stands beside the differences alone: evaluators are those of an audit without differences."""
+    return DiffROAROptions(**options.given_to(DiffROAROptions))
+
+
+def _not_made(classifier: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    """Stands in for the differences in a plan, which ranks nothing."""
+    return images
+
+
+def _left_their_class(bench: Bench, name: str, differences: Tensor) -> float:
+    """The share of the test images whose counterfactual the classifier gives another class."""
+    images = bench.test
+    pixels = ((images.floats() + differences) * 255).round().clamp(0, 255).to(images.images.dtype)
+    changed = ImageSet(pixels, images.labels, images.classes)
+    seen = [probabilities_of(bench.classifiers[name], one, bench.run.device).argmax(dim=1) for one in (images, changed)]
+    return float((seen[0] != seen[1]).double().mean())
+
+
+INSTRUMENT = CounterfactualDifferences()
