@@ -15,10 +15,11 @@ import time
 from pathlib import Path
 
 from _sweeps import digits, sweep_parser
-from gradaudit.cli.sweep import print_sweep
+from gradaudit.cli._output import print_table, print_verdict
 from gradaudit.diffusion.autoencoder import load_autoencoder, train_autoencoder
 from gradaudit.diffusion.load import load_denoiser
 from gradaudit.instruments.sweep import BASE, STRENGTHS, SweepResult, sweep
+from gradaudit.instruments.sweep.instrument import INSTRUMENT
 from gradaudit.results import versions
 
 EPS = (0.5, 1.0, 2.0)  # of those that sweeps.py measures
@@ -54,7 +55,9 @@ def main() -> None:
         show_progress=True,
     )
     result.save(arguments.out)
-    print_sweep(result, "MNIST")
+    for title, rows in INSTRUMENT.tables(result, "MNIST"):
+        print_table(title, rows)
+    print_verdict(result.verdict)
     print_dependence(result)
     print(f"{arguments.out}; {time.perf_counter() - start:.0f} s, {versions()}")
 

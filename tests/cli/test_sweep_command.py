@@ -5,11 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import typer
 
-from gradaudit import cli as package
-from gradaudit.cli import sweep as command
-from gradaudit.instruments.load import load_result
+import gradaudit as ga
 from gradaudit.training import named
 
 DENOISER = """import torch
@@ -24,8 +21,6 @@ FAST = ("--epochs", 1, "--sigma", "0.1", "--radius", "0.5,1", "--samples", 2, "-
 @pytest.fixture(name="sweep")
 def sweep_fixture(cli, images, tmp_path, monkeypatch):
     """Run the command with a denoiser of the user's own and a recipe of a small network."""
-    if command.sweep not in [one.callback for one in package.app.registered_commands]:
-        monkeypatch.setattr(package, "app", _with_sweep())
     Path(tmp_path / "sweep_denoiser.py").write_text(DENOISER, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(named._all(), "tiny/linear", {"network": "linear", "about": "For this test."})
@@ -40,17 +35,10 @@ def sweep_fixture(cli, images, tmp_path, monkeypatch):
     return lambda *options: cli("sweep", images, *shared, *FAST, *options)
 
 
-def _with_sweep():
-    app = typer.Typer(rich_markup_mode="markdown", pretty_exceptions_enable=False)
-    app.command()(command.sweep)
-    app.command("other")(lambda: None)
-    return app
-
-
 def test_it_prints_tables_and_writes_result_table_figures_and_page(sweep, tmp_path):
     found = sweep("--family", "noise=0.1,0.5,2", "--family", "adversarial(norm=linf, steps=2)=0.05")
     assert found.status == 0, found.err
-    result = load_result(tmp_path / "out")
+    result = ga.load_result(tmp_path / "out")
     assert result.settings["families"] == {"noise": [0.1, 0.5, 2.0], "adversarial(norm=linf, steps=2)": [0.05]}
     assert result.classifiers[-1].family == "adversarial(norm=linf, steps=2)"
     assert result.settings["base"]["network"] == "linear"
@@ -103,7 +91,31 @@ def test_a_mistake_is_found_before_tangent_spaces_are_made(sweep, monkeypatch, o
     def never(*arguments, **others):
         raise AssertionError("made before all was checked")
 
-    monkeypatch.setattr("gradaudit.diffusion.tangents.tangent_spaces", never)
+    monkeypatch.setattr("gradaudit.instruments.manifold_robustness.tangents.tangent_spaces", never)
     found = sweep("--family", "noise=1", *options)
     assert found.status == 2
     assert words in found.err
+
+
+def test_a_dry_run_counts_what_the_store_lacks_and_makes_nothing(sweep, tmp_path):
+    options = ("--family", "noise=0.1,0.5", "--family", "adversarial(steps=2)=0.1", "--dry-run", "--out", "other")
+    # 60 images an epoch, thrice and once with two more steps; 4 classifiers, 30 images: PGD, one, and 2 radii x 2 draws at 2/3.
+    measured, training = 4 * 30 * (20 * 1 + 1 + 2), 60 * (3 + 3)
+    found = sweep(*options)
+    assert found.status == 0, found.err
+    assert found.out.startswith(f"4 networks to train, {measured + training:,} gradients, 480 denoised images: about ")
+    assert not (tmp_path / "other" / "results.json").exists()
+    assert sweep("--family", "noise=0.1,0.5").status == 0
+    assert sweep(*options).out.startswith(f"1 networks to train, {measured + 180:,} gradients, 480 denoised images: about ")
+
+
+def test_the_sweeps_own_denoiser_gives_tangent_spaces_as_the_same_one_named(sweep, tmp_path):
+    fading = DENOISER.replace("noisy.clamp(0.2, 0.8)", "noisy * torch.linspace(0.1, 1, 64).reshape(8, 8)")
+    (tmp_path / "fading_denoiser.py").write_text(fading, encoding="utf-8")
+    given = ("--family", "noise=0.5", "--denoiser", "fading_denoiser:denoiser")
+    for name, out in (("", "own"), ('"fading_denoiser:denoiser", ', "named")):
+        found = sweep(*given, "--tangents", f"denoiser({name}sigma=0.2, dimensions=2)", "--out", out)
+        assert found.status == 0, found.err
+    own, named = (ga.load_result(tmp_path / out) for out in ("own", "named"))
+    assert own.settings["tangent_spaces"] == named.settings["tangent_spaces"]
+    assert own.table.equals(named.table)

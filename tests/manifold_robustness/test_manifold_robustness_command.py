@@ -9,8 +9,9 @@ import typer
 from typer.testing import CliRunner
 
 import gradaudit as ga
-from gradaudit.cli.manifold_robustness import manifold_robustness
+from gradaudit.cli._instruments import command as command_of
 from gradaudit.diffusion.autoencoder import Autoencoder, save_autoencoder
+from gradaudit.instruments.contract import about
 from gradaudit.training import save_trained
 
 FAST = ("--samples", "2", "--device", "cpu")
@@ -36,7 +37,7 @@ def here_fixture(tmp_path_factory):
 def command_fixture(here, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     app = typer.Typer()
-    app.command()(manifold_robustness)
+    app.command()(command_of(about("manifold_robustness")))
 
     def run(*options):
         return CliRunner().invoke(app, [str(here / "classifier.safetensors"), str(here / "images.npz"), *FAST, *map(str, options)])

@@ -9,7 +9,7 @@ from gradaudit.devices import one_thread
 from gradaudit.errors import InputError
 from gradaudit.instruments.alignment import alignment
 from gradaudit.instruments.manifold_robustness import manifold_robustness
-from gradaudit.instruments.sweep import jobs, load_result, read_families
+from gradaudit.instruments.sweep import jobs, read_families
 
 
 def test_every_number_is_what_the_instruments_give(small, swept, swept_store):
@@ -104,7 +104,7 @@ def test_another_radius_trains_nothing(small, tmp_path, monkeypatch):
 def test_save_and_load(swept, tmp_path):
     folder = swept.save(tmp_path / "out")
     assert sorted(path.name for path in folder.iterdir()) == ["map.svg", "results.json", "sweep.csv", "sweep.svg"]
-    found = load_result(folder)
+    found = ga.load_result(folder)
     assert found.to_json() == swept.to_json()
     assert found.regimes.equals(swept.regimes)
     assert found.peaks().equals(swept.peaks())

@@ -28,6 +28,7 @@ SIGNED = {
     *("DiffROAR", "values, bits", "given mask, bits"),
     *("top, bits", "bottom, bits", "selection, top", "selection, bottom"),
 }
+FINE = ("change on", "change off")  # how columns begin whose numbers may be small
 
 
 def say(text: str) -> None:
@@ -86,7 +87,9 @@ def _spelled(value: Any, name: str) -> str:
         return "-"
     if name in SHARES:
         return f"{100 * value:.4g}%"
-    return f"{value:.4g}" if name in BRIEF else f"{value:+.3f}" if name in SIGNED else f"{value:.3f}"
+    return (
+        f"{value:.4g}" if name in BRIEF else f"{value:+.3f}" if name in SIGNED else f"{value:.{4 if name.startswith(FINE) else 3}f}"
+    )
 
 
 def deliver(

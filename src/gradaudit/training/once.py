@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -42,15 +43,8 @@ def train_once(
         InputError, TrainingError, StoreError: as `train`.
     """
     place = resolve_device(device)
-    description = {
-        "what": "classifiers",
-        "recipe": recipe.model_dump() | {"precision": resolve_precision(recipe.precision, place)},
-        "images": images.fingerprint,
-        "device": place.type,
-        "versions": versions(),
-    }
     kept = as_store(store)
-    file = kept.fetch(kept.path(description, ".safetensors"))
+    file = kept_classifier(recipe, images, kept, place)
     if file.exists():
         try:
             return load_classifier(file, device=place)
@@ -63,3 +57,15 @@ def train_once(
     kept.publish(file)
     checkpoint.unlink(missing_ok=True)
     return load_classifier(file, device=place)
+
+
+def kept_classifier(recipe: Recipe, images: ImageSet, store: Store, device: torch.device) -> Path:
+    """The file in the store where `train_once` looks for the classifier; it exists if that was trained."""
+    description = {
+        "what": "classifiers",
+        "recipe": recipe.model_dump() | {"precision": resolve_precision(recipe.precision, device)},
+        "images": images.fingerprint,
+        "device": device.type,
+        "versions": versions(),
+    }
+    return store.fetch(store.path(description, ".safetensors"))

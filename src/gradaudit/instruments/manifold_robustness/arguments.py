@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from itertools import pairwise
-from numbers import Real
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,29 +20,10 @@ Bases = Callable[[slice, Tensor], Tensor]
 """From a slice of the images, and the images there (n, C, H, W), to their bases (n, T, F)."""
 
 
-def check_radii(radius: Any, features: int) -> tuple[float, ...]:
-    """The lengths, ascending; unless given, the paper's, in proportion to the length of an image of so many features.
-
-    Raises:
-        InputError: not one or several different finite numbers above 0, in ascending order.
-    """
-    if radius is None:
-        scale = math.sqrt(features / PAPER_FEATURES) / PAPER_SCALE
-        return tuple(float(f"{length * scale:.3g}") for length in PAPER_RADII)
-    expected = "one or several different finite lengths above 0, in ascending order, such as (0.5, 1, 2)"
-    found = tuple(radius) if isinstance(radius, Iterable) and not isinstance(radius, str) else (radius,)
-    numbers = all(isinstance(one, Real) and not isinstance(one, bool) for one in found)
-    require(len(found) > 0 and numbers, "radius", radius, expected)
-    radii = tuple(float(one) for one in found)
-    require(all(math.isfinite(one) and one > 0 for one in radii), "radius", radius, expected)
-    require(all(low < high for low, high in pairwise(radii)), "radius", radius, expected)
-    return radii
-
-
-def check_count(argument: str, value: Any, least: int) -> None:
-    """Raise `InputError` unless the value is a whole number of at least `least`."""
-    good = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    require(good, argument, value, f"a whole number, {least} or more")
+def paper_radii(features: int) -> tuple[float, ...]:
+    """The paper's lengths, in proportion to the length of an image of so many features."""
+    scale = math.sqrt(features / PAPER_FEATURES) / PAPER_SCALE
+    return tuple(float(f"{length * scale:.3g}") for length in PAPER_RADII)
 
 
 def resolve_bases(tangent_spaces: Any, images: ImageSet) -> Bases:

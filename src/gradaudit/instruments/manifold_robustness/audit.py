@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +16,12 @@ from gradaudit.errors import require
 from gradaudit.files import fingerprint
 from gradaudit.identity import identity
 from gradaudit.images import ImageSet
-from gradaudit.instruments.manifold_robustness.arguments import Bases, check_count, check_radii, resolve_bases
+from gradaudit.instruments.manifold_robustness.arguments import Bases, paper_radii, resolve_bases
 from gradaudit.instruments.manifold_robustness.measure import DIRECTIONS, changes, explained
+from gradaudit.instruments.manifold_robustness.options import ManifoldRobustnessOptions
 from gradaudit.instruments.manifold_robustness.result import ManifoldRobustnessResult, tabulate
 from gradaudit.instruments.manifold_robustness.verdict import judge
+from gradaudit.options import takes
 from gradaudit.progress import progress
 
 CHECKED = 256  # images whose way to their nearest neighbour is looked at
@@ -28,37 +30,27 @@ OTHERS = 2000  # images among which that is looked for
 Found = tuple[Tensor, Tensor, int]
 
 
+@takes(ManifoldRobustnessOptions)
 def manifold_robustness(
     classifier: nn.Module,
     images: ImageSet,
     tangent_spaces: Tensor | Callable[[Tensor], Tensor],
-    *,
-    radius: float | Sequence[float] | None = None,
-    samples: int = 10,
-    seed: int = 0,
-    device: str | torch.device = "auto",
-    batch_size: int | Literal["auto"] = "auto",
-    show_progress: bool = False,
+    options: ManifoldRobustnessOptions,
 ) -> ManifoldRobustnessResult:
     """How much a classifier's softmax changes under noise on the data manifold and under noise off it, with intervals.
 
     Gaussian noise is projected into the tangent space at an image and into its complement; both parts are scaled to one length and
     added to the image, and the change is the L1 distance between the softmax outputs with and without. Noisy images are not cut to
-    [0, 1], which would take them off the tangent space. `result.ratio()` is the relative off-manifold robustness. The measurement
-    is that of Srinivas et al. (2023), Which Models have Perceptually-Aligned Gradients?
+    [0, 1], which would take them off the tangent space; noise belongs to an image and not to its batch. `result.ratio()` is the
+    relative off-manifold robustness. The measurement is that of Srinivas et al. (2023), Which Models have Perceptually-Aligned
+    Gradients?
 
     Args:
         classifier: what is audited: images in [0, 1] to logits (N, K), its normalisation inside it. It is moved to `device`.
         images: images; their labels play no part.
         tangent_spaces: orthonormal bases, floats (N, T, F) with T < F = C * H * W, in the images' order, as `ga.tangent_spaces`
             gives them; or a function from images, floats (n, C, H, W), to such, which is asked batch by batch and saves memory.
-        radius: L2 lengths of the noise, in pixel values of [0, 1], ascending. Unless given, the paper's 1.44, 2.64, 4.83 and 8.86:
-            those are for 3x32x32 images in [-1, 1], so half of them in [0, 1], times the square root of F / 3072.
-        samples: draws of noise an image; each serves both directions and all radii.
-        seed: of the noise, which belongs to an image and not to its batch, and of the bootstrap.
-        device: `"auto"` or a torch device.
-        batch_size: images at once; `"auto"` for as many as fit in memory. It does not change the result, but for rounding.
-        show_progress: print the time left to standard error.
+        {options}
 
     Returns:
         A result with `table` (`direction`, `radius`, `change`, `low`, `high`), `ratio()`, `verdict` (`off-manifold robust`,
@@ -69,21 +61,19 @@ def manifold_robustness(
             classifier whose logits are not finite at noisy images.
     """
     require(isinstance(images, ImageSet), "images", type(images).__name__, "an ImageSet; load_images makes one")
-    radii = check_radii(radius, images.images[0].numel())
-    check_count("samples", samples, 1)
-    check_count("seed", seed, 0)
-    place = resolve_device(device)
+    radii = paper_radii(images.images[0].numel()) if options.radius is None else options.radius
+    place = resolve_device(options.device)
     classifier, doubts = check_classifier(classifier, images)
-    at_once = _at_once(batch_size, classifier, images, place, 2 * len(radii))
+    at_once = _at_once(options.batch_size, classifier, images, place, 2 * len(radii))
     bases = resolve_bases(tangent_spaces, images)
     owner = classifier_fingerprint(classifier)
     classifier.to(place)
     with frozen(classifier):
-        details = _details(classifier, images, bases, radii, samples, seed, at_once, show_progress)
+        details = _details(classifier, images, bases, radii, options, at_once)
     settings = {
         "radius": list(radii),
-        "samples": samples,
-        "seed": seed,
+        "samples": options.samples,
+        "seed": options.seed,
         "tangent_spaces": _fingerprint(tangent_spaces),
         "classifier": owner,
         "classes": list(images.classes),
@@ -100,11 +90,9 @@ def _details(
     classifier: nn.Module,
     images: ImageSet,
     bases: Bases,
-    radii: tuple[float, ...],
-    samples: int,
-    seed: int,
+    radii: Sequence[float],
+    options: ManifoldRobustnessOptions,
     at_once: int,
-    show_progress: bool,
 ) -> dict[str, Any]:
     """What became of every image, how much the bases explain, and their dimension."""
     others = _precise(classifier, images.floats(slice(0, OTHERS))).flatten(1)
@@ -114,10 +102,10 @@ def _details(
         own = bases(part, pixels)
         checked = max(0, CHECKED - part.start)
         shares = explained(pixels[:checked], own[:checked], others)
-        return changes(classifier, pixels, own, radii, samples, seed).cpu(), shares.cpu(), own.shape[1]
+        return changes(classifier, pixels, own, radii, options.samples, options.seed).cpu(), shares.cpu(), own.shape[1]
 
     found: list[Found] = []
-    with progress("manifold robustness", len(images), show_progress) as advance:
+    with progress("manifold robustness", len(images), options.show_progress) as advance:
         for part, one in halving(work, len(images), at_once):
             found.append(one)
             advance(part.stop - part.start)
@@ -136,12 +124,10 @@ def _precise(classifier: nn.Module, floats: Tensor) -> Tensor:
     return found if found.dtype.itemsize >= floats.dtype.itemsize else floats.to(found.device)
 
 
-def _at_once(batch_size: Any, classifier: nn.Module, images: ImageSet, place: torch.device, variants: int) -> int:
-    if isinstance(batch_size, str) and batch_size == "auto":
+def _at_once(batch_size: int | str, classifier: nn.Module, images: ImageSet, place: torch.device, variants: int) -> int:
+    if isinstance(batch_size, str):
         return max(1, batch_size_for(classifier, images.floats([0]), device=place) // variants)
-    good = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size >= 1
-    require(good, "batch_size", batch_size, '"auto", or a whole number, 1 or more')
-    return int(batch_size)
+    return batch_size
 
 
 def _fingerprint(tangent_spaces: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +14,7 @@ DIRECTIONS = ("on", "off")
 
 
 @torch.no_grad()
-def changes(classifier: nn.Module, images: Tensor, bases: Tensor, radii: tuple[float, ...], samples: int, seed: int) -> Tensor:
+def changes(classifier: nn.Module, images: Tensor, bases: Tensor, radii: Sequence[float], samples: int, seed: int) -> Tensor:
     """The mean L1 change of the softmax for each image, float64 (n, 2, R): on and off the manifold, at each radius.
 
     Args:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gradaudit.instruments.manifold_robustness import ManifoldRobustnessResult
+from gradaudit.instruments.manifold_robustness.options import ABOUT
+from gradaudit.instruments.manifold_robustness.result import ManifoldRobustnessResult
 from gradaudit.instruments.manifold_robustness.section_figures import Curve, manifold_robustness_figures
 from gradaudit.markup.rendering import templates
 from gradaudit.markup.section import Finding, Section
@@ -14,13 +15,13 @@ from gradaudit.markup.tables import Cell, Table, number, percent
 render = templates(__file__)
 
 
-def manifold_robustness(results: Mapping[str, ManifoldRobustnessResult]) -> Section:
+def manifold_robustness_section(results: Mapping[str, ManifoldRobustnessResult]) -> Section:
     """Manifold robustness on the page: verdicts, one figure with all curves, the changes, their ratios, and how to read them."""
     curves = [*_curves(results)]
     return Section(
         anchor="manifold-robustness",
         title="Manifold robustness",
-        question="Does the output change less under noise off the data manifold than under noise on it?",
+        question=ABOUT.question,
         findings=tuple(Finding(name, "noise on and off the manifold", result.verdict) for name, result in results.items()),
         overview=render("overview.html", figures=manifold_robustness_figures(curves), curves=curves),
         body=render(

@@ -1,4 +1,4 @@
-"""The arguments of `sweep`: brought to one form, and refused before any training where they are wrong."""
+"""The arguments of `sweep`: what they mean for the instruments, and refused before any training where they are wrong."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from gradaudit.errors import InputError, require
 from gradaudit.files import fingerprint
 from gradaudit.identity import identity
 from gradaudit.images import ImageSet
-from gradaudit.instruments.alignment import GRADIENTS, SIMILARITIES, alignment
+from gradaudit.instruments.alignment import alignment
 from gradaudit.instruments.alignment.arguments import check_subjects, resolve_scores
-from gradaudit.instruments.alignment.methods import Methods, resolve_methods
-from gradaudit.instruments.alignment.options import AlignmentOptions
+from gradaudit.instruments.alignment.methods import GRADIENTS, SIMILARITIES, Methods, resolve_methods
 from gradaudit.instruments.manifold_robustness import manifold_robustness
-from gradaudit.instruments.manifold_robustness.arguments import check_count, check_radii, resolve_bases
-from gradaudit.instruments.robustness.options import RobustnessOptions
+from gradaudit.instruments.manifold_robustness.arguments import paper_radii, resolve_bases
+from gradaudit.instruments.sweep.options import SweepOptions
 from gradaudit.training import Recipe
 from gradaudit.training.learners import check_recipe
 from gradaudit.training.perturbations import check_reach
@@ -28,7 +27,7 @@ from gradaudit.training.perturbations import check_reach
 STEPS = 20  # of the PGD that measures
 
 
-class Options(NamedTuple):
+class Calls(NamedTuple):
     """What the three instruments are called with, and what of alignment goes into settings and keys.
 
     Args:
@@ -45,6 +44,20 @@ class Options(NamedTuple):
     names: dict[str, str]
     methods: str
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What of it decides an outcome, in JSON values."""
+        return {
+            **self.names,
+            "methods": self.methods,
+            "sigma": list(self.aligned["sigma"]),
+            "radius": list(self.moved["radius"]),
+            "samples": self.moved["samples"],
+            "norm": self.robust["norm"],
+            "eps": list(self.robust["eps"][1:]),
+            "steps": self.robust["steps"],
+        }
+
 
 def check_base(base: Any, train: ImageSet) -> str:
     """The fingerprint of the base recipe's network.
@@ -57,40 +70,25 @@ def check_base(base: Any, train: ImageSet) -> str:
     return check_recipe(base, train, "base")[1]
 
 
-def read_options(
-    test: ImageSet,
-    denoiser: Denoiser,
-    *,
-    sigma: Any,
-    similarity: Any,
-    gradient: Any,
-    score: Any,
-    radius: Any,
-    samples: Any,
-    norm: Any,
-    eps: Any,
-    seed: Any,
-) -> Options:
-    """The instruments' options.
+def read_calls(test: ImageSet, denoiser: Denoiser, options: SweepOptions) -> Calls:
+    """What the options mean for the instruments.
 
     Raises:
         InputError: one is out of its range; names it.
         MissingExtraError: a similarity's package is not installed.
     """
     check_subjects(test, denoiser)
-    radii = RobustnessOptions(norm=norm, eps=eps, seed=seed).eps
-    require(radii[0] > 0, "eps", eps, "radii above 0: the accuracy without an attack is measured in any case")
-    check_reach(norm, radii[-1], test.shape)
-    check_count("samples", samples, 1)
+    check_reach(options.norm, options.eps[-1], test.shape)
     methods = {
-        "similarity": resolve_methods("similarity", SIMILARITIES, similarity),
-        "gradient": resolve_methods("gradient", GRADIENTS, gradient),
-        "score": resolve_scores(score, denoiser),
+        "similarity": resolve_methods("similarity", SIMILARITIES, options.similarity),
+        "gradient": resolve_methods("gradient", GRADIENTS, options.gradient),
+        "score": resolve_scores(options.score, denoiser),
     }
-    return Options(
-        {"norm": norm, "eps": (0.0, *radii), "steps": STEPS},
-        {"sigma": AlignmentOptions(sigma=sigma).sigma, "similarity": similarity, "gradient": gradient, "score": score},
-        {"radius": check_radii(radius, test.images[0].numel()), "samples": samples},
+    radius = paper_radii(test.images[0].numel()) if options.radius is None else options.radius
+    return Calls(
+        {"norm": options.norm, "eps": (0.0, *options.eps), "steps": STEPS},
+        {name: getattr(options, name) for name in ("sigma", *methods)},
+        {"radius": radius, "samples": options.samples},
         {argument: _only(argument, found) for argument, found in methods.items()},
         fingerprint(*(part for found in methods.values() for function in found.values() for part in identity(function))),
     )
@@ -117,7 +115,7 @@ def resolve_tangents(tangent_spaces: Any, test: ImageSet, seed: int, device: tor
     return bases
 
 
-def rehearse(options: Options, base: Recipe, test: ImageSet, denoiser: Denoiser, bases: Tensor, device: torch.device) -> None:
+def rehearse(calls: Calls, base: Recipe, test: ImageSet, denoiser: Denoiser, bases: Tensor, device: torch.device) -> None:
     """Run what has not been checked yet on two images and an untrained classifier.
 
     Raises:
@@ -125,8 +123,8 @@ def rehearse(options: Options, base: Recipe, test: ImageSet, denoiser: Denoiser,
     """
     with seeded(base.seed):
         classifier = base.build(test.shape, len(test.classes))
-    alignment(classifier, test[:2], denoiser, device=device, **options.aligned)
-    manifold_robustness(classifier, test[:2], bases[:2], device=device, **options.moved | {"samples": 1})
+    alignment(classifier, test[:2], denoiser, device=device, **calls.aligned)
+    manifold_robustness(classifier, test[:2], bases[:2], device=device, **calls.moved | {"samples": 1})
 
 
 def _only(argument: str, found: Methods) -> str:

@@ -6,12 +6,14 @@ Any objective with a strength makes a family, a user's own included; those of Sr
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from gradaudit.errors import InputError, require
+from gradaudit.instruments.sweep.options import STRENGTHS
+from gradaudit.instruments.sweep.outcomes import NONE
 from gradaudit.registry import Spec, options_of, parse_spec
 from gradaudit.training import OBJECTIVES, Recipe
 from gradaudit.training.perturbations import check_reach
@@ -20,13 +22,6 @@ from gradaudit.training.perturbations import check_reach
 BASE = Recipe(network="cnn_a(activation=silu)", optimizer="adamw", learning_rate=0.002, weight_decay=1e-4, epochs=4)
 RAMP = 0.3  # share of the steps over which the strength rises: large ones are learned more surely so
 
-# Chosen on MNIST, in l2 where there is a norm, so that each family goes from no effect to an accuracy near chance.
-STRENGTHS: dict[str, tuple[float, ...]] = {
-    "gradient_penalty": (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0),
-    "noise_stability": (0.003, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0),
-    "noise": (0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 5.0),
-    "adversarial": (0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0),
-}
 OPTIONS: dict[str, dict[str, Any]] = {"noise_stability": {"std": 0.1}, "adversarial": {"steps": 7}}
 
 
@@ -104,3 +99,9 @@ def _strengths(name: str, own: tuple[float, ...] | None, strengths: Any) -> tupl
     good = good and len(numbers) > 0 and all(low < high for low, high in pairwise(numbers))
     require(good, f"families[{name!r}]", strengths, "different finite strengths above 0, in ascending order")
     return tuple(float(one) for one in numbers)
+
+
+def members(base: Recipe, families: Sequence[Family]) -> list[tuple[str, float, Recipe]]:
+    """Family, strength and recipe of every classifier, the unregularised one first."""
+    own = [(family.name, strength, family.recipe(base, strength)) for family in families for strength in family.strengths]
+    return [(NONE, 0.0, base), *own]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradaudit.instruments.sweep.measure import Bench, run
-from gradaudit.registry import parse_spec
 from gradaudit.training import Recipe
 from gradaudit.training.backends import Backend
 from gradaudit.training.workers import run_all
@@ -36,7 +35,7 @@ def run_jobs(jobs: Sequence[Job], bench: Bench, *, backend: Backend, workers: in
         TrainingError: a loss is no longer finite.
     """
     outcomes = {place: bench.store.get(job.description) for place, job in enumerate(jobs)}
-    pending = sorted((place for place in outcomes if outcomes[place] is None), key=lambda place: -_passes(jobs[place].recipe))
+    pending = sorted((place for place in outcomes if outcomes[place] is None), key=lambda place: -passes(jobs[place].recipe))
     finished = run_all(
         _placed,
         ((place, jobs[place], bench) for place in pending),
@@ -55,7 +54,7 @@ def _placed(place: int, job: Job, bench: Bench) -> tuple[int, dict[str, Any]]:
     return place, run(job.recipe, job.description, bench)
 
 
-def _passes(recipe: Recipe) -> int:
+def passes(recipe: Recipe) -> int:
     """Roughly what a step costs: the longest are begun first, so that no worker is left with one at the end."""
-    steps = parse_spec("objective", recipe.objective).options.get("steps", 0)
-    return int(steps) if isinstance(steps, int) else 0
+    steps = recipe.objective_options().get("steps", 0)
+    return steps if isinstance(steps, int) else 0

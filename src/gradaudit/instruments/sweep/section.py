@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from gradaudit.instruments.sweep import REGIMES, SweepResult
+from gradaudit.instruments.sweep.calling import REGIMES
+from gradaudit.instruments.sweep.options import ABOUT
+from gradaudit.instruments.sweep.result import SweepResult
 from gradaudit.instruments.sweep.section_figures import map_figures, panel_figures
 from gradaudit.markup.rendering import templates
 from gradaudit.markup.section import Finding, Section
@@ -16,14 +18,14 @@ from gradaudit.markup.tables import Cell, Table, number
 render = templates(__file__)
 
 
-def sweep(results: Mapping[str, SweepResult]) -> Section:
+def sweep_section(results: Mapping[str, SweepResult]) -> Section:
     """Sweeps on the page: verdicts, the map, the panels, regimes, peaks, correlations, all numbers, and how to read them."""
     maps = {name: map_figures(result, place) for place, (name, result) in enumerate(results.items())}
     panels = {name: panel_figures(result, place) for place, (name, result) in enumerate(results.items())}
     return Section(
         anchor="sweep",
         title="Training sweep",
-        question="Do gradients align with the data manifold where a classifier is robust off it, but not on it?",
+        question=ABOUT.question,
         findings=tuple(Finding(name, _subject(result), result.verdict) for name, result in results.items()),
         overview=render("overview.html", maps=maps),
         body=render(

@@ -1,0 +1,102 @@
+"""Manifold robustness as command, audit and page ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from gradaudit.errors import require
+from gradaudit.instruments.bench import Bench
+from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.manifold_robustness.arguments import PAPER_RADII
+from gradaudit.instruments.manifold_robustness.audit import manifold_robustness
+from gradaudit.instruments.manifold_robustness.measure import DIRECTIONS
+from gradaudit.instruments.manifold_robustness.options import (
+    ABOUT,
+    ManifoldRobustnessCommand,
+    ManifoldRobustnessInAudit,
+    ManifoldRobustnessOptions,
+)
+from gradaudit.instruments.manifold_robustness.result import ManifoldRobustnessResult
+from gradaudit.instruments.manifold_robustness.section import manifold_robustness_section
+from gradaudit.instruments.manifold_robustness.tangents import EXPECTED, read_tangents
+from gradaudit.markup.section import Section
+
+FEWEST = 200  # training images among which neighbours are looked for
+
+
+class ManifoldRobustness(Instrument):
+    """Manifold robustness."""
+
+    about = ABOUT
+    results = (ManifoldRobustnessResult,)
+
+    def commanded(
+        self, bench: Bench, options: ManifoldRobustnessCommand, words: Mapping[str, Any]
+    ) -> tuple[Bench, ManifoldRobustnessCommand]:
+        """What knows the manifold is read; a denoiser that is named becomes the bench's, which has none."""
+        tangents = read_tangents("--tangents", options.tangents, words["allow_pickle"])
+        require(not tangents.needs_denoiser, "--tangents", tangents.text, EXPECTED)
+        if tangents.kind == "denoiser":
+            bench, tangents = replace(bench, denoiser=tangents.source(bench)), replace(tangents, name=None)
+        return bench, replace(options, tangents=tangents)
+
+    def lacks(self, bench: Bench, name: str, options: Any) -> str | None:
+        """Something is needed that knows the data manifold; in an audit, it must know it well enough."""
+        tangents = read_tangents("tangents", options.tangents)
+        few = isinstance(options, ManifoldRobustnessInAudit) and len(bench.train) < FEWEST
+        if tangents.kind == "neighbours" and few:
+            return (
+                f"tangent spaces by neighbours need {FEWEST} training images or more, and there are {len(bench.train)}; "
+                "an autoencoder or a denoiser would do"
+            )
+        if tangents.needs_denoiser and bench.denoiser is None:
+            return "its tangent spaces are to come from a denoiser, and none was given (denoiser=, --denoiser)"
+        return None
+
+    def measure(self, bench: Bench, name: str, options: Any) -> ManifoldRobustnessResult:
+        """Manifold robustness's result; `tangents` says what knows the manifold."""
+        tangents = read_tangents("tangents", options.tangents)
+        images, words = bench.tested(_count(options)), bench.words(options, ManifoldRobustnessOptions)
+        result = manifold_robustness(bench.classifiers[name], images, tangents.spaces(bench), **words)
+        return replace(result, settings=result.settings | {"tangents": tangents.text})
+
+    def uses(self, bench: Bench, name: str, options: ManifoldRobustnessInAudit) -> dict[str, Any]:
+        """What knows the manifold; a file or a model that is named is among the options."""
+        tangents = read_tangents("tangents", options.tangents)
+        if tangents.needs_denoiser:
+            return {"denoiser": bench.denoiser_mark}
+        return {"train": bench.train.fingerprint} if tangents.kind == "neighbours" else {}
+
+    def cost(self, bench: Bench, name: str, options: Any) -> Cost:
+        """Both directions of every draw at every radius; a pass forward is about a third of one there and back."""
+        count = len(bench.tested(_count(options)))
+        spaces = read_tangents("tangents", options.tangents).cost(count)
+        return spaces + Cost(gradients=count * len(options.radius or PAPER_RADII) * options.samples * 2 // 3)
+
+    def scores(self, result: ManifoldRobustnessResult) -> dict[str, Score]:
+        """The ratio of the changes on and off the manifold, over all radii."""
+        return {"relative off-manifold robustness": Score(*result.ratio(), 1)}
+
+    def section(self, results: Mapping[str, ManifoldRobustnessResult]) -> Section:
+        """Its section."""
+        return manifold_robustness_section(results)
+
+    def tables(self, result: ManifoldRobustnessResult, name: str) -> list[tuple[str, pd.DataFrame]]:
+        """A row a radius: both changes, and their ratio."""
+        parts = [result.ratios().rename(columns={"ratio": "on / off"}).set_index("radius")]
+        for direction in reversed(DIRECTIONS):
+            rows = result.table[result.table["direction"] == direction].set_index("radius")[["change", "low", "high"]]
+            parts.insert(0, rows.set_axis([f"change {direction}", f"{direction} low", f"{direction} high"], axis=1))
+        return [(f"Manifold robustness, {name}", pd.concat(parts, axis=1).reset_index())]
+
+
+def _count(options: Any) -> int | None:
+    return getattr(options, "images", None)
+
+
+INSTRUMENT = ManifoldRobustness()

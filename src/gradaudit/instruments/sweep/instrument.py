@@ -1,0 +1,117 @@
+"""A sweep as its command and the page ask for it; it trains its classifiers itself, and so is no part of an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from gradaudit.errors import require
+from gradaudit.instruments.bench import Bench
+from gradaudit.instruments.contract import Instrument
+from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.manifold_robustness.arguments import PAPER_RADII
+from gradaudit.instruments.manifold_robustness.tangents import read_tangents
+from gradaudit.instruments.sweep.arguments import STEPS
+from gradaudit.instruments.sweep.calling import UNCERTAIN
+from gradaudit.instruments.sweep.families import BASE, members, read_families
+from gradaudit.instruments.sweep.jobs import passes
+from gradaudit.instruments.sweep.options import ABOUT, STRENGTHS, SweepCommand, SweepOptions
+from gradaudit.instruments.sweep.result import RATIO, SweepResult
+from gradaudit.instruments.sweep.section import sweep_section
+from gradaudit.instruments.sweep.sweeping import sweep
+from gradaudit.markup.section import Section
+from gradaudit.options import Numbers
+from gradaudit.training import Recipe, named_recipe
+from gradaudit.training.once import kept_classifier
+
+
+class Sweep(Instrument):
+    """A sweep."""
+
+    about = ABOUT
+    results = (SweepResult,)
+
+    def commanded(self, bench: Bench, options: SweepCommand, words: Mapping[str, Any]) -> tuple[Bench, SweepCommand]:
+        """Families, recipe and tangent spaces as the function takes them."""
+        families = _families(options.family or [*STRENGTHS])
+        tangents = read_tangents("--tangents", options.tangents, words["allow_pickle"])
+        return bench, replace(options, families=families, base=_base(options, bench.run.seed), tangents=tangents)
+
+    def measure(self, bench: Bench, name: str, options: SweepCommand) -> SweepResult:
+        """The sweep; tangent spaces are made once all else has been checked."""
+        assert bench.denoiser is not None
+        spaces = read_tangents("tangents", options.tangents).spaces(bench, show_progress=bench.run.show_progress)
+        words = bench.words(options, SweepOptions)
+        return sweep(bench.train, bench.test, denoiser=bench.denoiser, tangent_spaces=spaces, **words)
+
+    def cost(self, bench: Bench, name: str, options: SweepCommand) -> Cost:
+        """The trainings that the store lacks, and every classifier's three instruments."""
+        recipes = _recipes(options)
+        missing = [one for one in recipes if not kept_classifier(one, bench.train, bench.run.store, bench.run.device).exists()]
+        steps = sum(one.epochs * (1 + passes(one)) for one in missing)
+        count, moved = len(bench.test), len(options.radius or PAPER_RADII) * options.samples * 2 // 3
+        gradients = len(recipes) * count * (STEPS * len(options.eps) + 1 + moved)
+        measuring = Cost(gradients=gradients, denoised=len(recipes) * 4 * count * len(options.sigma))
+        training = Cost(networks=len(missing), gradients=len(bench.train) * steps)
+        return training + measuring + read_tangents("tangents", options.tangents).cost(count)
+
+    def plan(self, bench: Bench, name: str, options: SweepCommand) -> str:
+        """The same in words, with the time that a classifier of this network takes."""
+        network = _recipes(options)[0].build(bench.train.shape, len(bench.train.classes))
+        return super().plan(replace(bench, classifiers={name: network}), name, options)
+
+    def section(self, results: Mapping[str, SweepResult]) -> Section:
+        """Its section."""
+        return sweep_section(results)
+
+    def tables(self, result: SweepResult, name: str) -> list[tuple[str, pd.DataFrame]]:
+        """A row a classifier with its regime, the peaks, the correlations."""
+        peaks = result.peaks().rename(columns={"probability": "P(intermediate)"})
+        together = "Spearman's rank correlation of off-manifold robustness and alignment"
+        return [(f"Sweep, {name}", _classifiers(result)), ("Largest alignment", peaks), (together, result.correlation())]
+
+
+def _classifiers(result: SweepResult) -> pd.DataFrame:
+    settings, last = result.settings, result.settings["eps"][-1]
+    radius, sigma = settings["reference_radius"], settings["sigma"][0]
+    shown = {
+        "accuracy": ("accuracy", None),
+        f"PGD {settings['norm']} {last:g}": ("pgd", last),
+        f"alignment {sigma:g}": ("alignment", sigma),
+        "control": ("alignment_control", sigma),
+        f"change on {radius:.3g}": ("change_on", radius),
+        f"change off {radius:.3g}": ("change_off", radius),
+        "on / off": (RATIO, None),
+    }
+    regimes = result.regimes
+    sure = [float("nan") if one == UNCERTAIN else float(regimes[one].iloc[place]) for place, one in enumerate(regimes["regime"])]
+    values = {name: result.rows(*where)["value"].to_numpy() for name, where in shown.items()}
+    return regimes[["family", "strength"]].assign(**values, regime=regimes["regime"], probability=sure)
+
+
+def _families(given: Sequence[str]) -> dict[str, tuple[float, ...] | None]:
+    """Strengths by family; an `=` within brackets is an option's."""
+    found: dict[str, tuple[float, ...] | None] = {}
+    for text in given:
+        head, bracket, tail = text.rpartition(")")
+        name, equals, strengths = tail.partition("=")
+        name = head + bracket + name
+        require(name not in found, "--family", text, "named once")
+        found[name] = Numbers().read("--family", strengths) if equals else None
+    return found
+
+
+def _base(options: SweepCommand, seed: int) -> Recipe:
+    changes = {"seed": seed} | ({} if options.epochs is None else {"epochs": options.epochs})
+    return BASE.with_(**changes) if options.recipe is None else named_recipe(options.recipe, **changes)
+
+
+def _recipes(options: SweepCommand) -> list[Recipe]:
+    assert options.base is not None
+    return [one for _, _, one in members(options.base, read_families(options.families, options.norm))]
+
+
+INSTRUMENT = Sweep()
