@@ -7,8 +7,8 @@ import pytest
 import gradaudit as ga
 from gradaudit.auditing.document import check_document, json_schema
 from gradaudit.auditing.settings import preset_names
-from gradaudit.auditing.stages import kinds
 from gradaudit.errors import InputError
+from gradaudit.instruments.contract import audited as kinds
 
 
 def differences(one, other, where=""):

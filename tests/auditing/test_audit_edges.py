@@ -14,8 +14,8 @@ from torch import nn
 import gradaudit as ga
 from gradaudit.auditing.decided import decided
 from gradaudit.auditing.result import folder_of
-from gradaudit.auditing.stages import kinds
 from gradaudit.errors import InputError
+from gradaudit.instruments.contract import audited as kinds
 from gradaudit.instruments.robustness.instrument import radii
 from gradaudit.instruments.robustness.options import RobustnessInAudit
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 import gradaudit as ga
-from gradaudit.auditing import stages
-from gradaudit.auditing.stages import kinds
+from gradaudit.instruments.contract import audited as kinds
+from gradaudit.instruments.contract import instrument
 from gradaudit.instruments.counterfactual.finding import Bench
 
 
@@ -23,11 +23,11 @@ def run_fixture(arguments, audited, tmp_path, monkeypatch):
             done.append((name, kind))
             return audited[0].results["mlp"][kind]
 
-        stage = stages.of(kind)
+        stage = instrument(kind)
         hooks = {hook: getattr(stage, hook) for hook in ("lacks", "uses", "cost", "scores")}
         return SimpleNamespace(**hooks, measure=work)
 
-    monkeypatch.setattr("gradaudit.auditing.run.of", counting)
+    monkeypatch.setattr("gradaudit.auditing.run.instrument", counting)
     base = arguments | {"denoiser": None, "store": tmp_path, "classifiers": {"mlp": arguments["classifiers"]["mlp"]}}
 
     def run(**changes):

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 import gradaudit as ga
-from gradaudit.auditing.stages import counterfactual_differences as stage_module
-from gradaudit.auditing.stages import kinds
 from gradaudit.errors import InputError
+from gradaudit.instruments.contract import audited as kinds
 from gradaudit.instruments.counterfactual import counterfactual_differences
 from gradaudit.instruments.counterfactual_differences import CounterfactualDifferencesResult
+from gradaudit.instruments.counterfactual_differences import instrument as stage_module
 
 NAME = "counterfactual_differences"
 RETRAIN = {"evaluate": "retrain", "train_images": 90, "levels": [0.3], "learner": {"network": "mlp(width=8)", "epochs": 1}}

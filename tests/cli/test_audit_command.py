@@ -11,8 +11,8 @@ from torch import nn
 
 import gradaudit as ga
 from gradaudit.auditing.files import read_classifier, read_request
-from gradaudit.auditing.stages import kinds
 from gradaudit.errors import InputError
+from gradaudit.instruments.contract import audited as kinds
 
 HEAVY = ("diffroar", "counterfactual_differences", "counterfactual", "leakage", "manifold_robustness")
 FAST = ("--device", "cpu", "--preset", "quick", *(word for name in HEAVY for word in ("--skip", name)))

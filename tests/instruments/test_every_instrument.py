@@ -17,7 +17,8 @@ from gradaudit.cli import app
 from gradaudit.instruments.bench import Bench, Run
 from gradaudit.instruments.contract import about, instrument, names
 from gradaudit.instruments.load import load_result
-from gradaudit.options import Choice, Flag, Number, Numbers, Stored, Whole, WholeOr, declared
+from gradaudit.instruments.running import Stored
+from gradaudit.options import Choice, Flag, Number, Numbers, Whole, WholeOr, declared
 from gradaudit.report import write_page
 
 NAMES = names()

@@ -1,4 +1,4 @@
-"""A folder is an instrument by being there: in Python, on the command line, in the audit, on the page, in the schema, in the docs."""
+"""A folder is an instrument by being there: in Python, on the command line, in the audit, on the page, in the schema."""
 
 import inspect
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gradaudit.auditing.stages import kinds
+from gradaudit.instruments.contract import audited as kinds
 
 TOYS = Path(__file__).parent / "toys"
 WITH_TOYS = f"""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from gradaudit.auditing.stages import kinds, of
+from gradaudit.instruments.contract import audited, instrument
 from gradaudit.results import Result
 
 COLUMNS = ("classifier", "instrument", "measure", "value", "low", "high", "better")
@@ -26,8 +26,8 @@ def scores(results: Mapping[str, Mapping[str, Result]]) -> pd.DataFrame:
         (name, kind, words, score.value, score.low, score.high, score.better)
         for name, found in results.items()
         for kind, result in found.items()
-        if kind in kinds()
-        for words, score in of(kind).scores(result).items()
+        if kind in audited()
+        for words, score in instrument(kind).scores(result).items()
         if not math.isnan(score.value)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gradaudit.options import Anything, Spread, option
+from gradaudit.instruments.running import Spread
+from gradaudit.options import Anything, option
 
 if TYPE_CHECKING:
     from torch import nn

@@ -151,7 +151,7 @@ class AuditResult:
         return shlex.join(["python", "-c", f"import gradaudit as ga; ga.audit(classifiers, train, test, {words}).write('report')"])
 
 
-def about(bench: Bench, settings: Settings, preset: str) -> dict[str, Any]:
+def settings_of(bench: Bench, settings: Settings, preset: str) -> dict[str, Any]:
     """What decided an audit's numbers, in JSON values."""
     return {
         "preset": preset,

@@ -21,10 +21,8 @@ from gradaudit.attributions import Attribution
 from gradaudit.auditing.decided import decided
 from gradaudit.auditing.facts import accuracy_of, doubts, facts, predictions
 from gradaudit.auditing.options import AuditOptions
-from gradaudit.auditing.result import AuditResult, about, folder_of
+from gradaudit.auditing.result import AuditResult, folder_of, settings_of
 from gradaudit.auditing.settings import Settings, resolve_settings
-from gradaudit.auditing.stages import kinds, of, settable, typed
-from gradaudit.auditing.stages._denoiser import unfit
 from gradaudit.classifiers import check_classifier, classifier_fingerprint, with_logits
 from gradaudit.devices import resolve_device
 from gradaudit.diffusion import Denoiser
@@ -32,10 +30,11 @@ from gradaudit.errors import InputError, require
 from gradaudit.files import ensure_room, write_text
 from gradaudit.images import ImageSet, shared_images
 from gradaudit.instruments.bench import Bench, Run, at_most
+from gradaudit.instruments.contract import about, audited, instrument
 from gradaudit.instruments.costs import Cost, rates
 from gradaudit.instruments.counterfactual.arguments import check_classifiers
 from gradaudit.instruments.diffroar.arguments import named_attributions
-from gradaudit.options import takes
+from gradaudit.options import Options, takes
 from gradaudit.progress import duration
 from gradaudit.report import Pictures, gallery
 from gradaudit.results import Result, versions
@@ -64,7 +63,7 @@ def prepare_audit(classifiers: Classifiers, train: ImageSet, test: ImageSet, opt
     """
     named = {"classifier": classifiers} if isinstance(classifiers, nn.Module) else classifiers
     _check(named, train, test, options)
-    settings = resolve_settings(options.preset, options.options or {}, {name: set(settable(name)) for name in kinds()})
+    settings = resolve_settings(options.preset, options.options or {})
     tested = at_most(test, settings.test_images, options.seed)
     require(len(tested) > 1, "test_images", len(tested), "2 or more: no instrument can say anything of a single image")
     run = _run(options)
@@ -142,9 +141,8 @@ class Audit:
         """For each classifier the instruments that it can't have, and why."""
         found: dict[str, dict[str, str]] = {}
         for name in self.bench.classifiers:
-            for kind in kinds():
-                options = self.settings.options[kind]
-                reason = "switched off" if options is None else of(kind).lacks(self.bench, name, typed(kind, options))
+            for kind, options in self.settings.chosen.items():
+                reason = "switched off" if options is None else instrument(kind).lacks(self.bench, name, options)
                 if reason is not None:
                     found.setdefault(name, {})[kind] = reason
         return found
@@ -174,7 +172,7 @@ class Audit:
         """
         rows = []
         trained: set[str] = set()
-        denoiser = None if unfit(self.bench) else self.bench.denoiser
+        denoiser = None if self.bench.unfit_denoiser else self.bench.denoiser
         for name, classifier in self.bench.classifiers.items():
             rate = rates(classifier, denoiser, self.bench.test, self.bench.run.device)
             for kind, options in self._wanted(name).items():
@@ -195,7 +193,7 @@ class Audit:
             self._say(f"[bold]Look into this first[/bold]: {escape(doubt)}")
         results: dict[str, dict[str, Result]] = {name: {} for name in self.bench.classifiers}
         seconds: dict[str, dict[str, float]] = {name: {} for name in self.bench.classifiers}
-        for kind in kinds():
+        for kind in audited():
             for name in self.bench.classifiers:
                 if kind not in (wanted := self._wanted(name)):
                     continue
@@ -204,28 +202,28 @@ class Audit:
                 results[name][kind] = self._once(name, kind, wanted[kind])
                 seconds[name][kind] = time.perf_counter() - begun
         timings = {"seconds": time.perf_counter() - start, "instruments": seconds}
-        settings = about(self.bench, self.settings, self.preset)
+        settings = settings_of(self.bench, self.settings, self.preset)
         return AuditResult(results, self.skipped, settings, timings, self._pictures(results), self._facts(), self.doubts)
 
     def _pictures(self, results: Mapping[str, Mapping[str, Result]]) -> list[Pictures]:
         """Some test images with the gradients of every classifier that has results."""
         shown = {name: one for name, one in self.bench.classifiers.items() if results[name]}
-        options = self.settings.options["diffroar"]
-        first = _first_of_test((options or {}).get("attribution", "logit_gradient"), self.bench.run.seed)
+        options = self.settings.chosen["diffroar"]
+        first = _first_of_test(getattr(options, "attribution", "logit_gradient"), self.bench.run.seed)
         return [gallery(shown, self.bench.test, first, controls=("random",), seed=self.bench.run.seed)]
 
     def _facts(self) -> dict[str, dict[str, str]]:
         return {name: facts(self.bench, name, seen) for name, seen in self._seen.items()}
 
-    def _wanted(self, name: str) -> dict[str, Mapping[str, Any]]:
+    def _wanted(self, name: str) -> dict[str, Options]:
         """The options of each instrument that the classifier will have."""
         left_out = self.skipped.get(name, {})
-        return {kind: options for kind, options in self.settings.options.items() if kind not in left_out and options is not None}
+        return {kind: one for kind, one in self.settings.chosen.items() if kind not in left_out and one is not None}
 
-    def _cost(self, name: str, kind: str, options: Mapping[str, Any]) -> Cost:
-        return Cost() if self._entry(name, kind, options).exists() else of(kind).cost(self.bench, name, typed(kind, options))
+    def _cost(self, name: str, kind: str, options: Options) -> Cost:
+        return Cost() if self._entry(name, kind, options).exists() else instrument(kind).cost(self.bench, name, options)
 
-    def _once(self, name: str, kind: str, options: Mapping[str, Any]) -> Result:
+    def _once(self, name: str, kind: str, options: Options) -> Result:
         entry = self._entry(name, kind, options)
         if entry.exists():
             try:
@@ -233,20 +231,20 @@ class Audit:
             except InputError as error:
                 warnings.warn(f"ignoring a damaged entry of the store: {error}", stacklevel=2)
                 shutil.rmtree(entry, ignore_errors=True)
-        result = of(kind).measure(self.bench, name, typed(kind, options))
+        result = instrument(kind).measure(self.bench, name, options)
         _keep(result, entry)
         self.bench.run.store.publish_folder(entry)
         return Result.load(entry)  # as the next run will find it
 
-    def _entry(self, name: str, kind: str, options: Mapping[str, Any]) -> Path:
+    def _entry(self, name: str, kind: str, options: Options) -> Path:
         """The folder of the store that holds this outcome, or will."""
         bench = self.bench
         described = {
             "what": "audits",
             "instrument": kind,
-            "options": decided(options),
+            "options": {option: decided(getattr(options, option)) for option in sorted(about(kind).settable)},
             "classifier": classifier_fingerprint(bench.classifiers[name]),
-            "uses": of(kind).uses(bench, name, typed(kind, options)),
+            "uses": instrument(kind).uses(bench, name, options),
             "test": bench.test.fingerprint,
             "seed": bench.run.seed,
             "device": bench.run.device.type,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from gradaudit.auditing import presets
 from gradaudit.errors import InputError, require
-
-OURS = {"masks", "seed", "store", "workers", "backend", "device", "show_progress", "batch_size"}  # given to every instrument alike
+from gradaudit.instruments.contract import about, audited
+from gradaudit.options import Options
 
 
 @dataclass(frozen=True)
@@ -23,12 +22,14 @@ class Settings:
     Args:
         train_images: training images used, drawn stratified; None for all.
         test_images: test images used, likewise.
-        options: for each instrument's name its options; None where it is switched off.
+        options: for each instrument's name what the preset and the user say of it; None where it is switched off.
+        chosen: the same as records, with all that nobody said.
     """
 
     train_images: int | None
     test_images: int | None
     options: dict[str, dict[str, Any] | None]
+    chosen: dict[str, Options | None]
 
 
 def preset_names() -> tuple[str, ...]:
@@ -48,18 +49,17 @@ def read_preset(name: str) -> dict[str, Any]:
     return tomllib.loads((files(presets) / f"{name}.toml").read_text(encoding="utf-8"))
 
 
-def resolve_settings(preset: str, changes: Mapping[str, Any], takes: Mapping[str, set[str]]) -> Settings:
+def resolve_settings(preset: str, changes: Mapping[str, Any]) -> Settings:
     """The preset with the user's changes.
 
     Args:
         preset: its name.
         changes: for an instrument's name the options to change, or False to leave it out; `train_images` and `test_images`.
-        takes: for each instrument's name the options that it takes.
 
     Raises:
-        InputError: an unknown preset, instrument or option.
+        InputError: an unknown preset, instrument or option, or a value that an option does not take.
     """
-    base = read_preset(preset)
+    base, takes = read_preset(preset), {name: about(name).settable for name in audited()}
     for name in changes:
         _known("options", name, {*takes, "train_images", "test_images"}, "an instrument, train_images or test_images")
     counts = {name: _count(name, changes.get(name, base.get(name))) for name in ("train_images", "test_images")}
@@ -71,17 +71,20 @@ def resolve_settings(preset: str, changes: Mapping[str, Any], takes: Mapping[str
         for option in given:
             _known(name, option, allowed, f"an option of {name}: {', '.join(sorted(allowed))}")
         options[name] = None if change is False else given
-    return Settings(counts["train_images"], counts["test_images"], options)
+    chosen = {name: None if given is None else _record(name, given) for name, given in options.items()}
+    return Settings(counts["train_images"], counts["test_images"], options, chosen)
 
 
-def options_taken(instrument: Callable[..., Any], *ours: str) -> set[str]:
-    """The options of an instrument that a user may set, and those that the audit adds."""
-    words = inspect.signature(instrument).parameters.values()
-    named = {word.name for word in words if word.default is not inspect.Parameter.empty}
-    return (named - OURS) | set(ours)
+def _record(name: str, given: Mapping[str, Any]) -> Options:
+    model = about(name).audited
+    assert model is not None
+    try:
+        return model(**given)
+    except InputError as error:
+        raise error.within(name) from None
 
 
-def _known(argument: str, name: str, known: set[str], expected: str) -> None:
+def _known(argument: str, name: str, known: Set[str], expected: str) -> None:
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""

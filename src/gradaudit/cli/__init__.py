@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import logging
 import os
@@ -52,9 +51,6 @@ for command in (
 for name in names():
     if about(name).command is not None:
         app.command(name.replace("_", "-"), rich_help_panel="Instruments")(command_of(about(name)))
-for name in ("diffroar", "robustness", "alignment", "manifold_robustness", "counterfactual", "mask_recovery", "sweep"):
-    if name not in names():  # until it has moved to its own folder
-        app.command()(getattr(importlib.import_module(f"gradaudit.cli.{name}"), name))
 for command in (
     listings.names,
     listings.data,

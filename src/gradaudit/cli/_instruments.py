@@ -29,7 +29,8 @@ from gradaudit.cli._words import (
 )
 from gradaudit.errors import InputError, require
 from gradaudit.instruments.contract import About, Instrument, instrument
-from gradaudit.options import Choice, Flag, Option, Options, Stored, declared
+from gradaudit.instruments.running import Stored
+from gradaudit.options import Choice, Flag, Option, Options, declared
 
 if TYPE_CHECKING:
     from torch import nn

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import StrEnum
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,50 +51,10 @@ StoreFolder = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output, and nothing else there.")]
 Epochs = Annotated[int, typer.Option(help="Passes over the training images.")]
-LearnerEpochs = Annotated[int | None, typer.Option(help="Passes over the training images.", show_default="the recipe's, or 5")]
-BatchSize = Annotated[int | None, typer.Option(help="Images a step.", show_default="the recipe's, or 128")]
-LearningRate = Annotated[float | None, typer.Option(help="Peak of the one-cycle schedule.", show_default="the recipe's, or 0.1")]
 Normalisation = Annotated[
     str | None,
     typer.Option(help="What the network expects: `none`, `mnist`, `cifar10`, `imagenet`, or `mean,.../std,...`; it is put inside."),
 ]
-
-
-class Features(StrEnum):
-    """What is ranked."""
-
-    coordinates = "coordinates"
-    pixels = "pixels"
-
-
-class Target(StrEnum):
-    """The class that is asked about."""
-
-    label = "label"
-    predicted = "predicted"
-
-
-class Evaluate(StrEnum):
-    """How the kept features are judged."""
-
-    values = "values"
-    retrain = "retrain"
-
-
-class RankingTarget(StrEnum):
-    """The class whose attribution ranks the features."""
-
-    label = "label"
-    predicted = "predicted"
-    random = "random"
-    all = "all"
-
-
-class Norm(StrEnum):
-    """What a radius is."""
-
-    linf = "linf"
-    l2 = "l2"
 
 
 class OnError(StrEnum):
@@ -140,21 +99,6 @@ def load_audited(name: str, weights: Path | None, like: ImageSet, normalisation:
         normalisation=normalisation,
         allow_pickle=allow_pickle,
     )
-
-
-def numbers(argument: str, text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(argument, text, "numbers separated by commas, such as 0.05,0.1,0.2") from None
-
-
-def radii(text: str) -> tuple[float, ...]:
-    """The numbers in a list, of which some may be fractions."""
-    try:
-        return tuple(float(Fraction(part.strip())) for part in text.split(","))
-    except (ValueError, ZeroDivisionError, OverflowError):
-        raise InputError("--eps", text, "numbers or fractions separated by commas, such as 0,0.1,0.3 or 2/255,8/255") from None
 
 
 def workers_of(text: str) -> Any:

@@ -70,8 +70,8 @@ def audit(
     Example: `gradaudit audit a=zoo:mnist/standard b=zoo:mnist/robust --data mnist5k --denoiser zoo:mnist --preset quick`
     """
     from gradaudit.auditing.files import Request, read_request
-    from gradaudit.auditing.stages import kinds
     from gradaudit.files import check_writable
+    from gradaudit.instruments.contract import audited
 
     check_writable("--out", words["out"])
     changes: dict[str, Any] = dict.fromkeys(skip or [], False)
@@ -80,7 +80,7 @@ def audit(
     if len(classifiers) == 1 and classifiers[0].endswith(".toml"):
         for option, value in (("--data", data), *((f"--{name}", one) for name, one in named.items()), ("--oracle", oracle)):
             require(value is None, option, value, "left out where a TOML file says all")
-        asked = read_request(classifiers[0], set(kinds()))
+        asked = read_request(classifiers[0], set(audited()))
         asked = replace(asked, options={**asked.options, **changes})
     else:
         require(data is not None, "--data", data, "a data set, such as mnist5k")

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from gradaudit import instruments
-from gradaudit.options import Options, declared, running
+from gradaudit.instruments.running import running
+from gradaudit.options import Options, declared
 
 if TYPE_CHECKING:
     import pandas as pd

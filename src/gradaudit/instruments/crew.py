@@ -9,7 +9,7 @@ import torch
 
 from gradaudit.devices import resolve_device
 from gradaudit.images import ImageSet, shared_images
-from gradaudit.options import Spread
+from gradaudit.instruments.running import Spread
 from gradaudit.training.backends import Backend, resolve_backend
 from gradaudit.training.store import Store, as_store
 from gradaudit.training.workers import resolve_workers

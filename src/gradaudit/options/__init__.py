@@ -24,7 +24,6 @@ from gradaudit.options.forms import (
     WholeOr,
     Wholes,
 )
-from gradaudit.options.running import Placed, Seeded, Spread, Stored, running
 
 __all__ = [
     "Anything",
@@ -39,19 +38,14 @@ __all__ = [
     "Numbers",
     "Option",
     "Options",
-    "Placed",
-    "Seeded",
     "Spec",
     "SpecList",
     "Specs",
-    "Spread",
-    "Stored",
     "Whole",
     "WholeOr",
     "Wholes",
     "declared",
     "option",
     "option_schema",
-    "running",
     "takes",
 ]

@@ -6,7 +6,7 @@ import functools
 import inspect
 import textwrap
 from collections.abc import Callable
-from dataclasses import Field, dataclass, field, fields, is_dataclass
+from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 from gradaudit.options.forms import Form
@@ -25,21 +25,23 @@ class Option:
         help: what it is for, in one or two sentences without a full stop at the end.
         shown: the default in words, where the value would not tell; the value itself where empty.
         python_only: whether neither the command line nor an audit has it.
+        of_run: whether it says how a run is done rather than what is measured.
     """
 
     form: Form
     help: str
     shown: str = ""
     python_only: bool = False
+    of_run: bool = False
 
     def taken(self, argument: str, value: Any, default: Any) -> Any:
         """The value as the instrument works with it; errors as the form's."""
         return value if value is None and default is None else self.form.take(argument, value)
 
 
-def option(default: Any, form: Form, help: str, *, shown: str = "", python_only: bool = False) -> Any:
-    """A field of `Options`."""
-    return field(default=default, metadata={"option": Option(form, help, shown, python_only)})
+def option(default: Any, form: Form, help: str, *, shown: str = "", python_only: bool = False, of_run: bool = False) -> Any:
+    """A field of `Options`; see `Option`."""
+    return field(default=default, metadata={"option": Option(form, help, shown, python_only, of_run)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,19 +59,13 @@ class Options:
 
 
 def declared(model: type[Options]) -> dict[str, Option]:
-    """The options of a model by name: its own in their order, then those that it has from what it is made of."""
+    """The options of a model by name, those that say how a run is done last."""
     return {one.name: one.metadata["option"] for one in _in_order(model)}
 
 
 def _in_order(model: type[Options]) -> list[Field[Any]]:
-    """The fields, those of the classes in `gradaudit.options` last."""
-    shared = {
-        one.name
-        for base in model.__mro__
-        if base.__module__.startswith("gradaudit.options") and is_dataclass(base)
-        for one in fields(base)
-    }
-    return sorted(fields(model), key=lambda one: one.name in shared)
+    """The fields, those that say how a run is done last."""
+    return sorted(fields(model), key=lambda one: one.metadata["option"].of_run)
 
 
 def defaults(model: type[Options]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from gradaudit.errors import require
 from gradaudit.files import write_text
-from gradaudit.instruments.contract import instrument, names
+from gradaudit.instruments.contract import instrument
 from gradaudit.markup.pictures import BUDGET, PERCENTILE, Pictures, outlines, picture_rows
 from gradaudit.markup.rendering import templates
 from gradaudit.markup.section import Section, spoken
@@ -96,16 +96,7 @@ def write_page(
 
 def _sections(results: Results) -> dict[str, Section]:
     """One section for each instrument that occurs."""
-    return {kind: _section(kind, _of_kind(results, kind)) for kind in _kinds(results)}
-
-
-def _section(kind: str, results: dict[str, Result]) -> Section:  # until all have moved
-    from importlib import import_module
-
-    if kind in names():
-        return instrument(kind).section(results)
-    found: Section = getattr(import_module(f"gradaudit.instruments.{kind}.section"), kind)(results)
-    return found
+    return {kind: instrument(kind).section(_of_kind(results, kind)) for kind in _kinds(results)}
 
 
 def _kinds(results: Results) -> list[str]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.options import Choice, Numbers, Placed, Specs, Whole, WholeOr, option
+from gradaudit.instruments.running import Placed
+from gradaudit.options import Choice, Numbers, Specs, Whole, WholeOr, option
 
 if TYPE_CHECKING:
     from gradaudit.instruments.alignment.methods import MethodLike

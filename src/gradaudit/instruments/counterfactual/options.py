@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.options import Anything, Choice, Spec, Specs, Stored, Whole, WholeOr, option
+from gradaudit.instruments.running import Stored
+from gradaudit.options import Anything, Choice, Spec, Specs, Whole, WholeOr, option
 
 if TYPE_CHECKING:
     from gradaudit.instruments.counterfactual.arguments import MethodLike, Targets

@@ -8,22 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.options import (
-    Anything,
-    Choice,
-    Files,
-    Flag,
-    Names,
-    Number,
-    Numbers,
-    Spec,
-    Specs,
-    Spread,
-    Whole,
-    WholeOr,
-    Wholes,
-    option,
-)
+from gradaudit.instruments.running import Spread
+from gradaudit.options import Anything, Choice, Files, Flag, Names, Number, Numbers, Spec, Specs, Whole, WholeOr, Wholes, option
 
 if TYPE_CHECKING:
     from gradaudit.attributions import Features

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.options import Anything, Choice, File, Names, Numbers, Placed, Specs, Whole, WholeOr, option
+from gradaudit.instruments.running import Placed
+from gradaudit.options import Anything, Choice, File, Names, Numbers, Specs, Whole, WholeOr, option
 
 if TYPE_CHECKING:
     import numpy as np

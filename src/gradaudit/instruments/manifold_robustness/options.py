@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.options import Numbers, Options, Placed, Spec, Whole, WholeOr, option
+from gradaudit.instruments.running import Placed
+from gradaudit.options import Numbers, Options, Spec, Whole, WholeOr, option
 
 if TYPE_CHECKING:
     from gradaudit.instruments.manifold_robustness.tangents import Tangents

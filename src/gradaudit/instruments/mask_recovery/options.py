@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.options import Choice, Choices, Numbers, Spec, SpecList, Spread, Whole, Wholes, option
+from gradaudit.instruments.running import Spread
+from gradaudit.options import Choice, Choices, Numbers, Spec, SpecList, Whole, Wholes, option
 
 if TYPE_CHECKING:
     from gradaudit.attributions import AttributionLike, Features

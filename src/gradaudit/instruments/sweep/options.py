@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from gradaudit.instruments.contract import About
 from gradaudit.instruments.manifold_robustness.options import WithTangents
-from gradaudit.options import Anything, Choice, Numbers, Spec, Specs, Spread, Whole, option
+from gradaudit.instruments.running import Spread
+from gradaudit.options import Anything, Choice, Numbers, Spec, Specs, Whole, option
 
 if TYPE_CHECKING:
     from gradaudit.instruments.alignment.methods import MethodLike

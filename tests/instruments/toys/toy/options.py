@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from gradaudit.instruments.contract import About
-from gradaudit.options import Choice, Number, Seeded, Whole, option
+from gradaudit.instruments.running import Seeded
+from gradaudit.options import Choice, Number, Whole, option
 
 
 @dataclass(frozen=True, kw_only=True)

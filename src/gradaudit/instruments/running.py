@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from gradaudit.options.declared import Options, option
-from gradaudit.options.forms import Anything, Flag, Spec, Whole, WholeOr
+from gradaudit.options import Anything, Flag, Options, Spec, Whole, WholeOr, declared, option
 
 if TYPE_CHECKING:
     import os
@@ -21,15 +20,17 @@ if TYPE_CHECKING:
 class Seeded(Options):
     """A run that draws."""
 
-    seed: int = option(0, Whole(), "every random draw comes from it")
+    seed: int = option(0, Whole(), "every random draw comes from it", of_run=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placed(Seeded):
     """A run that computes."""
 
-    device: str | torch.device = option("auto", Anything(), '`"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"`, ..., or a torch device')
-    show_progress: bool = option(False, Flag(), "print the time left to standard error", python_only=True)
+    device: str | torch.device = option(
+        "auto", Anything(), '`"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"`, ..., or a torch device', of_run=True
+    )
+    show_progress: bool = option(False, Flag(), "print the time left to standard error", python_only=True, of_run=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class Stored(Placed):
         Anything(),
         "where finished work is kept: a folder, a URL such as `s3://bucket/folder`, or a Store",
         shown="`$GRADAUDIT_STORE` or the cache",
+        of_run=True,
     )
 
 
@@ -58,10 +60,10 @@ class Spread(Stored):
         "local",
         Spec(),
         "where they run: `local`, this machine, or a cluster, `ray` or `ray(cpus=1, gpus=0.25)`; it changes no result",
+        of_run=True,
     )
 
 
 def running(model: type[Options]) -> frozenset[str]:
     """The names of those options of a model that say how a run is done, and what only Python can give."""
-    shared = {one.name for one in fields(Spread)}
-    return frozenset(one.name for one in fields(model) if one.name in shared or one.metadata["option"].python_only)
+    return frozenset(name for name, one in declared(model).items() if one.of_run or one.python_only)
