@@ -12,6 +12,7 @@ from gradaudit.diffusion.tangents import TANGENTS
 from gradaudit.fills import resolve_fill
 from gradaudit.instruments.alignment.methods import GRADIENTS, SCORES, SIMILARITIES
 from gradaudit.instruments.counterfactual import METHODS, counterfactual
+from gradaudit.registry import imported
 
 ROOT = Path(__file__).parents[2]
 PAGES = [page.name for page in sorted((ROOT / "docs").glob("*.md")) if "```python" in page.read_text(encoding="utf-8")]
@@ -68,6 +69,11 @@ def extend(names, folder):
     assert torch.allclose(fill(kept, kept > 0), expected)
     found = counterfactual(classifier, test[:5], "second", method="my_method:my_method(steps=40)")
     assert found.table["confidence_after"].gt(found.table["confidence_before"]).all()
+    brightness = imported("brightness", "brightness_options:brightness")
+    assert brightness(classifier, test, factor=4) == pytest.approx(2 * brightness(classifier, test))
+    assert "factor: what the confidence is multiplied by." in brightness.__doc__
+    with pytest.raises(ga.InputError, match=r"^`factor` \(=0\) must be a finite number, above 0"):
+        brightness(classifier, test, factor=0)
 
 
 def leakage(names, folder):
