@@ -110,7 +110,7 @@ def test_a_folder_of_any_name_is_written(cli, trained, tmp_path, name):
     found = cli(*COMMAND, f"--out={name}")
     assert found.status == 0, found.err
     assert {path.name for path in (tmp_path / name).iterdir()} == KEPT
-    assert "page, table and figure" in " ".join(found.out.split())
+    assert "page, tables and figures" in " ".join(found.out.split())
 
 
 def test_a_link_to_a_folder_is_followed(cli, trained, tmp_path):

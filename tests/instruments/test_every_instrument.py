@@ -52,7 +52,7 @@ def mixture_fixture():
 
 @pytest.fixture(scope="session", name="bench")
 def bench_fixture(mixture):
-    train, test = mixture.sample(120, seed=1), mixture.sample(24, seed=2)
+    train, test = mixture.sample(220, seed=1), mixture.sample(24, seed=2)
     mask = torch.zeros(len(test), 8, 8, dtype=torch.bool)
     mask[:, :, :4] = True
     trained = ga.train(ga.Recipe(network="mlp(width=16)", epochs=1, precision="fp32"), train, device="cpu")

@@ -110,8 +110,7 @@ def _base(options: SweepCommand, seed: int) -> Recipe:
 
 
 def _recipes(options: SweepCommand) -> list[Recipe]:
-    assert options.base is not None
-    return [one for _, _, one in members(options.base, read_families(options.families, options.norm))]
+    return [one for _, _, one in members(options.base or BASE, read_families(options.families, options.norm))]
 
 
 INSTRUMENT = Sweep()
