@@ -11,7 +11,7 @@ from scipy.stats import binomtest, ttest_1samp
 
 import gradaudit as ga
 from gradaudit.instruments.counterfactual import CounterfactualResult, Found
-from gradaudit.instruments.counterfactual.finding import Counterfactual
+from gradaudit.instruments.counterfactual.search import Counterfactual
 from gradaudit.instruments.counterfactual.summary import mean_of_images, share_of_images
 
 

@@ -43,7 +43,7 @@ class Commanded(CounterfactualInAudit):
     """The options of the command once the images are chosen: it uses the denoiser that it was given, whoever asks for it."""
 
 
-class Counterfactual(Instrument):
+class Counterfactuals(Instrument):
     """Counterfactuals."""
 
     about = ABOUT
@@ -158,4 +158,4 @@ def _interval(row: Mapping[Hashable, Any]) -> str:
     return f"{row['value']:.3g}{ends}"
 
 
-INSTRUMENT = Counterfactual()
+INSTRUMENT = Counterfactuals()

@@ -75,8 +75,8 @@ class Counterfactual:
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
-    """What is explained, with what helps, and how it is run.
+class Search:
+    """A search for counterfactuals: what is explained, with what helps, and how it is run.
 
     Args:
         classifier: on `device`, frozen.
