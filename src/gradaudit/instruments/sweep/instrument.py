@@ -15,11 +15,11 @@ from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.manifold_robustness.arguments import PAPER_RADII
 from gradaudit.instruments.manifold_robustness.tangents import read_tangents
 from gradaudit.instruments.sweep.arguments import STEPS
-from gradaudit.instruments.sweep.calling import UNCERTAIN
 from gradaudit.instruments.sweep.families import BASE, members, read_families
-from gradaudit.instruments.sweep.jobs import passes
 from gradaudit.instruments.sweep.options import ABOUT, STRENGTHS, SweepCommand, SweepOptions
+from gradaudit.instruments.sweep.regimes import UNCERTAIN
 from gradaudit.instruments.sweep.result import RATIO, SweepResult
+from gradaudit.instruments.sweep.schedule import passes
 from gradaudit.instruments.sweep.section import sweep_section
 from gradaudit.instruments.sweep.sweeping import sweep
 from gradaudit.markup.section import Section
