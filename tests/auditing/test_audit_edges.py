@@ -43,17 +43,17 @@ def small_fixture(halves, classifiers, tmp_path):
 def test_no_classifier_judges_itself_under_whatever_name(small, classifiers):
     mlp, bayes = classifiers["mlp"], classifiers["bayes"]
     ready = small(only(counterfactual=COUNTERFACTUAL), classifiers=classifiers, oracles={"judge": mlp, "bayes": bayes})
-    assert set(ready.bench.judges("mlp")) == {"bayes"}
-    assert set(ready.bench.judges("bayes")) == {"judge"}
+    assert set(ready.setup.oracles_for("mlp")) == {"bayes"}
+    assert set(ready.setup.oracles_for("bayes")) == {"judge"}
     twice = small(only(counterfactual=COUNTERFACTUAL), classifiers={"a": mlp, "b": copy.deepcopy(mlp), "c": bayes}, recipes={})
-    assert set(twice.bench.judges("a")) == {"c"}
+    assert set(twice.setup.oracles_for("a")) == {"c"}
     assert twice.run().results["a"]["counterfactual"].oracles == ("c",)
 
 
 def test_other_audited_classifiers_of_more_classes_are_no_judges(small, classifiers):
     more = nn.Sequential(nn.Flatten(), nn.Linear(64, 5))
     ready = small(only(counterfactual=COUNTERFACTUAL), classifiers={"mlp": classifiers["mlp"], "more": more})
-    assert ready.bench.judges("mlp") == {}
+    assert ready.setup.oracles_for("mlp") == {}
 
 
 def test_helpers_of_other_classes_are_refused_before_any_work(small):

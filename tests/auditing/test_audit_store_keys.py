@@ -19,7 +19,7 @@ def run_fixture(arguments, audited, tmp_path, monkeypatch):
     done = []
 
     def counting(kind):
-        def work(bench, name, options):
+        def work(setup, name, options):
             done.append((name, kind))
             return audited[0].results["mlp"][kind]
 

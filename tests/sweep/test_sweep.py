@@ -72,11 +72,11 @@ def test_several_workers_and_a_tensor_of_bases_give_the_same(small, swept, tmp_p
 def test_a_stopped_sweep_goes_on_and_a_finished_one_does_nothing(small, swept, tmp_path, monkeypatch):
     original, done = jobs.run, []
 
-    def counted(recipe, description, bench):
+    def counted(recipe, description, setup):
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(recipe.objective)
-        return original(recipe, description, bench)
+        return original(recipe, description, setup)
 
     monkeypatch.setattr(jobs, "run", counted)
     with pytest.raises(KeyboardInterrupt):

@@ -11,17 +11,17 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from gradaudit.images import ImageSet
-from gradaudit.instruments.bench import Bench
 from gradaudit.instruments.counterfactual.arguments import probabilities_of
+from gradaudit.instruments.setup import Setup
 
 MORE, MOST = 0.2, 0.5  # what another order of the classes must set right, more than now and in all, to be named
 FEWEST = 4  # test images a class, below which some order fits by chance
 NAMED = 20  # classes
 
 
-def predictions(bench: Bench, name: str) -> Tensor:
+def predictions(setup: Setup, name: str) -> Tensor:
     """The class that the classifier gives each test image, int64 (N,)."""
-    return probabilities_of(bench.classifiers[name].to(bench.run.device), bench.test, bench.run.device).argmax(dim=1)
+    return probabilities_of(setup.classifiers[name].to(setup.run.device), setup.test, setup.run.device).argmax(dim=1)
 
 
 def accuracy_of(seen: Tensor, test: ImageSet) -> float:
@@ -67,14 +67,14 @@ def _best_order(test: ImageSet, seen: Tensor) -> tuple[list[str], float]:
     return [test.classes[label] for label in labels], float(table[outputs, labels].sum()) / len(test)
 
 
-def facts(bench: Bench, name: str, seen: Tensor) -> dict[str, str]:
+def facts(setup: Setup, name: str, seen: Tensor) -> dict[str, str]:
     """Accuracy, size, and how it was trained where that is known, in words."""
-    weights = sum(weight.numel() for weight in bench.classifiers[name].parameters())
+    weights = sum(weight.numel() for weight in setup.classifiers[name].parameters())
     found = {
-        "accuracy on the test images": f"{accuracy_of(seen, bench.test):.3f}",
+        "accuracy on the test images": f"{accuracy_of(seen, setup.test):.3f}",
         "weights": f"{weights:,}",
     }
-    recipe = bench.recipes.get(name)
+    recipe = setup.recipes.get(name)
     if recipe is not None:
         found |= {"network": recipe.network, "objective": recipe.objective, "epochs": str(recipe.epochs)}
     return found

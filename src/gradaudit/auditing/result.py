@@ -23,8 +23,8 @@ from gradaudit.auditing.manifest import MANIFEST, renew
 from gradaudit.auditing.settings import Settings
 from gradaudit.errors import InputError, require
 from gradaudit.files import own, writable_folder, write_text
-from gradaudit.instruments.bench import Bench
 from gradaudit.instruments.load import know_results
+from gradaudit.instruments.setup import Setup
 from gradaudit.notebooks import first_rows, folded, heading
 from gradaudit.report import Pictures, write_page
 from gradaudit.results import Result, table_to_csv, table_to_json
@@ -151,23 +151,23 @@ class AuditResult:
         return shlex.join(["python", "-c", f"import gradaudit as ga; ga.audit(classifiers, train, test, {words}).write('report')"])
 
 
-def settings_of(bench: Bench, settings: Settings, preset: str) -> dict[str, Any]:
+def settings_of(setup: Setup, settings: Settings, preset: str) -> dict[str, Any]:
     """What decided an audit's numbers, in JSON values."""
     return {
         "preset": preset,
         "options": json.loads(json.dumps(settings.options, default=str)),
-        "classifiers": [*bench.classifiers],
-        "oracles": [*bench.oracles] or "the other audited classifiers",
-        "denoiser": None if bench.denoiser is None else bench.denoiser.description,
-        "robust_helper": bench.robust is not None,
-        "train_images": len(bench.train),
-        "test_images": len(bench.test),
-        "train_fingerprint": bench.train.fingerprint,
-        "test_fingerprint": bench.test.fingerprint,
-        "classes": list(bench.test.classes),
-        "shape": list(bench.test.shape),
-        "seed": bench.run.seed,
-        "device": bench.run.device.type,
+        "classifiers": [*setup.classifiers],
+        "oracles": [*setup.oracles] or "the other audited classifiers",
+        "denoiser": None if setup.denoiser is None else setup.denoiser.description,
+        "robust_helper": setup.robust is not None,
+        "train_images": len(setup.train),
+        "test_images": len(setup.test),
+        "train_fingerprint": setup.train.fingerprint,
+        "test_fingerprint": setup.test.fingerprint,
+        "classes": list(setup.test.classes),
+        "shape": list(setup.test.shape),
+        "seed": setup.run.seed,
+        "device": setup.run.device.type,
     }
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from gradaudit.batching import frozen
 from gradaudit.diffusion import Denoiser
 from gradaudit.images import ImageSet
-from gradaudit.instruments.bench import Bench
+from gradaudit.instruments.setup import Setup
 from gradaudit.progress import duration
 
 BATCH = 32
@@ -88,10 +88,10 @@ def rates(classifier: nn.Module, denoiser: Denoiser | None, images: ImageSet, de
     return Rates(_a_call(back) / len(batch), _a_call(denoised) / len(batch))
 
 
-def spelled(cost: Cost, bench: Bench, name: str) -> str:
-    """What an instrument takes for a classifier of the bench, with the time predicted."""
-    if name in bench.classifiers:
-        predicted = rates(bench.classifiers[name], bench.denoiser, bench.test, bench.run.device).seconds(cost)
+def spelled(cost: Cost, setup: Setup, name: str) -> str:
+    """What an instrument takes for a classifier of the setup, with the time predicted."""
+    if name in setup.classifiers:
+        predicted = rates(setup.classifiers[name], setup.denoiser, setup.test, setup.run.device).seconds(cost)
     else:
         predicted = cost.seconds + cost.besides
     networks = len(cost.learners) + cost.networks
