@@ -86,16 +86,16 @@ def counterfactual(
         StoreError: the store can't be written; what was finished before is kept, and the same call continues.
     """
     check_subjects(images, denoiser)
-    judges = {} if oracles is None else oracles
+    oracles = {} if oracles is None else oracles
     real = images if reference is None else reference
     check_reference(real, images)
     methods, seed = resolve_methods(options.method), options.seed
     check_denoiser(methods, denoiser)
     place = resolve_device(options.device)
-    classifier, robust, judges, doubts = check_classifiers(classifier, robust, judges, images)
+    classifier, robust, oracles, doubts = check_classifiers(classifier, robust, oracles, images)
     helpers = [one.to(place) for one in (denoiser, robust) if one is not None]
     with ExitStack() as constant:
-        for module in (classifier.to(place), *helpers, *(judge.to(place) for judge in judges.values())):
+        for module in (classifier.to(place), *helpers, *(oracle.to(place) for oracle in oracles.values())):
             constant.enter_context(frozen(module))
         size = _batch_size(options.batch_size, classifier, denoiser, images, place)
         owners = {"classifier": classifier, "robust": robust, "denoiser": denoiser}
@@ -107,7 +107,7 @@ def counterfactual(
         wanted = _wanted(images, which, chosen, seed, options.seeds)
         search.rehearse([*methods.values()])
         found = search.find([*methods.values()], wanted)
-        inputs = MeasureInputs(before, judges, with_features(judges, images.floats([0], place)), real, seed)
+        inputs = MeasureInputs(before, oracles, with_features(oracles, images.floats([0], place)), real, seed)
         parts = {name: measured(search, name, wanted, ones, inputs) for name, ones in found.items()}
         details = _details(search, wanted, found, inputs, parts)
     table = pd.concat([_table(search, name, wanted, found[name], before, parts[name].table) for name in found], ignore_index=True)

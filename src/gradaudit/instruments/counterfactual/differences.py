@@ -29,7 +29,7 @@ from gradaudit.instruments.counterfactual.arguments import (
 )
 from gradaudit.instruments.counterfactual.audit import CPU_CAP, CUDA_CAP, VIEWS
 from gradaudit.instruments.counterfactual.options import DifferencesOptions
-from gradaudit.instruments.counterfactual.problem import Found, Problem
+from gradaudit.instruments.counterfactual.problem import Problem, Solution
 from gradaudit.instruments.counterfactual.search import Search, Wanted, checked
 from gradaudit.noise import image_keys
 from gradaudit.options import takes
@@ -100,9 +100,9 @@ def _one_method(method: Any) -> Method:
     require(len(several) == 1, "method", method, "a single method: an image has one map of differences")
     (found,) = several.values()
 
-    def still(problem: Problem) -> Found:
+    def still(problem: Problem) -> Solution:
         one = checked(found.name, found.function(problem), problem)
-        return Found(one.images, failed=one.failed)  # the ways there of thousands of images would fill a disk
+        return Solution(one.images, failed=one.failed)  # the ways there of thousands of images would fill a disk
 
     return replace(found, function=still, fingerprint=fingerprint("still", found.fingerprint))
 

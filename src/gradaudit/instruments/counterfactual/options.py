@@ -22,7 +22,7 @@ class CounterfactualOptions(Stored):
         "dvce",
         Specs(),
         "`dvce`, `blended`, `svce`, `apgd`, with options as in `dvce(steps=100)`, or `package.module:function`; in Python also a "
-        "function `(problem) -> Found`, or a list; the verdict is about the first",
+        "function `(problem) -> Solution`, or a list; the verdict is about the first",
     )
     seeds: int = option(1, Whole(1), "counterfactuals of each image: of seeds `seed`, `seed + 1` and so on")
     batch_size: int | Literal["auto"] = option(
