@@ -23,8 +23,8 @@ def run_fixture(arguments, audited, tmp_path, monkeypatch):
             done.append((name, kind))
             return audited[0].results["mlp"][kind]
 
-        stage = instrument(kind)
-        hooks = {hook: getattr(stage, hook) for hook in ("lacks", "uses", "cost", "scores")}
+        one = instrument(kind)
+        hooks = {hook: getattr(one, hook) for hook in ("lacks", "uses", "cost", "scores")}
         return SimpleNamespace(**hooks, measure=work)
 
     monkeypatch.setattr("gradaudit.auditing.run.instrument", counting)

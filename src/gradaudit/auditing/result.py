@@ -47,7 +47,7 @@ class AuditResult:
         timings: seconds in all, and of each instrument.
         pictures: images with gradients for the page; none where the audit was loaded.
         facts: for each classifier what else is known of it, in words.
-        notices: what a reader must know before all else; none where the audit was loaded.
+        caveats: what a reader must know before all else; none where the audit was loaded.
     """
 
     results: Mapping[str, Mapping[str, Result]]
@@ -56,7 +56,7 @@ class AuditResult:
     timings: Mapping[str, Any]
     pictures: Sequence[Pictures] = ()
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    notices: Sequence[str] = ()
+    caveats: Sequence[str] = ()
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -73,9 +73,9 @@ class AuditResult:
 
     def _repr_html_(self) -> str:
         """What must be looked into, the numbers across classifiers, and every verdict; `results` has the figures."""
-        notices = (heading("Look into this first", notice, ()) for notice in self.notices)
+        caveats = (heading("Look into this first", caveat, ()) for caveat in self.caveats)
         verdicts = (folded(f"{name}, {kind}: {one.verdict.label}", one.verdict) for name, kind, one in self._every())
-        return Markup("").join([*notices, first_rows(self.scores), *verdicts])
+        return Markup("").join([*caveats, first_rows(self.scores), *verdicts])
 
     def _every(self) -> list[tuple[str, str, Result]]:
         return [(name, kind, one) for name, found in self.results.items() for kind, one in found.items()]
@@ -126,7 +126,7 @@ class AuditResult:
             command=command or self._call(),
             seconds=self.timings.get("seconds"),
             skipped=self._reasons(),
-            notices=self.notices,
+            caveats=self.caveats,
             extra=[agreement_section(self.scores, self.agreement)] if len(self.scores) else [],
         )
         document = write_text(target / "results.json", json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n")

@@ -18,8 +18,8 @@ from rich.markup import escape
 from torch import Tensor, nn
 
 from gradaudit.attributions import Attribution
-from gradaudit.auditing.decided import decided
-from gradaudit.auditing.facts import accuracy_of, doubts, facts, predictions
+from gradaudit.auditing.description import accuracy_caveats, accuracy_of, describe, predictions
+from gradaudit.auditing.keys import key_part
 from gradaudit.auditing.options import AuditOptions
 from gradaudit.auditing.result import AuditResult, folder_of, settings_of
 from gradaudit.auditing.settings import Settings, resolve_settings
@@ -78,8 +78,8 @@ def prepare_audit(classifiers: Classifiers, train: ImageSet, test: ImageSet, opt
         oracles={name: with_logits(one, tested, f"oracles[{name!r}]") for name, one in (options.oracles or {}).items()},
         run=run,
     )
-    known = [f"{name}: {doubt}" for name, one in checked.items() for doubt in one.doubts]
-    ready = Audit(setup, settings, options.preset, known)
+    classifier_caveats = [f"{name}: {caveat}" for name, one in checked.items() for caveat in one.caveats]
+    ready = Audit(setup, settings, options.preset, classifier_caveats)
     if any({"counterfactual", "counterfactual_differences"} & {*ready._wanted(name)} for name in named):
         _check_helpers(setup)
     return ready
@@ -134,7 +134,7 @@ class Audit:
     setup: Setup
     settings: Settings
     preset: str
-    known: Sequence[str] = ()
+    classifier_caveats: Sequence[str] = ()
 
     @cached_property
     def skipped(self) -> dict[str, dict[str, str]]:
@@ -158,11 +158,11 @@ class Audit:
         return {name: accuracy_of(seen, self.setup.test) for name, seen in self._seen.items()}
 
     @cached_property
-    def doubts(self) -> list[str]:
+    def caveats(self) -> list[str]:
         """What must be looked into before anything else: classifiers that are no better than a constant answer, shared images."""
         shared = shared_images(self.setup.train, self.setup.test)
         about_images = [shared_caveat(shared, len(self.setup.test))] if shared else []
-        return [*self.known, *doubts(self.setup.test, self._seen), *about_images]
+        return [*self.classifier_caveats, *accuracy_caveats(self.setup.test, self._seen), *about_images]
 
     def estimate(self) -> pd.DataFrame:
         """What each classifier and instrument will take: `networks` to train, images through the classifier (`gradients`) and
@@ -189,8 +189,8 @@ class Audit:
         some = any(self._wanted(name) for name in self.setup.classifiers)
         require(some, "options", self.preset, f"such that an instrument is left to run; none is: {'; '.join(reasons)}")
         self._say(_spell(self.estimate(), self.accuracies) if self.setup.run.show_progress else "")
-        for doubt in self.doubts:
-            self._say(f"[bold]Look into this first[/bold]: {escape(doubt)}")
+        for caveat in self.caveats:
+            self._say(f"[bold]Look into this first[/bold]: {escape(caveat)}")
         results: dict[str, dict[str, Result]] = {name: {} for name in self.setup.classifiers}
         seconds: dict[str, dict[str, float]] = {name: {} for name in self.setup.classifiers}
         for kind in audited():
@@ -203,7 +203,7 @@ class Audit:
                 seconds[name][kind] = time.perf_counter() - begun
         timings = {"seconds": time.perf_counter() - start, "instruments": seconds}
         settings = settings_of(self.setup, self.settings, self.preset)
-        return AuditResult(results, self.skipped, settings, timings, self._pictures(results), self._facts(), self.doubts)
+        return AuditResult(results, self.skipped, settings, timings, self._pictures(results), self._facts(), self.caveats)
 
     def _pictures(self, results: Mapping[str, Mapping[str, Result]]) -> list[Pictures]:
         """Some test images with the gradients of every classifier that has results."""
@@ -213,7 +213,7 @@ class Audit:
         return [gallery(shown, self.setup.test, first, controls=("random",), seed=self.setup.run.seed)]
 
     def _facts(self) -> dict[str, dict[str, str]]:
-        return {name: facts(self.setup, name, seen) for name, seen in self._seen.items()}
+        return {name: describe(self.setup, name, seen) for name, seen in self._seen.items()}
 
     def _wanted(self, name: str) -> dict[str, Options]:
         """The options of each instrument that the classifier will have."""
@@ -242,7 +242,7 @@ class Audit:
         described = {
             "what": "audits",
             "instrument": kind,
-            "options": {option: decided(getattr(options, option)) for option in sorted(about(kind).settable)},
+            "options": {option: key_part(getattr(options, option)) for option in sorted(about(kind).settable)},
             "classifier": classifier_fingerprint(setup.classifiers[name]),
             "uses": instrument(kind).uses(setup, name, options),
             "test": setup.test.fingerprint,

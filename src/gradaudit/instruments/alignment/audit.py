@@ -61,7 +61,7 @@ def alignment(classifier: nn.Module, images: ImageSet, denoiser: Denoiser, optio
     scores = resolve_scores(options.score, denoiser)
     similarities = resolve_methods("similarity", SIMILARITIES, options.similarity)
     place = resolve_device(options.device)
-    classifier, doubts = check_classifier(classifier, images)
+    classifier, caveats = check_classifier(classifier, images)
     conditional = any(needs_classes(one) for one in scores.values())
     if conditional:
         check_classes(classifier, denoiser, images)
@@ -73,7 +73,7 @@ def alignment(classifier: nn.Module, images: ImageSet, denoiser: Denoiser, optio
         details = _details(inputs, options.sigma, size, conditional, options.show_progress)
         table = tabulate(details, settings)
         details["examples"] = examples(inputs, telling_sigma(details, settings))
-    return AlignmentResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
+    return AlignmentResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
 
 
 def _details(

@@ -80,13 +80,13 @@ def check_classifiers(
     """
     good = isinstance(oracles, Mapping) and all(isinstance(name, str) and name.strip() for name in oracles)
     require(good, "oracles", oracles, "None, or classifiers by name")
-    explained, doubts = check_classifier(classifier, images)
+    explained, caveats = check_classifier(classifier, images)
     count, owner = class_count(explained, images), classifier_fingerprint(explained)
 
     def beside(other: Any, argument: str) -> nn.Module:
-        nonlocal doubts
+        nonlocal caveats
         module, more = check_classifier(other, images, argument)
-        doubts += more
+        caveats += more
         found = class_count(module, images)
         require(found == count, argument, f"of {found} classes", f"of {count} classes, those of the explained classifier")
         same = argument != "robust" and classifier_fingerprint(module) == owner
@@ -95,7 +95,7 @@ def check_classifiers(
 
     helper = None if robust is None else beside(robust, "robust")
     asked = {name: beside(oracle, f"oracles[{name!r}]") for name, oracle in oracles.items()}
-    return explained, helper, asked, doubts
+    return explained, helper, asked, caveats
 
 
 def resolve_methods(method: Any) -> dict[str, Method]:
@@ -226,9 +226,9 @@ def _own(function: Callable[..., Solution]) -> Method:
 def _method(name: str, bound: functools.partial[Solution], own: bool) -> Method:
     written = str(Spec(name, {key: _word(value) for key, value in bound.keywords.items()}))
     options = {key: value for key, value in options_of(bound.func).items() if value is not inspect.Parameter.empty} | bound.keywords
-    decided = functools.partial(bound.func, *bound.args, **options)
+    called = functools.partial(bound.func, *bound.args, **options)
     guided, asks = (bool(getattr(bound.func, mark, usual)) for mark, usual in (("needs_denoiser", False), ("asks_helpers", True)))
-    return Method(written, bound, options, guided, asks, own, fingerprint(*identity(decided)))
+    return Method(written, bound, options, guided, asks, own, fingerprint(*identity(called)))
 
 
 def _word(value: Any) -> Any:

@@ -92,7 +92,7 @@ def counterfactual(
     methods, seed = resolve_methods(options.method), options.seed
     check_denoiser(methods, denoiser)
     place = resolve_device(options.device)
-    classifier, robust, oracles, doubts = check_classifiers(classifier, robust, oracles, images)
+    classifier, robust, oracles, caveats = check_classifiers(classifier, robust, oracles, images)
     helpers = [one.to(place) for one in (denoiser, robust) if one is not None]
     with ExitStack() as constant:
         for module in (classifier.to(place), *helpers, *(oracle.to(place) for oracle in oracles.values())):
@@ -112,7 +112,7 @@ def counterfactual(
         details = _details(search, wanted, found, inputs, parts)
     table = pd.concat([_table(search, name, wanted, found[name], before, parts[name].table) for name in found], ignore_index=True)
     settings = _settings(search, methods, inputs, targets, options.seeds)
-    return CounterfactualResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
+    return CounterfactualResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
 
 
 def _wanted(images: ImageSet, which: Tensor, chosen: Tensor, seed: int, seeds: int) -> list[Wanted]:

@@ -63,7 +63,7 @@ def manifold_robustness(
     require(isinstance(images, ImageSet), "images", type(images).__name__, "an ImageSet; load_images makes one")
     radii = paper_radii(images.images[0].numel()) if options.radius is None else options.radius
     place = resolve_device(options.device)
-    classifier, doubts = check_classifier(classifier, images)
+    classifier, caveats = check_classifier(classifier, images)
     at_once = _at_once(options.batch_size, classifier, images, place, 2 * len(radii))
     bases = resolve_bases(tangent_spaces, images)
     owner = classifier_fingerprint(classifier)
@@ -83,7 +83,7 @@ def manifold_robustness(
         "device": place.type,
     }
     table = tabulate(details, settings)
-    return ManifoldRobustnessResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
+    return ManifoldRobustnessResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
 
 
 def _details(

@@ -53,7 +53,7 @@ def robustness(classifier: nn.Module, images: ImageSet, options: RobustnessOptio
     check_reaches(methods, radii[-1], images.shape)
     place = resolve_device(options.device)
     classifier, known = check_classifier(classifier, images)
-    doubts = [doubt for doubt in known if RANDOMISED not in doubt]  # of that the verdict says more
+    caveats = [caveat for caveat in known if RANDOMISED not in caveat]  # of that the verdict says more
     outcomes = Outcomes(
         classifier.to(place),
         classifier_fingerprint(classifier),
@@ -79,7 +79,7 @@ def robustness(classifier: nn.Module, images: ImageSet, options: RobustnessOptio
             rehearse(method, classifier, *outcomes.batch(np.arange(1)), radii[-1])
         details = _details(outcomes, methods, radii)
     table = tabulate(details, settings, {name: method.norm for name, method in methods.items()})
-    return RobustnessResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
+    return RobustnessResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
 
 
 def _details(outcomes: Outcomes, methods: Mapping[str, Method], radii: Sequence[float]) -> dict[str, Any]:
