@@ -30,7 +30,7 @@ from gradaudit.errors import InputError, require
 from gradaudit.files import ensure_room, write_text
 from gradaudit.images import ImageSet, shared_images
 from gradaudit.instruments.contract import about, audited, instrument
-from gradaudit.instruments.costs import Cost, rates
+from gradaudit.instruments.costs import Cost, image_seconds
 from gradaudit.instruments.counterfactual.arguments import check_classifiers
 from gradaudit.instruments.diffroar.arguments import named_attributions
 from gradaudit.instruments.setup import Run, Setup, at_most
@@ -174,12 +174,12 @@ class Audit:
         trained: set[str] = set()
         denoiser = None if self.setup.unfit_denoiser else self.setup.denoiser
         for name, classifier in self.setup.classifiers.items():
-            rate = rates(classifier, denoiser, self.setup.test, self.setup.run.device)
+            an_image = image_seconds(classifier, denoiser, self.setup.test, self.setup.run.device)
             for kind, options in self._wanted(name).items():
                 cost = self._cost(name, kind, options).without(trained)
                 trained |= cost.learners
                 counts = (len(cost.learners) + cost.networks, cost.gradients, cost.denoised)
-                rows.append((name, kind, *counts, rate.seconds(cost)))
+                rows.append((name, kind, *counts, an_image.seconds(cost)))
         return pd.DataFrame(rows, columns=["classifier", "instrument", "networks", "gradients", "denoised", "seconds"])
 
     def run(self) -> AuditResult:
