@@ -16,7 +16,7 @@ from gradaudit.auditing.settings import preset_names, read_preset
 from gradaudit.cli import app
 from gradaudit.instruments.contract import about, instrument, names
 from gradaudit.instruments.load import load_result
-from gradaudit.instruments.running import Stored
+from gradaudit.instruments.run_options import StoreOptions
 from gradaudit.instruments.setup import Run, Setup
 from gradaudit.options import Choice, Flag, Number, Numbers, Whole, WholeOr, declared
 from gradaudit.report import write_page
@@ -116,7 +116,7 @@ def test_the_same_seed_gives_the_same_result(results, measured, name):
     assert first.kind == name
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if issubclass(model(name), Stored)])
+@pytest.mark.parametrize("name", [name for name in NAMES if issubclass(model(name), StoreOptions)])
 def test_finished_work_is_not_done_again(measured, name, tmp_path):
     store = ga.Store(tmp_path / "store")
     first = measured(name, store)

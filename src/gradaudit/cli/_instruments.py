@@ -29,7 +29,7 @@ from gradaudit.cli._words import (
 )
 from gradaudit.errors import InputError, require
 from gradaudit.instruments.contract import About, Instrument, instrument
-from gradaudit.instruments.running import Stored
+from gradaudit.instruments.run_options import StoreOptions
 from gradaudit.options import Choice, Flag, Option, Options, declared
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def command(about: About) -> Callable[..., None]:
 
     run.__name__ = about.name
     kept = "\n\nA run that is stopped continues where it was when the same command is given again."
-    kept = kept if issubclass(model, Stored) else ""
+    kept = kept if issubclass(model, StoreOptions) else ""
     run.__doc__ = f"{about.question}{kept}\n\nExample: `{about.example}`"
     return run
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from gradaudit import instruments
-from gradaudit.instruments.running import running
+from gradaudit.instruments.run_options import run_options
 from gradaudit.options import Options, declared
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class About:
     @property
     def settable(self) -> frozenset[str]:
         """The options that a user may set in an audit; those of the run are given to all instruments alike."""
-        return frozenset() if self.audited is None else frozenset(declared(self.audited)) - running(self.audited)
+        return frozenset() if self.audited is None else frozenset(declared(self.audited)) - run_options(self.audited)
 
     @property
     def words(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.instruments.running import Stored
+from gradaudit.instruments.run_options import StoreOptions
 from gradaudit.options import Anything, Choice, Spec, Specs, Whole, WholeOr, option
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CounterfactualOptions(Stored):
+class CounterfactualOptions(StoreOptions):
     """The options of `counterfactual`."""
 
     method: MethodLike | Sequence[MethodLike] = option(
@@ -34,7 +34,7 @@ class CounterfactualOptions(Stored):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DifferencesOptions(Stored):
+class DifferencesOptions(StoreOptions):
     """The options of `counterfactual_differences`."""
 
     method: MethodLike = option("dvce", Spec(), "one of those of `counterfactual`, with options as in `dvce(steps=50)`")
