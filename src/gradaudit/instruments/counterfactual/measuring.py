@@ -16,7 +16,7 @@ from gradaudit.images import ImageSet
 from gradaudit.instruments.counterfactual.measures import MEASURES, Evidence, diversity, measure, realism
 from gradaudit.instruments.counterfactual.measures._features import penultimate
 from gradaudit.instruments.counterfactual.search import Counterfactual, Search, Wanted
-from gradaudit.instruments.counterfactual.summary import Line, mean_of_images
+from gradaudit.instruments.counterfactual.summary import SummaryLine, mean_of_images
 
 ENOUGH = 4  # images, without which there are no two halves to compare
 FIRST = ("validity", "closeness")  # in the table
@@ -26,7 +26,7 @@ class Measurements(NamedTuple):
     """A row for each counterfactual, NaN where there is none; the summary's other lines; why measures were skipped, by name."""
 
     table: pd.DataFrame
-    sets: list[Line]
+    sets: list[SummaryLine]
     skipped: dict[str, str]
 
 
@@ -75,10 +75,10 @@ def measured(
     table, lacking = measure(_evidence(search, rows, after, inputs), names)
     whole = table.astype(float).set_axis(made).reindex(range(len(found)))
     seconds = pd.DataFrame({"image": [one.image for one in wanted], "seconds": [one.seconds for one in found]})
-    sets = [Line(method, "seconds", *mean_of_images(seconds, "seconds"))]
-    sets += [Line(method, *line) for line in _diversity(rows, after, inputs)]
+    sets = [SummaryLine(method, "seconds", *mean_of_images(seconds, "seconds"))]
+    sets += [SummaryLine(method, *line) for line in _diversity(rows, after, inputs)]
     lines, why = _realism(search, rows, after, inputs)
-    return Measurements(whole, sets + [Line(method, *line) for line in lines], skipped | lacking | why)
+    return Measurements(whole, sets + [SummaryLine(method, *line) for line in lines], skipped | lacking | why)
 
 
 def _possible(inputs: MeasureInputs) -> tuple[list[str], dict[str, str]]:

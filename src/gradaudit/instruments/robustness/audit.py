@@ -14,11 +14,11 @@ from gradaudit.classifiers.check import RANDOMISED
 from gradaudit.devices import resolve_device
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
+from gradaudit.instruments.robustness.attack_checks import checks
 from gradaudit.instruments.robustness.methods import SHARED, Method, check_reaches, rehearse, resolve_methods
 from gradaudit.instruments.robustness.options import RobustnessOptions
 from gradaudit.instruments.robustness.outcomes import Outcomes
 from gradaudit.instruments.robustness.result import RobustnessResult, tabulate
-from gradaudit.instruments.robustness.trust import checks
 from gradaudit.instruments.robustness.verdict import judge
 from gradaudit.options import takes
 from gradaudit.training.store import as_store, packed
