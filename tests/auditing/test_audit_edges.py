@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import gradaudit as ga
-from gradaudit.auditing.decided import decided
+from gradaudit.auditing.keys import key_part
 from gradaudit.auditing.result import folder_of
 from gradaudit.errors import InputError
 from gradaudit.instruments.contract import audited as kinds
@@ -43,17 +43,17 @@ def small_fixture(halves, classifiers, tmp_path):
 def test_no_classifier_judges_itself_under_whatever_name(small, classifiers):
     mlp, bayes = classifiers["mlp"], classifiers["bayes"]
     ready = small(only(counterfactual=COUNTERFACTUAL), classifiers=classifiers, oracles={"judge": mlp, "bayes": bayes})
-    assert set(ready.bench.judges("mlp")) == {"bayes"}
-    assert set(ready.bench.judges("bayes")) == {"judge"}
+    assert set(ready.setup.oracles_for("mlp")) == {"bayes"}
+    assert set(ready.setup.oracles_for("bayes")) == {"judge"}
     twice = small(only(counterfactual=COUNTERFACTUAL), classifiers={"a": mlp, "b": copy.deepcopy(mlp), "c": bayes}, recipes={})
-    assert set(twice.bench.judges("a")) == {"c"}
+    assert set(twice.setup.oracles_for("a")) == {"c"}
     assert twice.run().results["a"]["counterfactual"].oracles == ("c",)
 
 
 def test_other_audited_classifiers_of_more_classes_are_no_judges(small, classifiers):
     more = nn.Sequential(nn.Flatten(), nn.Linear(64, 5))
     ready = small(only(counterfactual=COUNTERFACTUAL), classifiers={"mlp": classifiers["mlp"], "more": more})
-    assert ready.bench.judges("mlp") == {}
+    assert ready.setup.oracles_for("mlp") == {}
 
 
 def test_helpers_of_other_classes_are_refused_before_any_work(small):
@@ -219,8 +219,8 @@ def test_options_that_differ_have_other_keys(tmp_path):
     pairs = [(one, other), (torch.from_numpy(one), torch.from_numpy(other)), (scaled(1), scaled(2)), (np.int64(1), np.int64(2))]
     pairs += [(nn.Linear(2, 1), nn.Linear(2, 1)), (ga.Recipe(epochs=1), ga.Recipe(epochs=2)), (float("inf"), 1.0)]
     for first, second in pairs:
-        assert decided({"a": [first]}) != decided({"a": [second]})
-        assert decided({"a": [first]}) == decided({"a": [copy.deepcopy(first)]})
+        assert key_part({"a": [first]}) != key_part({"a": [second]})
+        assert key_part({"a": [first]}) == key_part({"a": [copy.deepcopy(first)]})
 
 
 def test_a_file_that_was_written_again_is_another_option(tmp_path):
@@ -228,7 +228,7 @@ def test_a_file_that_was_written_again_is_another_option(tmp_path):
     keys = []
     for content in (b"one", b"two", b"one"):
         file.write_bytes(content)
-        keys.append([decided(str(file)), decided(f"generative(denoiser={str(file)!r})"), decided(file)])
+        keys.append([key_part(str(file)), key_part(f"generative(denoiser={str(file)!r})"), key_part(file)])
     assert keys[0] == keys[2]
     assert all(first != second for first, second in zip(*keys[:2], strict=True))
 
@@ -238,10 +238,10 @@ def test_a_function_that_was_changed_is_another_option(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     for module, body in (("own_first", "return images"), ("own_second", "return -images")):
         (tmp_path / f"{module}.py").write_text(f"def mine(classifier, images, targets):\n    {body}\n")
-    found = [decided(f"{module}:mine")[1] for module in ("own_first", "own_second")]
+    found = [key_part(f"{module}:mine")[1] for module in ("own_first", "own_second")]
     assert found[0] != found[1]
-    assert decided("logit_gradient") == "logit_gradient"
-    assert decided("zoo:mnist") == "zoo:mnist"
+    assert key_part("logit_gradient") == "logit_gradient"
+    assert key_part("zoo:mnist") == "zoo:mnist"
 
 
 def test_a_classifier_of_more_classes_than_the_denoiser_is_aligned_without_a_class(small, mixture):

@@ -7,7 +7,7 @@ import pytest
 import gradaudit as ga
 from gradaudit.instruments.contract import audited as kinds
 from gradaudit.instruments.contract import instrument
-from gradaudit.instruments.counterfactual.finding import Bench
+from gradaudit.instruments.counterfactual.search import Search
 
 
 @pytest.fixture(name="run")
@@ -19,12 +19,12 @@ def run_fixture(arguments, audited, tmp_path, monkeypatch):
     done = []
 
     def counting(kind):
-        def work(bench, name, options):
+        def work(setup, name, options):
             done.append((name, kind))
             return audited[0].results["mlp"][kind]
 
-        stage = instrument(kind)
-        hooks = {hook: getattr(stage, hook) for hook in ("lacks", "uses", "cost", "scores")}
+        one = instrument(kind)
+        hooks = {hook: getattr(one, hook) for hook in ("lacks", "uses", "cost", "scores")}
         return SimpleNamespace(**hooks, measure=work)
 
     monkeypatch.setattr("gradaudit.auditing.run.instrument", counting)
@@ -61,8 +61,8 @@ def test_another_classifier_leaves_the_first_ones_results(run, arguments, classi
 
 def test_a_new_judge_asks_again_and_changes_nothing_again(arguments, classifiers, tmp_path, monkeypatch):
     """Without oracles the other audited classifiers judge counterfactuals; these are the same, and are not made again."""
-    made, batch = [], Bench._batch
-    monkeypatch.setattr(Bench, "_batch", lambda self, *rest: made.append(self.owners["classifier"]) or batch(self, *rest))
+    made, batch = [], Search._batch
+    monkeypatch.setattr(Search, "_batch", lambda self, *rest: made.append(self.owners["classifier"]) or batch(self, *rest))
     off = dict.fromkeys(kinds(), False) | {"counterfactual": arguments["options"]["counterfactual"]}
     given = arguments | {"options": off, "store": tmp_path}
     first = ga.audit(**given | {"classifiers": {"mlp": classifiers["mlp"]}, "recipes": {}})

@@ -98,7 +98,7 @@ def test_a_caveat_stands_on_the_page(tools, tmp_path):
 def test_an_audit_says_it_first(halves, tmp_path):
     with pytest.warns(UserWarning, match="probabilities"):
         ready = ga.prepare_audit({"mine": probabilities()}, *halves, preset="quick", store=tmp_path, workers=1, device="cpu")
-    assert ready.doubts[0].startswith(f"mine: {SAID}")
+    assert ready.caveats[0].startswith(f"mine: {SAID}")
 
 
 def test_every_warning_of_the_library_was_thought_about():

@@ -96,7 +96,7 @@ def test_every_instrument_shows_itself():
 
 
 def test_an_audit_shows_what_to_look_into_its_numbers_and_every_verdict():
-    audit = AuditResult({SCRIPT: {"grams": weight()}}, {}, {}, {}, notices=(f"is {SCRIPT} right?",))
+    audit = AuditResult({SCRIPT: {"grams": weight()}}, {}, {}, {}, caveats=(f"is {SCRIPT} right?",))
     html = audit._repr_html_()
     assert SCRIPT not in html
     assert "Look into this first" in html

@@ -122,8 +122,8 @@ def test_a_gradient_of_zero_is_warned_of() -> None:
 def test_what_must_be_known_of_any_figure_comes_back_as_caveats(function, said) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = check_classifier(Function(function), IMAGES).doubts
-        other = check_classifier(Function(function), IMAGES, "robust").doubts
+        found = check_classifier(Function(function), IMAGES).caveats
+        other = check_classifier(Function(function), IMAGES, "robust").caveats
     assert len(found) == len(said)
     assert all(one.startswith(f"the classifier {words}") for one, words in zip(found, said, strict=True))
     assert all(one.startswith(f"robust {words}") for one, words in zip(other, said, strict=True))

@@ -79,10 +79,8 @@ def test_a_folder_of_images_whole(cli, trained, tmp_path):
 
 
 def test_a_method_of_ones_own_is_named_as_it_was_written(cli, trained, images, tmp_path):
-    code = (
-        "from gradaudit.instruments.counterfactual import Found\ndef to_white(problem):\n    return Found(problem.images * 0 + 1)\n"
-    )
-    (tmp_path / "own_methods.py").write_text(code)
+    imported = "from gradaudit.instruments.counterfactual import Solution\n"
+    (tmp_path / "own_methods.py").write_text(f"{imported}def to_white(problem):\n    return Solution(problem.images * 0 + 1)\n")
     found = cli("counterfactual", trained, images, "--method", "own_methods:to_white", "--images", 2, *FAST)
     assert found.status == 0, found.err
     assert "own_methods:to_white" in found.out

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import gradaudit as ga
-from gradaudit.instruments.counterfactual import Found, Problem
+from gradaudit.instruments.counterfactual import Problem, Solution
 from gradaudit.noise import normal
 
 CLASSES, SHAPE = ("top", "middle", "bottom"), (1, 6, 6)
@@ -37,13 +37,13 @@ class Bars(nn.Module):
         return logits
 
 
-def towards(problem: Problem, *, share: float = 0.9, noise: float = 0.02) -> Found:
+def towards(problem: Problem, *, share: float = 0.9, noise: float = 0.02) -> Solution:
     """A mix of the image and the target's bar, with noise of the image's own."""
     ends = bars()[problem.targets] + noise * normal(problem.sources(), problem.images)
     mixes = [((1 - part) * problem.images + part * ends).clamp(0, 1) for part in (0.0, share / 2, share)]
     pixels = torch.stack([(mix * 255).round().to(torch.uint8) for mix in mixes], dim=1)
     distance = torch.stack([(mix - problem.images).abs().sum(dim=(1, 2, 3)) for mix in mixes], dim=1)
-    return Found(mixes[-1], {"distance": distance}, pixels)
+    return Solution(mixes[-1], {"distance": distance}, pixels)
 
 
 def drawn(count: int, seed: int = 0) -> ga.ImageSet:

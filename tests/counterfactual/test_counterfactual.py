@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import gradaudit as ga
-from gradaudit.instruments.counterfactual import Found
+from gradaudit.instruments.counterfactual import Solution
 
 METHOD = "dvce(class_strength=0.8, steps=40)"
 COLUMNS = ["method", "image", "seed", "source", "target", "confidence_before", "confidence_after", "flipped", "failed"]
@@ -34,7 +34,7 @@ def test_a_row_an_image_with_what_the_classifier_makes_of_both(change, toys):
 
 def test_counterfactuals_have_256_levels(change, toys):
     images = toys.images(4)
-    result = change(images=images, method=lambda problem: Found(0.3 + 0.001 * problem.images))
+    result = change(images=images, method=lambda problem: Solution(0.3 + 0.001 * problem.images))
     assert set(result.images.unique().tolist()) <= {76, 77}
 
 
@@ -173,7 +173,7 @@ def test_an_image_that_fails_fails_alone(change, toys, what, reason):
 
 def test_nothing_but_failures_is_a_result_too(change):
     def method(problem):
-        return Found(problem.images, failed=("none found",) * len(problem.keys))
+        return Solution(problem.images, failed=("none found",) * len(problem.keys))
 
     result = change(method=method, oracles={"other": nn.Sequential(nn.Flatten(), nn.Linear(36, 3))})
     assert result.verdict.label == "inconclusive"
@@ -191,7 +191,7 @@ def test_logits_that_are_nan_at_the_counterfactual_are_a_failure(change, toys):
             dark = images.amax(dim=(1, 2, 3)) < 0.01
             return self.inner(images) + torch.where(dark, torch.nan, 0.0)[:, None]
 
-    result = change(Picky(), method=lambda problem: Found(0 * problem.images))
+    result = change(Picky(), method=lambda problem: Solution(0 * problem.images))
     assert set(result.table["failed"]) == {"the classifier's logits there are NaN or infinite"}
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import gradaudit as ga
-from gradaudit.instruments.counterfactual import Found
+from gradaudit.instruments.counterfactual import Solution
 
 
 def denoiser(**options):
@@ -110,11 +110,11 @@ def test_a_bad_option_of_the_last_method_is_found_before_the_first_begins(change
     ("returned", "words"),
     [
         (lambda problem: problem.images, "it returned a Tensor"),
-        (lambda problem: Found(problem.images[:1]), "float images of shape (10, 1, 6, 6)"),
-        (lambda problem: Found(problem.images + 1), "in [0, 1]"),
-        (lambda problem: Found(problem.images, {"distance": torch.zeros(3, 2)}), "a row of steps"),
-        (lambda problem: Found(problem.images, failed=("no",)), "a failure"),
-        (lambda problem: Found(problem.images, frames=problem.images[:, None]), "frames uint8"),
+        (lambda problem: Solution(problem.images[:1]), "float images of shape (10, 1, 6, 6)"),
+        (lambda problem: Solution(problem.images + 1), "in [0, 1]"),
+        (lambda problem: Solution(problem.images, {"distance": torch.zeros(3, 2)}), "a row of steps"),
+        (lambda problem: Solution(problem.images, failed=("no",)), "a failure"),
+        (lambda problem: Solution(problem.images, frames=problem.images[:, None]), "frames uint8"),
     ],
 )
 def test_what_a_users_method_must_not_return(change, returned, words):

@@ -7,7 +7,7 @@ import torch
 
 import gradaudit as ga
 from gradaudit.errors import InputError
-from gradaudit.instruments.counterfactual import Found, counterfactual_differences
+from gradaudit.instruments.counterfactual import Solution, counterfactual_differences
 
 
 @pytest.fixture(name="differ")
@@ -40,7 +40,7 @@ def test_an_image_without_a_counterfactual_has_none(toys, differ):
     def half(problem):
         images = toys.towards(problem).images
         images[::2] = float("nan")
-        return Found(images)
+        return Solution(images)
 
     found = differ(method=half, batch_size=10)
     assert (found[::2] == 0).all()

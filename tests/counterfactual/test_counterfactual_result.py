@@ -10,8 +10,8 @@ from PIL import Image
 from scipy.stats import binomtest, ttest_1samp
 
 import gradaudit as ga
-from gradaudit.instruments.counterfactual import CounterfactualResult, Found
-from gradaudit.instruments.counterfactual.finding import Counterfactual
+from gradaudit.instruments.counterfactual import CounterfactualResult, Solution
+from gradaudit.instruments.counterfactual.search import Counterfactual
 from gradaudit.instruments.counterfactual.summary import mean_of_images, share_of_images
 
 
@@ -23,7 +23,7 @@ def result_fixture(toys, tmp_path_factory):
 
 
 def still(problem):
-    return Found(problem.images.clone())
+    return Solution(problem.images.clone())
 
 
 @pytest.mark.parametrize(

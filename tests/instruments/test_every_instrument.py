@@ -14,10 +14,10 @@ from torch import nn
 import gradaudit as ga
 from gradaudit.auditing.settings import preset_names, read_preset
 from gradaudit.cli import app
-from gradaudit.instruments.bench import Bench, Run
 from gradaudit.instruments.contract import about, instrument, names
 from gradaudit.instruments.load import load_result
-from gradaudit.instruments.running import Stored
+from gradaudit.instruments.run_options import StoreOptions
+from gradaudit.instruments.setup import Run, Setup
 from gradaudit.options import Choice, Flag, Number, Numbers, Whole, WholeOr, declared
 from gradaudit.report import write_page
 
@@ -56,7 +56,7 @@ def bench_fixture(mixture):
     mask = torch.zeros(len(test), 8, 8, dtype=torch.bool)
     mask[:, :, :4] = True
     trained = ga.train(ga.Recipe(network="mlp(width=16)", epochs=1, precision="fp32"), train, device="cpu")
-    return Bench(
+    return Setup(
         classifiers={
             "mlp": trained,
             "other": ga.train(ga.Recipe(network="linear", epochs=1, precision="fp32"), train, device="cpu"),
@@ -72,14 +72,14 @@ def bench_fixture(mixture):
 
 
 @pytest.fixture(scope="session", name="measured")
-def measured_fixture(bench, tmp_path_factory):
+def measured_fixture(setup, tmp_path_factory):
     """A function that runs an instrument by its trial, in a store of its own unless one is given."""
 
     def measured(name, store=None, classifier=None):
         store = store or ga.Store(tmp_path_factory.mktemp(name))
         run = Run(0, store, 1, "local", torch.device("cpu"), False)
         chosen = (
-            bench if classifier is None else replace(bench, classifiers={"mlp": classifier, "other": bench.classifiers["other"]})
+            setup if classifier is None else replace(setup, classifiers={"mlp": classifier, "other": setup.classifiers["other"]})
         )
         return instrument(name).measure(replace(chosen, run=run), "mlp", options(name))
 
@@ -116,7 +116,7 @@ def test_the_same_seed_gives_the_same_result(results, measured, name):
     assert first.kind == name
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if issubclass(model(name), Stored)])
+@pytest.mark.parametrize("name", [name for name in NAMES if issubclass(model(name), StoreOptions)])
 def test_finished_work_is_not_done_again(measured, name, tmp_path):
     store = ga.Store(tmp_path / "store")
     first = measured(name, store)
@@ -155,8 +155,8 @@ def test_it_has_a_section_of_the_page_and_shows_itself_in_a_notebook(results, na
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_it_takes_is_known_before(bench, name, tmp_path):
-    ready = replace(bench, run=Run(0, ga.Store(tmp_path), 1, "local", torch.device("cpu"), False))
+def test_what_it_takes_is_known_before(setup, name, tmp_path):
+    ready = replace(setup, run=Run(0, ga.Store(tmp_path), 1, "local", torch.device("cpu"), False))
     made, chosen = instrument(name), options(name)
     assert made.lacks(ready, "mlp", chosen) is None
     cost = made.cost(ready, "mlp", chosen)
@@ -188,8 +188,8 @@ def test_its_options_are_declared_with_defaults_that_they_take(name):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "classifier" in about(name).needs])
-def test_a_classifier_whose_outputs_change_is_named(bench, measured, name):
-    verdict = measured(name, classifier=Moody(bench.classifiers["mlp"])).verdict
+def test_a_classifier_whose_outputs_change_is_named(setup, measured, name):
+    verdict = measured(name, classifier=Moody(setup.classifiers["mlp"])).verdict
     assert any("random" in caveat for caveat in verdict.caveats) or "random" in verdict.sentence
 
 

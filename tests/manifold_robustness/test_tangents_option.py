@@ -19,21 +19,21 @@ def denoiser():
 """
 
 
-@pytest.fixture(name="bench")
-def bench_fixture():
+@pytest.fixture(name="setup")
+def setup_fixture():
     run = SimpleNamespace(seed=3, device=torch.device("cpu"))
     return SimpleNamespace(train=MIXTURE.sample(60), denoiser=MIXTURE.denoiser(), run=run)
 
 
-def test_neighbours_are_looked_for_among_the_training_images(bench):
+def test_neighbours_are_looked_for_among_the_training_images(setup):
     floats = MIXTURE.sample(5, seed=1).floats()
-    expected = ga.tangent_spaces(floats, bench.train, neighbours=9, dimensions=2, device="cpu")
+    expected = ga.tangent_spaces(floats, setup.train, neighbours=9, dimensions=2, device="cpu")
     given = ("neighbours(neighbours=9, dimensions=2)", {"name": "neighbours", "neighbours": 9, "dimensions": 2})
     for one in given:
-        assert torch.equal(read_tangents("tangents", one).spaces(bench)(floats), expected)
+        assert torch.equal(read_tangents("tangents", one).spaces(setup)(floats), expected)
 
 
-def test_a_denoiser_without_a_name_is_that_of_the_bench_and_one_with_a_name_its_own(bench, tmp_path, monkeypatch):
+def test_a_denoiser_without_a_name_is_that_of_the_setup_and_one_with_a_name_its_own(setup, tmp_path, monkeypatch):
     (tmp_path / "named_denoiser.py").write_text(MODULE, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     floats = MIXTURE.sample(5, seed=1).floats()
@@ -42,16 +42,16 @@ def test_a_denoiser_without_a_name_is_that_of_the_bench_and_one_with_a_name_its_
     for text, source in (("", MIXTURE), ('"named_denoiser:denoiser", ', OTHER)):
         tangents = read_tangents("tangents", f"denoiser({text}sigma=0.1, dimensions=3)")
         assert tangents.needs_denoiser == (text == "")
-        found[text] = tangents.spaces(bench)(floats)
+        found[text] = tangents.spaces(setup)(floats)
         assert torch.equal(found[text], ga.tangent_spaces(floats, source.denoiser(), **options))
     assert not torch.allclose(*found.values(), atol=0.1)
 
 
-def test_a_file_is_an_autoencoder(bench, tmp_path):
+def test_a_file_is_an_autoencoder(setup, tmp_path):
     saved = Autoencoder((1, 4, 4), latent=2, width=4)
     file = str(save_autoencoder(tmp_path / "it.safetensors", saved))
     floats = MIXTURE.sample(5, seed=1).floats()
-    found = read_tangents("tangents", file).spaces(bench)(floats)
+    found = read_tangents("tangents", file).spaces(setup)(floats)
     assert torch.allclose(found, ga.tangent_spaces(floats, saved.eval(), device="cpu"), atol=1e-6)
 
 

@@ -138,12 +138,12 @@ def toy(images, source: Toy, *, dimensions=None, strength=1):
     return torch.eye(images[0].numel())[:strength].expand(len(images), -1, -1)
 ''',
     "methods": '''
-from gradaudit.instruments.counterfactual import Found
+from gradaudit.instruments.counterfactual import Solution
 
 
 def toy(problem, *, strength=1):
     """A toy method: every pixel brighter by a tenth of its strength."""
-    return Found((problem.images + strength / 10).clamp(0, 1))
+    return Solution((problem.images + strength / 10).clamp(0, 1))
 ''',
     "guided-samplers": '''
 def toy(guide, noisy, levels, fresh, *, strength=1):

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gradaudit.auditing.comparability import caveats, setting_differences
 from gradaudit.auditing.comparison_section import comparison_section
 from gradaudit.auditing.result import AuditResult, load_audit
-from gradaudit.auditing.unlike import caveats, differing
 from gradaudit.errors import require
 from gradaudit.files import writable_folder, write_text
 from gradaudit.report import write_page
@@ -64,7 +64,7 @@ class Comparison:
             command=command,
             seconds=None,
             first=[comparison_section(self.table, self.verdicts, self.settings)],
-            notices=self.caveats,
+            caveats=self.caveats,
         )
 
 
@@ -89,7 +89,7 @@ def compare(before: AuditResult | str | os.PathLike[str], after: AuditResult | s
     for first, second in pairs:
         results[f"before: {first}"] = [*old.results[first].values()]
         results[f"after: {second}"] = [*new.results[second].values()]
-    settings = differing(old, new)
+    settings = setting_differences(old, new)
     return Comparison(table, _verdicts(old, new, pairs), settings, caveats(old, new, settings, pairs), results)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gradaudit.instruments.running import Spread
+from gradaudit.instruments.run_options import WorkerOptions
 from gradaudit.options import Anything, option
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditOptions(Spread):
+class AuditOptions(WorkerOptions):
     """The options of `audit`."""
 
     preset: str = option("standard", Anything(), '`"quick"`, `"standard"` or `"paper"`: how many images, seeds, levels, steps')

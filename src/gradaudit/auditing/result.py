@@ -23,8 +23,8 @@ from gradaudit.auditing.manifest import MANIFEST, renew
 from gradaudit.auditing.settings import Settings
 from gradaudit.errors import InputError, require
 from gradaudit.files import own, writable_folder, write_text
-from gradaudit.instruments.bench import Bench
 from gradaudit.instruments.load import know_results
+from gradaudit.instruments.setup import Setup
 from gradaudit.notebooks import first_rows, folded, heading
 from gradaudit.report import Pictures, write_page
 from gradaudit.results import Result, table_to_csv, table_to_json
@@ -47,7 +47,7 @@ class AuditResult:
         timings: seconds in all, and of each instrument.
         pictures: images with gradients for the page; none where the audit was loaded.
         facts: for each classifier what else is known of it, in words.
-        notices: what a reader must know before all else; none where the audit was loaded.
+        caveats: what a reader must know before all else; none where the audit was loaded.
     """
 
     results: Mapping[str, Mapping[str, Result]]
@@ -56,7 +56,7 @@ class AuditResult:
     timings: Mapping[str, Any]
     pictures: Sequence[Pictures] = ()
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    notices: Sequence[str] = ()
+    caveats: Sequence[str] = ()
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -73,9 +73,9 @@ class AuditResult:
 
     def _repr_html_(self) -> str:
         """What must be looked into, the numbers across classifiers, and every verdict; `results` has the figures."""
-        notices = (heading("Look into this first", notice, ()) for notice in self.notices)
+        caveats = (heading("Look into this first", caveat, ()) for caveat in self.caveats)
         verdicts = (folded(f"{name}, {kind}: {one.verdict.label}", one.verdict) for name, kind, one in self._every())
-        return Markup("").join([*notices, first_rows(self.scores), *verdicts])
+        return Markup("").join([*caveats, first_rows(self.scores), *verdicts])
 
     def _every(self) -> list[tuple[str, str, Result]]:
         return [(name, kind, one) for name, found in self.results.items() for kind, one in found.items()]
@@ -126,7 +126,7 @@ class AuditResult:
             command=command or self._call(),
             seconds=self.timings.get("seconds"),
             skipped=self._reasons(),
-            notices=self.notices,
+            caveats=self.caveats,
             extra=[agreement_section(self.scores, self.agreement)] if len(self.scores) else [],
         )
         document = write_text(target / "results.json", json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n")
@@ -151,23 +151,23 @@ class AuditResult:
         return shlex.join(["python", "-c", f"import gradaudit as ga; ga.audit(classifiers, train, test, {words}).write('report')"])
 
 
-def settings_of(bench: Bench, settings: Settings, preset: str) -> dict[str, Any]:
+def settings_of(setup: Setup, settings: Settings, preset: str) -> dict[str, Any]:
     """What decided an audit's numbers, in JSON values."""
     return {
         "preset": preset,
         "options": json.loads(json.dumps(settings.options, default=str)),
-        "classifiers": [*bench.classifiers],
-        "oracles": [*bench.oracles] or "the other audited classifiers",
-        "denoiser": None if bench.denoiser is None else bench.denoiser.description,
-        "robust_helper": bench.robust is not None,
-        "train_images": len(bench.train),
-        "test_images": len(bench.test),
-        "train_fingerprint": bench.train.fingerprint,
-        "test_fingerprint": bench.test.fingerprint,
-        "classes": list(bench.test.classes),
-        "shape": list(bench.test.shape),
-        "seed": bench.run.seed,
-        "device": bench.run.device.type,
+        "classifiers": [*setup.classifiers],
+        "oracles": [*setup.oracles] or "the other audited classifiers",
+        "denoiser": None if setup.denoiser is None else setup.denoiser.description,
+        "robust_helper": setup.robust is not None,
+        "train_images": len(setup.train),
+        "test_images": len(setup.test),
+        "train_fingerprint": setup.train.fingerprint,
+        "test_fingerprint": setup.test.fingerprint,
+        "classes": list(setup.test.classes),
+        "shape": list(setup.test.shape),
+        "seed": setup.run.seed,
+        "device": setup.run.device.type,
     }
 
 

@@ -18,8 +18,8 @@ from rich.markup import escape
 from torch import Tensor, nn
 
 from gradaudit.attributions import Attribution
-from gradaudit.auditing.decided import decided
-from gradaudit.auditing.facts import accuracy_of, doubts, facts, predictions
+from gradaudit.auditing.description import accuracy_caveats, accuracy_of, describe, predictions
+from gradaudit.auditing.keys import key_part
 from gradaudit.auditing.options import AuditOptions
 from gradaudit.auditing.result import AuditResult, folder_of, settings_of
 from gradaudit.auditing.settings import Settings, resolve_settings
@@ -29,11 +29,11 @@ from gradaudit.diffusion import Denoiser
 from gradaudit.errors import InputError, require
 from gradaudit.files import ensure_room, write_text
 from gradaudit.images import ImageSet, shared_images
-from gradaudit.instruments.bench import Bench, Run, at_most
 from gradaudit.instruments.contract import about, audited, instrument
-from gradaudit.instruments.costs import Cost, rates
+from gradaudit.instruments.costs import Cost, image_seconds
 from gradaudit.instruments.counterfactual.arguments import check_classifiers
 from gradaudit.instruments.diffroar.arguments import named_attributions
+from gradaudit.instruments.setup import Run, Setup, at_most
 from gradaudit.options import Options, takes
 from gradaudit.progress import duration
 from gradaudit.report import Pictures, gallery
@@ -68,7 +68,7 @@ def prepare_audit(classifiers: Classifiers, train: ImageSet, test: ImageSet, opt
     require(len(tested) > 1, "test_images", len(tested), "2 or more: no instrument can say anything of a single image")
     run = _run(options)
     checked = {name: check_classifier(one, tested) for name, one in named.items()}
-    bench = Bench(
+    setup = Setup(
         classifiers={name: one.classifier for name, one in checked.items()},
         recipes=dict(options.recipes or {}),
         train=at_most(train, settings.train_images, options.seed),
@@ -78,10 +78,10 @@ def prepare_audit(classifiers: Classifiers, train: ImageSet, test: ImageSet, opt
         oracles={name: with_logits(one, tested, f"oracles[{name!r}]") for name, one in (options.oracles or {}).items()},
         run=run,
     )
-    known = [f"{name}: {doubt}" for name, one in checked.items() for doubt in one.doubts]
-    ready = Audit(bench, settings, options.preset, known)
+    classifier_caveats = [f"{name}: {caveat}" for name, one in checked.items() for caveat in one.caveats]
+    ready = Audit(setup, settings, options.preset, classifier_caveats)
     if any({"counterfactual", "counterfactual_differences"} & {*ready._wanted(name)} for name in named):
-        _check_helpers(bench)
+        _check_helpers(setup)
     return ready
 
 
@@ -131,18 +131,18 @@ def audit(classifiers: Classifiers, train: ImageSet, test: ImageSet, options: Au
 class Audit:
     """An audit, checked and ready; made by `prepare_audit`."""
 
-    bench: Bench
+    setup: Setup
     settings: Settings
     preset: str
-    known: Sequence[str] = ()
+    classifier_caveats: Sequence[str] = ()
 
     @cached_property
     def skipped(self) -> dict[str, dict[str, str]]:
         """For each classifier the instruments that it can't have, and why."""
         found: dict[str, dict[str, str]] = {}
-        for name in self.bench.classifiers:
+        for name in self.setup.classifiers:
             for kind, options in self.settings.chosen.items():
-                reason = "switched off" if options is None else instrument(kind).lacks(self.bench, name, options)
+                reason = "switched off" if options is None else instrument(kind).lacks(self.setup, name, options)
                 if reason is not None:
                     found.setdefault(name, {})[kind] = reason
         return found
@@ -150,19 +150,19 @@ class Audit:
     @cached_property
     def _seen(self) -> dict[str, Tensor]:
         """The class that each classifier gives each test image."""
-        return {name: predictions(self.bench, name) for name in self.bench.classifiers}
+        return {name: predictions(self.setup, name) for name in self.setup.classifiers}
 
     @property
     def accuracies(self) -> dict[str, float]:
         """The share of the test images that each classifier gives their label."""
-        return {name: accuracy_of(seen, self.bench.test) for name, seen in self._seen.items()}
+        return {name: accuracy_of(seen, self.setup.test) for name, seen in self._seen.items()}
 
     @cached_property
-    def doubts(self) -> list[str]:
+    def caveats(self) -> list[str]:
         """What must be looked into before anything else: classifiers that are no better than a constant answer, shared images."""
-        shared = shared_images(self.bench.train, self.bench.test)
-        about_images = [shared_caveat(shared, len(self.bench.test))] if shared else []
-        return [*self.known, *doubts(self.bench.test, self._seen), *about_images]
+        shared = shared_images(self.setup.train, self.setup.test)
+        about_images = [shared_caveat(shared, len(self.setup.test))] if shared else []
+        return [*self.classifier_caveats, *accuracy_caveats(self.setup.test, self._seen), *about_images]
 
     def estimate(self) -> pd.DataFrame:
         """What each classifier and instrument will take: `networks` to train, images through the classifier (`gradients`) and
@@ -172,29 +172,29 @@ class Audit:
         """
         rows = []
         trained: set[str] = set()
-        denoiser = None if self.bench.unfit_denoiser else self.bench.denoiser
-        for name, classifier in self.bench.classifiers.items():
-            rate = rates(classifier, denoiser, self.bench.test, self.bench.run.device)
+        denoiser = None if self.setup.unfit_denoiser else self.setup.denoiser
+        for name, classifier in self.setup.classifiers.items():
+            an_image = image_seconds(classifier, denoiser, self.setup.test, self.setup.run.device)
             for kind, options in self._wanted(name).items():
                 cost = self._cost(name, kind, options).without(trained)
                 trained |= cost.learners
                 counts = (len(cost.learners) + cost.networks, cost.gradients, cost.denoised)
-                rows.append((name, kind, *counts, rate.seconds(cost)))
+                rows.append((name, kind, *counts, an_image.seconds(cost)))
         return pd.DataFrame(rows, columns=["classifier", "instrument", "networks", "gradients", "denoised", "seconds"])
 
     def run(self) -> AuditResult:
         """Every instrument on every classifier, from the store where it is there."""
         start = time.perf_counter()
         reasons = sorted({reason for one in self.skipped.values() for reason in one.values()})
-        some = any(self._wanted(name) for name in self.bench.classifiers)
+        some = any(self._wanted(name) for name in self.setup.classifiers)
         require(some, "options", self.preset, f"such that an instrument is left to run; none is: {'; '.join(reasons)}")
-        self._say(_spell(self.estimate(), self.accuracies) if self.bench.run.show_progress else "")
-        for doubt in self.doubts:
-            self._say(f"[bold]Look into this first[/bold]: {escape(doubt)}")
-        results: dict[str, dict[str, Result]] = {name: {} for name in self.bench.classifiers}
-        seconds: dict[str, dict[str, float]] = {name: {} for name in self.bench.classifiers}
+        self._say(_spell(self.estimate(), self.accuracies) if self.setup.run.show_progress else "")
+        for caveat in self.caveats:
+            self._say(f"[bold]Look into this first[/bold]: {escape(caveat)}")
+        results: dict[str, dict[str, Result]] = {name: {} for name in self.setup.classifiers}
+        seconds: dict[str, dict[str, float]] = {name: {} for name in self.setup.classifiers}
         for kind in audited():
-            for name in self.bench.classifiers:
+            for name in self.setup.classifiers:
                 if kind not in (wanted := self._wanted(name)):
                     continue
                 begun = time.perf_counter()
@@ -202,18 +202,18 @@ class Audit:
                 results[name][kind] = self._once(name, kind, wanted[kind])
                 seconds[name][kind] = time.perf_counter() - begun
         timings = {"seconds": time.perf_counter() - start, "instruments": seconds}
-        settings = settings_of(self.bench, self.settings, self.preset)
-        return AuditResult(results, self.skipped, settings, timings, self._pictures(results), self._facts(), self.doubts)
+        settings = settings_of(self.setup, self.settings, self.preset)
+        return AuditResult(results, self.skipped, settings, timings, self._pictures(results), self._facts(), self.caveats)
 
     def _pictures(self, results: Mapping[str, Mapping[str, Result]]) -> list[Pictures]:
         """Some test images with the gradients of every classifier that has results."""
-        shown = {name: one for name, one in self.bench.classifiers.items() if results[name]}
+        shown = {name: one for name, one in self.setup.classifiers.items() if results[name]}
         options = self.settings.chosen["diffroar"]
-        first = _first_of_test(getattr(options, "attribution", "logit_gradient"), self.bench.run.seed)
-        return [gallery(shown, self.bench.test, first, controls=("random",), seed=self.bench.run.seed)]
+        first = _first_of_test(getattr(options, "attribution", "logit_gradient"), self.setup.run.seed)
+        return [gallery(shown, self.setup.test, first, controls=("random",), seed=self.setup.run.seed)]
 
     def _facts(self) -> dict[str, dict[str, str]]:
-        return {name: facts(self.bench, name, seen) for name, seen in self._seen.items()}
+        return {name: describe(self.setup, name, seen) for name, seen in self._seen.items()}
 
     def _wanted(self, name: str) -> dict[str, Options]:
         """The options of each instrument that the classifier will have."""
@@ -221,7 +221,7 @@ class Audit:
         return {kind: one for kind, one in self.settings.chosen.items() if kind not in left_out and one is not None}
 
     def _cost(self, name: str, kind: str, options: Options) -> Cost:
-        return Cost() if self._entry(name, kind, options).exists() else instrument(kind).cost(self.bench, name, options)
+        return Cost() if self._entry(name, kind, options).exists() else instrument(kind).cost(self.setup, name, options)
 
     def _once(self, name: str, kind: str, options: Options) -> Result:
         entry = self._entry(name, kind, options)
@@ -231,29 +231,29 @@ class Audit:
             except InputError as error:
                 warnings.warn(f"ignoring a damaged entry of the store: {error}", stacklevel=2)
                 shutil.rmtree(entry, ignore_errors=True)
-        result = instrument(kind).measure(self.bench, name, options)
+        result = instrument(kind).measure(self.setup, name, options)
         _keep(result, entry)
-        self.bench.run.store.publish_folder(entry)
+        self.setup.run.store.publish_folder(entry)
         return Result.load(entry)  # as the next run will find it
 
     def _entry(self, name: str, kind: str, options: Options) -> Path:
         """The folder of the store that holds this outcome, or will."""
-        bench = self.bench
+        setup = self.setup
         described = {
             "what": "audits",
             "instrument": kind,
-            "options": {option: decided(getattr(options, option)) for option in sorted(about(kind).settable)},
-            "classifier": classifier_fingerprint(bench.classifiers[name]),
-            "uses": instrument(kind).uses(bench, name, options),
-            "test": bench.test.fingerprint,
-            "seed": bench.run.seed,
-            "device": bench.run.device.type,
+            "options": {option: key_part(getattr(options, option)) for option in sorted(about(kind).settable)},
+            "classifier": classifier_fingerprint(setup.classifiers[name]),
+            "uses": instrument(kind).uses(setup, name, options),
+            "test": setup.test.fingerprint,
+            "seed": setup.run.seed,
+            "device": setup.run.device.type,
             "versions": versions(),
         }
-        return bench.run.store.fetch_folder(bench.run.store.folder / "audits" / key_of(described))
+        return setup.run.store.fetch_folder(setup.run.store.folder / "audits" / key_of(described))
 
     def _say(self, text: str) -> None:
-        if self.bench.run.show_progress and text:
+        if self.setup.run.show_progress and text:
             from rich.console import Console
 
             Console(stderr=True).print(text, highlight=False)
@@ -279,10 +279,10 @@ def _first_of_test(attribution: Any, seed: int) -> Attribution:
     return next(iter(named_attributions(attribution, seed).values()))["test"]
 
 
-def _check_helpers(bench: Bench) -> None:
+def _check_helpers(setup: Setup) -> None:
     """Refuse now what counterfactuals, the last instrument, would refuse after hours."""
-    for name, classifier in bench.classifiers.items():
-        check_classifiers(classifier, bench.robust, bench.judges(name), bench.test)
+    for name, classifier in setup.classifiers.items():
+        check_classifiers(classifier, setup.robust, setup.oracles_for(name), setup.test)
 
 
 def _check_named(argument: str, named: Any, empty: bool = False) -> None:

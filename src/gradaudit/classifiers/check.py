@@ -26,11 +26,11 @@ class Checked(NamedTuple):
 
     Args:
         classifier: it; or, where it returns its logits among other things, one that returns them alone: see `with_logits`.
-        doubts: what must be known of any figure about it, as caveats.
+        caveats: what must be known of any figure about it.
     """
 
     classifier: nn.Module
-    doubts: tuple[str, ...]
+    caveats: tuple[str, ...]
 
 
 def check_classifier(classifier: Any, images: ImageSet, argument: str = "classifier") -> Checked:
@@ -60,13 +60,13 @@ def check_classifier(classifier: Any, images: ImageSet, argument: str = "classif
         logits = _logits(classifier, inputs, argument)
         _check_logits(logits, len(images.classes), argument, name)
         gradient = _gradient(logits, inputs, argument, name)
-        found = [*_doubts(logits, gradient)]
-        for doubt in found:
-            warnings.warn(f"`{argument}` (={name}) {doubt}", UserWarning, stacklevel=2)
+        found = [*_caveats(logits, gradient)]
+        for caveat in found:
+            warnings.warn(f"`{argument}` (={name}) {caveat}", UserWarning, stacklevel=2)
         again = _logits(classifier, inputs, argument)
         if not torch.allclose(again.softmax(1), logits.softmax(1), rtol=0, atol=SAME):
             found.append(RANDOMISED)
-    return Checked(classifier, tuple(f"{'the classifier' if argument == 'classifier' else argument} {doubt}" for doubt in found))
+    return Checked(classifier, tuple(f"{'the classifier' if argument == 'classifier' else argument} {caveat}" for caveat in found))
 
 
 def _require_ready(classifier: nn.Module, argument: str, name: str) -> None:
@@ -127,7 +127,7 @@ def _gradient(logits: Tensor, inputs: Tensor, argument: str, name: str) -> Tenso
     return gradient
 
 
-def _doubts(logits: Tensor, gradient: Tensor) -> Iterator[str]:
+def _caveats(logits: Tensor, gradient: Tensor) -> Iterator[str]:
     if bool((logits >= 0).all()) and torch.allclose(logits.sum(1).float(), logits.new_ones(2).float(), atol=1e-3):
         yield "seems to return probabilities; a classifier should return logits, without a softmax"
     if not bool(gradient[0].any()):

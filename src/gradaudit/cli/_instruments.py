@@ -29,13 +29,13 @@ from gradaudit.cli._words import (
 )
 from gradaudit.errors import InputError, require
 from gradaudit.instruments.contract import About, Instrument, instrument
-from gradaudit.instruments.running import Stored
+from gradaudit.instruments.run_options import StoreOptions
 from gradaudit.options import Choice, Flag, Option, Options, declared
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from gradaudit.instruments.bench import Bench, Run
+    from gradaudit.instruments.setup import Run, Setup
 
 Denoiser = Annotated[
     str, typer.Option(help="`zoo:NAME`, a `.safetensors` file, a diffusers folder, a checkpoint, or `package.module:name`.")
@@ -62,7 +62,7 @@ def command(about: About) -> Callable[..., None]:
 
     run.__name__ = about.name
     kept = "\n\nA run that is stopped continues where it was when the same command is given again."
-    kept = kept if issubclass(model, Stored) else ""
+    kept = kept if issubclass(model, StoreOptions) else ""
     run.__doc__ = f"{about.question}{kept}\n\nExample: `{about.example}`"
     return run
 
@@ -139,27 +139,27 @@ def _run(about: About, options: Any, words: Mapping[str, Any]) -> None:
 
     check_writable("--out", words["out"])
     made = instrument(about.name)
-    bench, options = made.commanded(_bench(about, words), options, words)
-    bench = _drawn(made, bench, options, words)
+    setup, options = made.commanded(_setup(about, words), options, words)
+    setup = _drawn(made, setup, options, words)
     name = words["classifier"] if "classifier" in about.needs else words["data"]
-    reason = made.lacks(bench, name, options)
+    reason = made.lacks(setup, name, options)
     if reason is not None:
         raise InputError("data", words["data"], f"such that {about.name} can be measured: {reason}")
     if words["dry_run"]:
-        for one in bench.classifiers.values():
-            check_classifier(one, bench.test)
-        say(made.plan(bench, name, options))
+        for one in setup.classifiers.values():
+            check_classifier(one, setup.test)
+        say(made.plan(setup, name, options))
         return
     start = time.perf_counter()
-    result = made.measure(bench, name, options)
+    result = made.measure(setup, name, options)
     seconds = time.perf_counter() - start
-    deliver(made, result, name, words["out"], seconds, words["as_json"], lambda: made.pictures(bench, name, options, result))
+    deliver(made, result, name, words["out"], seconds, words["as_json"], lambda: made.pictures(setup, name, options, result))
 
 
-def _bench(about: About, words: Mapping[str, Any]) -> Bench:
+def _setup(about: About, words: Mapping[str, Any]) -> Setup:
     """What is loaded; helpers fit the test images."""
     from gradaudit.diffusion.load import load_denoiser
-    from gradaudit.instruments.bench import Bench
+    from gradaudit.instruments.setup import Setup
 
     training, testing = shared.images(words["data"], words["data_dir"], words["seed"], None, None, words["on_error"])
     pickle = words["allow_pickle"]
@@ -172,7 +172,7 @@ def _bench(about: About, words: Mapping[str, Any]) -> Bench:
         name = words["classifier"]
         classifiers[name] = shared.load_audited(name, words["weights"], testing, words["normalisation"], pickle)
     denoiser, robust = words.get("denoiser"), words.get("robust")
-    return Bench(
+    return Setup(
         classifiers=classifiers,
         recipes={},
         train=training,
@@ -187,7 +187,7 @@ def _bench(about: About, words: Mapping[str, Any]) -> Bench:
 def _how(words: Mapping[str, Any]) -> Run:
     """How the run is done."""
     from gradaudit.devices import resolve_device
-    from gradaudit.instruments.bench import Run
+    from gradaudit.instruments.setup import Run
     from gradaudit.training.store import as_store
 
     return Run(
@@ -200,13 +200,13 @@ def _how(words: Mapping[str, Any]) -> Run:
     )
 
 
-def _drawn(made: Instrument, bench: Bench, options: Any, words: Mapping[str, Any]) -> Bench:
+def _drawn(made: Instrument, setup: Setup, options: Any, words: Mapping[str, Any]) -> Setup:
     """With as many images as were asked for."""
-    training, testing, seed = words.get("train_images"), words.get("test_images"), bench.run.seed
+    training, testing, seed = words.get("train_images"), words.get("test_images"), setup.run.seed
     return replace(
-        bench,
-        train=bench.train if training is None else bench.train.sample(training, seed),
-        test=bench.test if testing is None else made.drawn(bench.test, testing, options, seed),
+        setup,
+        train=setup.train if training is None else setup.train.sample(training, seed),
+        test=setup.test if testing is None else made.drawn(setup.test, testing, options, seed),
     )
 
 

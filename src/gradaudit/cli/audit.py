@@ -158,16 +158,16 @@ def print_plan(audit: Audit) -> None:
     console().print(table)
     for name, accuracy in audit.accuracies.items():
         say(f"{escape(name)} gives {100 * accuracy:.1f} % of the test images their label")
-    for doubt in audit.doubts:
-        say(f"[bold]Look into this first[/bold]: {escape(doubt)}")
+    for caveat in audit.caveats:
+        say(f"[bold]Look into this first[/bold]: {escape(caveat)}")
     _print_skipped(audit.skipped)
     say(f"about {duration(float(estimate['seconds'].sum()))} in all")
 
 
 def print_audit(result: AuditResult) -> None:
     """Print the verdicts, the numbers across classifiers, and what was left out."""
-    for notice in result.notices:
-        say(f"[bold]Look into this first[/bold]: {escape(notice)}")
+    for caveat in result.caveats:
+        say(f"[bold]Look into this first[/bold]: {escape(caveat)}")
     table = Table(title="Verdicts")
     for column in ("classifier", "instrument", "verdict", "in words"):
         table.add_column(column)

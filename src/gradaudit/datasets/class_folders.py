@@ -73,7 +73,7 @@ def list_images(folder: Path, classes: tuple[str, ...]) -> Listing:
     Warns:
         UserWarning: some files are no images, or some links lead where another path has led.
     """
-    walk = _Walk()
+    walk = _FolderWalk()
     found = walk.files([folder / name for name in classes])
     files: list[Path] = []
     labels: list[int] = []
@@ -90,7 +90,7 @@ def list_images(folder: Path, classes: tuple[str, ...]) -> Listing:
 
 
 @dataclass
-class _Walk:
+class _FolderWalk:
     """Goes through folders and takes every place once, links after everything that is reached without them."""
 
     taken: set[Any] = field(default_factory=set)

@@ -22,7 +22,7 @@ from gradaudit.results import versions
 from gradaudit.training import Epoch
 from gradaudit.training.checkpoint import Checkpoint, keeping
 from gradaudit.training.fitting import fit
-from gradaudit.training.run import Run
+from gradaudit.training.run import TrainingRun
 from gradaudit.training.trained import draw_from
 
 
@@ -80,7 +80,7 @@ def train_denoiser(
             if on_epoch:
                 on_epoch(epochs[-1])
 
-        def after_step(run: Run) -> None:
+        def after_step(run: TrainingRun) -> None:
             keep(run)
             advance(1, f"loss {epochs[-1].loss:.4f}" if epochs else "")
 

@@ -44,7 +44,7 @@ AT_ONCE = 2**21  # features of the images that are read at once
 
 
 @dataclass(frozen=True)
-class Reading:
+class EvaluatorOutput:
     """What an evaluator makes of N images under their masks.
 
     Args:
@@ -202,7 +202,7 @@ class Evaluator:
         found: np.ndarray = -np.log2(self.prior)[images.labels.numpy()] - self.read(images, masks, seed=seed).bits
         return found
 
-    def read(self, images: ImageSet, masks: Tensor | np.ndarray, *, seed: int = 0) -> Reading:
+    def read(self, images: ImageSet, masks: Tensor | np.ndarray, *, seed: int = 0) -> EvaluatorOutput:
         """What the evaluator makes of images under their masks, and of each image under another image's mask.
 
         q is calibrated: log q = a log q_network + (1 - a) log prior + constant. First on images under other images' masks, which
@@ -230,7 +230,7 @@ class Evaluator:
         if not (np.isfinite(own).all() and np.isfinite(swapped).all()):
             raise TrainingError("logits of the evaluator are not finite: lower its `learning_rate`")
         blind = best_exponent(swapped, labels[other], prior, SHARPEST)
-        return Reading(
+        return EvaluatorOutput(
             hits=own[:, : len(prior)].argmax(axis=1) == labels,
             bits=calibrated_bits(own, labels, prior, seed, blind, RESOLUTION),
             choice=calibrated_bits(swapped, labels, prior, seed, blind, RESOLUTION),

@@ -22,7 +22,7 @@ from gradaudit.images import ImageSet, floats_at, ones_where
 from gradaudit.training.checkpoint import SUFFIX, Checkpoint, keeping
 from gradaudit.training.fitting import Draw, fit
 from gradaudit.training.recipe import Recipe
-from gradaudit.training.run import Run
+from gradaudit.training.run import TrainingRun
 from gradaudit.training.store import Store
 
 BLOCK = 8  # similar images that are shown under one mask; of many classes, more
@@ -122,7 +122,7 @@ class EvaluatorTraining:
         size = block_size(self.images)
         return self.spec.recipe.with_(seed=self.seed, batch_size=max(1, self.spec.recipe.batch_size // size))
 
-    def train(self, store: Store | None = None, after_step: Callable[[Run], None] = lambda run: None) -> nn.Module:
+    def train(self, store: Store | None = None, after_step: Callable[[TrainingRun], None] = lambda run: None) -> nn.Module:
         """The trained network, in evaluation mode; a training that was stopped goes on from its checkpoint in the store.
 
         Raises:
@@ -134,7 +134,7 @@ class EvaluatorTraining:
             checkpoint = Checkpoint(self.file(store).with_suffix(SUFFIX), {"evaluator": self.description})
         keep = keeping(checkpoint, (), CHECKPOINT_SECONDS)
 
-        def stepped(run: Run) -> None:
+        def stepped(run: TrainingRun) -> None:
             if not run.between_epochs or run.step == self.steps:  # an epoch may last a second: minutes are enough
                 keep(run)
             after_step(run)

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from gradaudit import instruments
-from gradaudit.instruments.running import running
+from gradaudit.instruments.run_options import run_options
 from gradaudit.options import Options, declared
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from gradaudit.images import ImageSet
-    from gradaudit.instruments.bench import Bench
     from gradaudit.instruments.costs import Cost
+    from gradaudit.instruments.setup import Setup
     from gradaudit.markup.pictures import Pictures
     from gradaudit.markup.section import Section
     from gradaudit.results import Result
@@ -63,7 +63,7 @@ class About:
     @property
     def settable(self) -> frozenset[str]:
         """The options that a user may set in an audit; those of the run are given to all instruments alike."""
-        return frozenset() if self.audited is None else frozenset(declared(self.audited)) - running(self.audited)
+        return frozenset() if self.audited is None else frozenset(declared(self.audited)) - run_options(self.audited)
 
     @property
     def words(self) -> str:
@@ -89,10 +89,10 @@ class Score:
 
 
 class Instrument(ABC):
-    """What commands, audit and page ask of an instrument. Most methods are told the bench, the classifier's name and the
+    """What commands, audit and page ask of an instrument. Most methods are told the setup, the classifier's name and the
     options.
 
-    `options` is a record of `About.command` or of `About.audited`. Of the bench only what the instrument needs must be there.
+    `options` is a record of `About.command` or of `About.audited`. Of the setup only what the instrument needs must be there.
     `results` are the kinds of results that it has.
     """
 
@@ -100,25 +100,25 @@ class Instrument(ABC):
     results: ClassVar[tuple[type[Result], ...]]
 
     @abstractmethod
-    def measure(self, bench: Bench, name: str, options: Any) -> Result:
+    def measure(self, setup: Setup, name: str, options: Any) -> Result:
         """The result for the classifier of that name."""
 
     @abstractmethod
     def section(self, results: Mapping[str, Any]) -> Section:
         """Its part of the page, from the results by classifier."""
 
-    def commanded(self, bench: Bench, options: Any, words: Mapping[str, Any]) -> tuple[Bench, Any]:
-        """The bench and the options once what only a command has is done with; as many images as wanted are drawn afterwards.
+    def commanded(self, setup: Setup, options: Any, words: Mapping[str, Any]) -> tuple[Setup, Any]:
+        """The setup and the options once what only a command has is done with; as many images as wanted are drawn afterwards.
 
         Args:
-            bench: all images, and what was loaded.
+            setup: all images, and what was loaded.
             options: of the command.
             words: what else the command was told: `test_images`, `allow_pickle`, ...
 
         Raises:
             InputError: it can't be.
         """
-        return bench, options
+        return setup, options
 
     def drawn(self, images: ImageSet, count: int, options: Any, seed: int) -> ImageSet:
         """As many of the test images as the command was told, drawn stratified.
@@ -128,11 +128,11 @@ class Instrument(ABC):
         """
         return images.sample(count, seed)
 
-    def lacks(self, bench: Bench, name: str, options: Any) -> str | None:
+    def lacks(self, setup: Setup, name: str, options: Any) -> str | None:
         """Why the classifier can't have it, in words, or None."""
         return None
 
-    def uses(self, bench: Bench, name: str, options: Any) -> dict[str, Any]:
+    def uses(self, setup: Setup, name: str, options: Any) -> dict[str, Any]:
         """What decides the result beside the classifier, the test images, the options and the seed, in JSON values.
 
         What is not in it can change, and a finished result still counts.
@@ -140,14 +140,14 @@ class Instrument(ABC):
         return {}
 
     @abstractmethod
-    def cost(self, bench: Bench, name: str, options: Any) -> Cost:
+    def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """What it will take."""
 
-    def plan(self, bench: Bench, name: str, options: Any) -> str:
+    def plan(self, setup: Setup, name: str, options: Any) -> str:
         """The same in words, with the time, for a dry run."""
         from gradaudit.instruments.costs import spelled
 
-        return spelled(self.cost(bench, name, options), bench, name)
+        return spelled(self.cost(setup, name, options), setup, name)
 
     def scores(self, result: Any) -> dict[str, Score]:
         """The numbers of a result by which classifiers can be compared, each under the words that say what it is."""
@@ -161,7 +161,7 @@ class Instrument(ABC):
         """The verdicts that the command prints, by what they are about; empty words where there is one."""
         return {"": result.verdict}
 
-    def pictures(self, bench: Bench, name: str, options: Any, result: Any) -> Pictures | None:
+    def pictures(self, setup: Setup, name: str, options: Any, result: Any) -> Pictures | None:
         """Some images with their maps, for the page of the command."""
         return None
 

@@ -12,7 +12,7 @@ from torch import nn
 from gradaudit.batching import frozen
 from gradaudit.diffusion import Denoiser
 from gradaudit.images import ImageSet
-from gradaudit.instruments.bench import Bench
+from gradaudit.instruments.setup import Setup
 from gradaudit.progress import duration
 
 BATCH = 32
@@ -56,7 +56,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Rates:
+class ImageSeconds:
     """Seconds for an image: through the classifier and back, and through the denoiser (0 where there is none)."""
 
     gradient: float
@@ -67,7 +67,7 @@ class Rates:
         return cost.seconds + cost.besides + cost.gradients * self.gradient + cost.denoised * self.denoising
 
 
-def rates(classifier: nn.Module, denoiser: Denoiser | None, images: ImageSet, device: torch.device) -> Rates:
+def image_seconds(classifier: nn.Module, denoiser: Denoiser | None, images: ImageSet, device: torch.device) -> ImageSeconds:
     """What an image costs, measured on a batch."""
     batch = images.floats(slice(0, BATCH)).to(device)
     classifier.to(device)
@@ -78,20 +78,20 @@ def rates(classifier: nn.Module, denoiser: Denoiser | None, images: ImageSet, de
             torch.autograd.grad(classifier(inputs).sum(), inputs)
 
     if denoiser is None:
-        return Rates(_a_call(back) / len(batch), 0.0)
+        return ImageSeconds(_a_call(back) / len(batch), 0.0)
     denoise = denoiser.to(device)
 
     @torch.no_grad()
     def denoised() -> None:
         denoise(batch, 0.25)
 
-    return Rates(_a_call(back) / len(batch), _a_call(denoised) / len(batch))
+    return ImageSeconds(_a_call(back) / len(batch), _a_call(denoised) / len(batch))
 
 
-def spelled(cost: Cost, bench: Bench, name: str) -> str:
-    """What an instrument takes for a classifier of the bench, with the time predicted."""
-    if name in bench.classifiers:
-        predicted = rates(bench.classifiers[name], bench.denoiser, bench.test, bench.run.device).seconds(cost)
+def spelled(cost: Cost, setup: Setup, name: str) -> str:
+    """What an instrument takes for a classifier of the setup, with the time predicted."""
+    if name in setup.classifiers:
+        predicted = image_seconds(setup.classifiers[name], setup.denoiser, setup.test, setup.run.device).seconds(cost)
     else:
         predicted = cost.seconds + cost.besides
     networks = len(cost.learners) + cost.networks

@@ -9,7 +9,7 @@ import torch
 
 from gradaudit.devices import resolve_device
 from gradaudit.images import ImageSet, shared_images
-from gradaudit.instruments.running import Spread
+from gradaudit.instruments.run_options import WorkerOptions
 from gradaudit.training.backends import Backend, resolve_backend
 from gradaudit.training.store import Store, as_store
 from gradaudit.training.workers import resolve_workers
@@ -39,7 +39,7 @@ class Crew:
         return {"backend": self.backend, "workers": self.workers, "show_progress": self.show_progress}
 
 
-def crew_of(options: Spread) -> Crew:
+def crew_of(options: WorkerOptions) -> Crew:
     """The crew that the options ask for.
 
     Raises:

@@ -42,7 +42,7 @@ def write_page(
     extra: Sequence[Section] = (),
     skipped: Mapping[str, str] = MappingProxyType({}),
     first: Sequence[Section] = (),
-    notices: Sequence[str] = (),
+    caveats: Sequence[str] = (),
 ) -> Path:
     """The path of the page, one HTML file that loads nothing else; the same arguments give the same bytes.
 
@@ -58,7 +58,7 @@ def write_page(
         extra: sections that no single instrument makes, shown after those of the instruments.
         skipped: for each instrument that did not run, the reason.
         first: sections like `extra`, shown before all findings.
-        notices: what a reader must know before any figure; above all that follows.
+        caveats: what a reader must know before any figure; above all that follows.
 
     Raises:
         InputError: there is no result, a classifier has two of one instrument, `pictures` or `facts` name a classifier that has
@@ -76,7 +76,7 @@ def write_page(
         title=title,
         first=[*first],
         sections=[*parts.values(), *extra],
-        notices=[*notices],
+        caveats=[*caveats],
         classifiers=[*results],
         skipped={_title(kind): reason for kind, reason in skipped.items()},
         facts=compared("The audited classifiers", "Fact", {name: facts.get(name, {}) for name in results}) if facts else None,

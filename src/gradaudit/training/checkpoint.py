@@ -14,7 +14,7 @@ import torch
 from gradaudit.errors import InputError, first_line
 from gradaudit.files import whole_file, writable_folder
 from gradaudit.training.curves import Epoch
-from gradaudit.training.run import Run
+from gradaudit.training.run import TrainingRun
 from gradaudit.training.store import key_of
 
 FORMAT = 1
@@ -70,7 +70,7 @@ class Checkpoint:
             torch.save({"format": FORMAT, "description": self.description, "state": dict(state)}, file)
 
 
-def keeping(file: Checkpoint | None, epochs: Sequence[Epoch], seconds: float) -> Callable[[Run], None]:
+def keeping(file: Checkpoint | None, epochs: Sequence[Epoch], seconds: float) -> Callable[[TrainingRun], None]:
     """A function, called after each step, that saves the training's state after each epoch, and within one every `seconds`.
 
     Args:
@@ -82,7 +82,7 @@ def keeping(file: Checkpoint | None, epochs: Sequence[Epoch], seconds: float) ->
         return lambda run: None
     last = time.monotonic()
 
-    def keep(run: Run) -> None:
+    def keep(run: TrainingRun) -> None:
         nonlocal last
         if run.between_epochs or time.monotonic() - last >= seconds:
             file.save(run.state() | {"epochs": [tuple(epoch) for epoch in epochs]})

@@ -14,7 +14,7 @@ from gradaudit.devices import resolve_precision
 from gradaudit.errors import TrainingError
 from gradaudit.training.augmentation import augmented
 from gradaudit.training.recipe import OBJECTIVES, OPTIMIZERS, Recipe
-from gradaudit.training.run import Run
+from gradaudit.training.run import TrainingRun
 
 Draw = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From indices (n,) to float images (n, C, H, W) in [0, 1] and int64 labels (n,), both on the device."""
@@ -30,7 +30,7 @@ def fit(
     device: torch.device,
     after_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
     start: Mapping[str, Any] | None = None,
-    after_step: Callable[[Run], None] = lambda run: None,
+    after_step: Callable[[TrainingRun], None] = lambda run: None,
 ) -> None:
     """Train `classifier`, which is on `device`, in place; the random state must have been seeded by the caller.
 
@@ -50,7 +50,7 @@ def fit(
     """
     classifier.to(memory_format=memory_format(classifier)).train()  # type: ignore[call-overload]
     steps = ceil(count / recipe.batch_size)
-    run = Run(classifier, optimizer_of(classifier.parameters(), recipe), recipe.ema, steps, device)
+    run = TrainingRun(classifier, optimizer_of(classifier.parameters(), recipe), recipe.ema, steps, device)
     if start is not None:
         run.load(start)
     weights = [weight for weight in classifier.parameters() if weight.requires_grad]

@@ -1,4 +1,4 @@
-"""A run: a fit on its way, and all that its next step depends on."""
+"""A training run: a fit on its way, and all that its next step depends on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gradaudit.training.averaging import Average
 
 
-class Run:
+class TrainingRun:
     """A classifier with its optimizer, its average, its place in the data, and the random state.
 
     Args:

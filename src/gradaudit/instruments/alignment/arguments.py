@@ -11,7 +11,7 @@ from gradaudit.batching import batch_size_for, evaluating, placed
 from gradaudit.diffusion import Denoiser
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
-from gradaudit.instruments.alignment.bench import Bench
+from gradaudit.instruments.alignment.measure import AlignmentInputs
 from gradaudit.instruments.alignment.methods import SCORES, Methods, resolve_methods
 
 FORWARD = 0.5  # of what autograd would save: a pass without gradients holds few activations at once
@@ -57,15 +57,15 @@ def check_classes(classifier: nn.Module, denoiser: Denoiser, images: ImageSet) -
     require(len(images.classes) == count, "images", f"of {len(images.classes)} classes", named)
 
 
-def resolve_batch_size(batch_size: int | str, bench: Bench, sigma: float, conditional: bool) -> int:
+def resolve_batch_size(batch_size: int | str, inputs: AlignmentInputs, sigma: float, conditional: bool) -> int:
     """The number of images at once: the one given, or for `"auto"` as many as fit in memory."""
     if not isinstance(batch_size, str):
         return batch_size
-    sample = bench.images.floats([0, 1], bench.device)
-    labels = bench.images.labels[:2] if conditional else None
-    denoising = batch_size_for(_Denoising(bench.denoiser, sigma, labels), sample, device=bench.device, factor=FORWARD)
-    fits = min(denoising, batch_size_for(bench.classifier, sample, device=bench.device))
-    return min(fits, CPU_CAP) if bench.device.type == "cpu" else fits
+    sample = inputs.images.floats([0, 1], inputs.device)
+    labels = inputs.images.labels[:2] if conditional else None
+    denoising = batch_size_for(_Denoising(inputs.denoiser, sigma, labels), sample, device=inputs.device, factor=FORWARD)
+    fits = min(denoising, batch_size_for(inputs.classifier, sample, device=inputs.device))
+    return min(fits, CPU_CAP) if inputs.device.type == "cpu" else fits
 
 
 class _Denoising(nn.Module):

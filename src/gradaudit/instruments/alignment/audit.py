@@ -19,9 +19,9 @@ from gradaudit.instruments.alignment.arguments import (
     resolve_batch_size,
     resolve_scores,
 )
-from gradaudit.instruments.alignment.bench import Bench, measure
 from gradaudit.instruments.alignment.denoising import denoising
 from gradaudit.instruments.alignment.examples import examples
+from gradaudit.instruments.alignment.measure import AlignmentInputs, measure
 from gradaudit.instruments.alignment.methods import GRADIENTS, SIMILARITIES, resolve_methods
 from gradaudit.instruments.alignment.options import AlignmentOptions
 from gradaudit.instruments.alignment.result import AlignmentResult, tabulate
@@ -61,46 +61,48 @@ def alignment(classifier: nn.Module, images: ImageSet, denoiser: Denoiser, optio
     scores = resolve_scores(options.score, denoiser)
     similarities = resolve_methods("similarity", SIMILARITIES, options.similarity)
     place = resolve_device(options.device)
-    classifier, doubts = check_classifier(classifier, images)
+    classifier, caveats = check_classifier(classifier, images)
     conditional = any(needs_classes(one) for one in scores.values())
     if conditional:
         check_classes(classifier, denoiser, images)
     how = (options.noise, options.target, options.seed, place)
-    bench = Bench(classifier.to(place), denoiser.to(place), images, gradients, scores, similarities, *how)
-    settings = _settings(bench, options.sigma)
+    inputs = AlignmentInputs(classifier.to(place), denoiser.to(place), images, gradients, scores, similarities, *how)
+    settings = _settings(inputs, options.sigma)
     with frozen(classifier), evaluating(denoiser):
-        size = resolve_batch_size(options.batch_size, bench, options.sigma[0], conditional)
-        details = _details(bench, options.sigma, size, conditional, options.show_progress)
+        size = resolve_batch_size(options.batch_size, inputs, options.sigma[0], conditional)
+        details = _details(inputs, options.sigma, size, conditional, options.show_progress)
         table = tabulate(details, settings)
-        details["examples"] = examples(bench, telling_sigma(details, settings))
-    return AlignmentResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
+        details["examples"] = examples(inputs, telling_sigma(details, settings))
+    return AlignmentResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
 
 
-def _details(bench: Bench, sigmas: Sequence[float], batch_size: int, conditional: bool, show_progress: bool) -> dict[str, Any]:
+def _details(
+    inputs: AlignmentInputs, sigmas: Sequence[float], batch_size: int, conditional: bool, show_progress: bool
+) -> dict[str, Any]:
     """The value of every image, and what the checks found."""
-    found = denoising(bench, sigmas, batch_size, conditional)
-    measured = measure(bench, sigmas, batch_size, show_progress)
-    names = rows(bench.gradients, [*bench.scores], sigmas, [*bench.similarities])
+    found = denoising(inputs, sigmas, batch_size, conditional)
+    measured = measure(inputs, sigmas, batch_size, show_progress)
+    names = rows(inputs.gradients, [*inputs.scores], sigmas, [*inputs.similarities])
     return {
-        "labels": bench.images.labels.tolist(),
+        "labels": inputs.images.labels.tolist(),
         "values": [measured.values[row].tolist() for row in names],
         "directions": [{**maps._asdict(), **directions(values)} for maps, values in measured.magnitudes.items()],
         "denoising": found,
     }
 
 
-def _settings(bench: Bench, sigmas: Sequence[float]) -> dict[str, Any]:
-    images, denoiser = bench.images, bench.denoiser
+def _settings(inputs: AlignmentInputs, sigmas: Sequence[float]) -> dict[str, Any]:
+    images, denoiser = inputs.images, inputs.denoiser
     return {
-        "gradients": [*bench.gradients],
-        "scores": [*bench.scores],
+        "gradients": [*inputs.gradients],
+        "scores": [*inputs.scores],
         "sigma": list(sigmas),
-        "similarities": [*bench.similarities],
-        "noise": bench.noise,
-        "target": bench.target,
-        "seed": bench.seed,
-        "device": bench.device.type,
-        "classifier": classifier_fingerprint(bench.classifier),
+        "similarities": [*inputs.similarities],
+        "noise": inputs.noise,
+        "target": inputs.target,
+        "seed": inputs.seed,
+        "device": inputs.device.type,
+        "classifier": classifier_fingerprint(inputs.classifier),
         "denoiser": {"fingerprint": classifier_fingerprint(denoiser), "classes": denoiser.classes, **denoiser.description},
         "classes": list(images.classes),
         "shape": list(images.shape),

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gradaudit.images import stratified
-from gradaudit.instruments.alignment.bench import Bench
+from gradaudit.instruments.alignment.measure import AlignmentInputs
 
 COUNT = 8
 BUDGET = 2 * 2**20  # bytes of all maps
@@ -37,19 +37,19 @@ class Examples:
     scores: dict[str, Tensor]
 
 
-def examples(bench: Bench, sigma: float) -> dict[str, Any]:
+def examples(inputs: AlignmentInputs, sigma: float) -> dict[str, Any]:
     """Up to eight images, of different classes as far as there are, with their gradients and scores, as JSON values."""
-    maps = len(bench.gradients) + len(bench.scores)
-    fitting = max(1, BUDGET // (maps * bench.images.images[0].numel()))
-    which = stratified(bench.images.labels, min(COUNT, fitting, len(bench.images)), bench.seed).sort().values
-    batch = bench.batch(which)
-    points = bench.points(batch, sigma)
-    gradients = bench.gradients_at(points, batch.targets)
-    scores = bench.scores_at(points, sigma, batch.targets)
+    maps = len(inputs.gradients) + len(inputs.scores)
+    fitting = max(1, BUDGET // (maps * inputs.images.images[0].numel()))
+    which = stratified(inputs.images.labels, min(COUNT, fitting, len(inputs.images)), inputs.seed).sort().values
+    batch = inputs.batch(which)
+    points = inputs.points(batch, sigma)
+    gradients = inputs.gradients_at(points, batch.targets)
+    scores = inputs.scores_at(points, sigma, batch.targets)
     return {
         "which": which.tolist(),
         "sigma": sigma,
-        "images": _written(bench.images.images[which]),
+        "images": _written(inputs.images.images[which]),
         "gradients": {name: _written(_coarse(found)) for name, found in gradients.items()},
         "scores": {name: _written(_coarse(found)) for name, found in scores.items()},
     }

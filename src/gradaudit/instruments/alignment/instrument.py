@@ -10,9 +10,9 @@ from gradaudit.instruments.alignment.audit import alignment
 from gradaudit.instruments.alignment.options import ABOUT, AlignmentOptions
 from gradaudit.instruments.alignment.result import AlignmentResult
 from gradaudit.instruments.alignment.section import alignment_section
-from gradaudit.instruments.bench import Bench
 from gradaudit.instruments.contract import Instrument, Score
 from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.setup import Setup
 from gradaudit.markup.section import Section
 
 
@@ -22,26 +22,26 @@ class Alignment(Instrument):
     about = ABOUT
     results = (AlignmentResult,)
 
-    def lacks(self, bench: Bench, name: str, options: AlignmentOptions) -> str | None:
+    def lacks(self, setup: Setup, name: str, options: AlignmentOptions) -> str | None:
         """A denoiser of these images is needed."""
-        return bench.unfit_denoiser
+        return setup.unfit_denoiser
 
-    def measure(self, bench: Bench, name: str, options: Any) -> AlignmentResult:
+    def measure(self, setup: Setup, name: str, options: Any) -> AlignmentResult:
         """Alignment's result; in an audit with the Bayes gradient where the denoiser knows the classes, unless told otherwise."""
-        assert bench.denoiser is not None
-        words = bench.words(options, AlignmentOptions)
+        assert setup.denoiser is not None
+        words = setup.keywords(options, AlignmentOptions)
         if options.score is None:
-            words["score"] = _usual(bench, name)
-        images = bench.tested(getattr(options, "images", None))
-        return alignment(bench.classifiers[name], images, bench.denoiser, **words)
+            words["score"] = _usual(setup, name)
+        images = setup.test_images(getattr(options, "images", None))
+        return alignment(setup.classifiers[name], images, setup.denoiser, **words)
 
-    def uses(self, bench: Bench, name: str, options: Any) -> dict[str, Any]:
+    def uses(self, setup: Setup, name: str, options: Any) -> dict[str, Any]:
         """The denoiser."""
-        return {"denoiser": bench.denoiser_mark}
+        return {"denoiser": setup.denoiser_mark}
 
-    def cost(self, bench: Bench, name: str, options: Any) -> Cost:
+    def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """A gradient, two scores and a check of the denoiser for each image and sigma."""
-        count = len(bench.tested(getattr(options, "images", None)))
+        count = len(setup.test_images(getattr(options, "images", None)))
         return Cost(gradients=count, denoised=4 * count * len(options.sigma))
 
     def scores(self, result: AlignmentResult) -> dict[str, Score]:
@@ -58,10 +58,10 @@ class Alignment(Instrument):
         return alignment_section(results)
 
 
-def _usual(bench: Bench, name: str) -> str:
+def _usual(setup: Setup, name: str) -> str:
     """The score that an audit takes: the Bayes gradient where the denoiser knows the classifier's classes."""
-    assert bench.denoiser is not None
-    known = bench.denoiser.classes == len(bench.test.classes) == class_count(bench.classifiers[name], bench.test)
+    assert setup.denoiser is not None
+    known = setup.denoiser.classes == len(setup.test.classes) == class_count(setup.classifiers[name], setup.test)
     return "bayes" if known else "unconditional"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.instruments.running import Placed
+from gradaudit.instruments.run_options import DeviceOptions
 from gradaudit.options import Choice, Numbers, Specs, Whole, WholeOr, option
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ SCORE = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlignmentOptions(Placed):
+class AlignmentOptions(DeviceOptions):
     """The options of `alignment`."""
 
     sigma: Sequence[float] = option(

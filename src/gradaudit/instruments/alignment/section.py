@@ -22,7 +22,7 @@ render = templates(__file__)
 
 
 @dataclass(frozen=True)
-class Grid:
+class PictureGrid:
     """Pictures of the same images: a heading and what is under it for each column, and for each image its label and pictures."""
 
     columns: tuple[tuple[str, str], ...]
@@ -83,7 +83,7 @@ def _rows(result: AlignmentResult, gradient: str, score: str) -> pd.DataFrame:
     return result.table[(result.table["gradient"] == gradient) & (result.table["score"] == score)]
 
 
-def _grids(results: Mapping[str, AlignmentResult]) -> list[Grid]:
+def _grids(results: Mapping[str, AlignmentResult]) -> list[PictureGrid]:
     """One grid for all classifiers that were shown the same images."""
     groups: dict[str, dict[str, AlignmentResult]] = {}
     for name, result in results.items():
@@ -91,7 +91,7 @@ def _grids(results: Mapping[str, AlignmentResult]) -> list[Grid]:
     return [_grid(group) for group in groups.values()]
 
 
-def _grid(results: Mapping[str, AlignmentResult]) -> Grid:
+def _grid(results: Mapping[str, AlignmentResult]) -> PictureGrid:
     shown = next(iter(results.values())).pictures
     columns = dict(_columns(results))
     rows = []
@@ -102,7 +102,7 @@ def _grid(results: Mapping[str, AlignmentResult]) -> Grid:
             row.append(Picture(data_uri(score_pixels(maps[place])), f"{heading}, {below}, at {words}"))
         rows.append((label, tuple(row)))
     height, width = shown.images.shape[2:]
-    return Grid(tuple(columns), tuple(rows), (int(height), int(width)))
+    return PictureGrid(tuple(columns), tuple(rows), (int(height), int(width)))
 
 
 def _columns(results: Mapping[str, AlignmentResult]) -> Iterator[tuple[tuple[str, str], Tensor]]:

@@ -19,14 +19,14 @@ from gradaudit.errors import require
 from gradaudit.files import fingerprint
 from gradaudit.identity import identity
 from gradaudit.images import ImageSet
-from gradaudit.instruments.counterfactual.problem import Found, Problem
+from gradaudit.instruments.counterfactual.problem import Problem, Solution
 from gradaudit.registry import Registry, Spec, options_of, parse_spec
 
 METHODS = Registry("gradaudit.instruments.counterfactual.methods", "method")
 NAMED = 8  # images that an error names at most
 BATCH = 128  # whatever batches the methods get, so that the sizes of those change nothing
 
-MethodLike: TypeAlias = str | Mapping[str, Any] | Spec | Callable[..., Found]
+MethodLike: TypeAlias = str | Mapping[str, Any] | Spec | Callable[..., Solution]
 Targets: TypeAlias = str | int | Tensor | np.ndarray | Iterable[int | str]
 
 
@@ -45,7 +45,7 @@ class Method:
     """
 
     name: str
-    function: Callable[[Problem], Found]
+    function: Callable[[Problem], Solution]
     options: Mapping[str, Any]
     needs_denoiser: bool
     asks_helpers: bool
@@ -80,13 +80,13 @@ def check_classifiers(
     """
     good = isinstance(oracles, Mapping) and all(isinstance(name, str) and name.strip() for name in oracles)
     require(good, "oracles", oracles, "None, or classifiers by name")
-    explained, doubts = check_classifier(classifier, images)
+    explained, caveats = check_classifier(classifier, images)
     count, owner = class_count(explained, images), classifier_fingerprint(explained)
 
     def beside(other: Any, argument: str) -> nn.Module:
-        nonlocal doubts
+        nonlocal caveats
         module, more = check_classifier(other, images, argument)
-        doubts += more
+        caveats += more
         found = class_count(module, images)
         require(found == count, argument, f"of {found} classes", f"of {count} classes, those of the explained classifier")
         same = argument != "robust" and classifier_fingerprint(module) == owner
@@ -94,8 +94,8 @@ def check_classifiers(
         return module
 
     helper = None if robust is None else beside(robust, "robust")
-    judges = {name: beside(oracle, f"oracles[{name!r}]") for name, oracle in oracles.items()}
-    return explained, helper, judges, doubts
+    asked = {name: beside(oracle, f"oracles[{name!r}]") for name, oracle in oracles.items()}
+    return explained, helper, asked, caveats
 
 
 def resolve_methods(method: Any) -> dict[str, Method]:
@@ -218,17 +218,17 @@ def _named(spec: Spec) -> Method:
     return _method(spec.name if own else spec.name.replace("-", "_"), bound, own)
 
 
-def _own(function: Callable[..., Found]) -> Method:
+def _own(function: Callable[..., Solution]) -> Method:
     bound = function if isinstance(function, functools.partial) else functools.partial(function)
     return _method(getattr(bound.func, "__qualname__", type(bound.func).__qualname__).rpartition("<locals>.")[2], bound, True)
 
 
-def _method(name: str, bound: functools.partial[Found], own: bool) -> Method:
+def _method(name: str, bound: functools.partial[Solution], own: bool) -> Method:
     written = str(Spec(name, {key: _word(value) for key, value in bound.keywords.items()}))
     options = {key: value for key, value in options_of(bound.func).items() if value is not inspect.Parameter.empty} | bound.keywords
-    decided = functools.partial(bound.func, *bound.args, **options)
+    called = functools.partial(bound.func, *bound.args, **options)
     guided, asks = (bool(getattr(bound.func, mark, usual)) for mark, usual in (("needs_denoiser", False), ("asks_helpers", True)))
-    return Method(written, bound, options, guided, asks, own, fingerprint(*identity(decided)))
+    return Method(written, bound, options, guided, asks, own, fingerprint(*identity(called)))
 
 
 def _word(value: Any) -> Any:

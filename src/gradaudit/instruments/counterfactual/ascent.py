@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gradaudit.batching import frozen
 from gradaudit.errors import require
-from gradaudit.instruments.counterfactual.problem import Found, Problem, target_log_probability
+from gradaudit.instruments.counterfactual.problem import Problem, Solution, target_log_probability
 
 FRAMES = 24
 RISING = 0.75  # rho: the share of rising steps below which a step is too long
@@ -41,7 +41,7 @@ class Place:
 Move = Callable[[Place], Tensor]
 
 
-def ascend(problem: Problem, start: Tensor, move: Move, *, steps: int, length: float, momentum: float = 0.0) -> Found:
+def ascend(problem: Problem, start: Tensor, move: Move, *, steps: int, length: float, momentum: float = 0.0) -> Solution:
     """The best points (highest log p(target)) of an ascent with each image's own step size.
 
     At checkpoints that come ever closer, the step of an image is halved, and the image returns to its best point, where fewer
@@ -72,7 +72,7 @@ def ascend(problem: Problem, start: Tensor, move: Move, *, steps: int, length: f
                 frames.append(_pixels(climb.best()))
             if step in ends:
                 climb.check()
-    return Found(climb.best(), climb.diagnostics(), _whole(frames, climb), tuple(climb.failed))
+    return Solution(climb.best(), climb.diagnostics(), _whole(frames, climb), tuple(climb.failed))
 
 
 def check_steps(steps: Any) -> None:

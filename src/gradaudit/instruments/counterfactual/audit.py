@@ -27,11 +27,11 @@ from gradaudit.instruments.counterfactual.arguments import (
     resolve_methods,
     resolve_targets,
 )
-from gradaudit.instruments.counterfactual.finding import Bench, Counterfactual, Wanted
-from gradaudit.instruments.counterfactual.measuring import Measured, Tribunal, measured, with_features
+from gradaudit.instruments.counterfactual.measuring import MeasureInputs, Measurements, measured, with_features
 from gradaudit.instruments.counterfactual.options import CounterfactualOptions
 from gradaudit.instruments.counterfactual.packing import pack
 from gradaudit.instruments.counterfactual.result import CounterfactualResult
+from gradaudit.instruments.counterfactual.search import Counterfactual, Search, Wanted
 from gradaudit.instruments.counterfactual.verdict import judge
 from gradaudit.noise import image_keys
 from gradaudit.options import takes
@@ -86,33 +86,33 @@ def counterfactual(
         StoreError: the store can't be written; what was finished before is kept, and the same call continues.
     """
     check_subjects(images, denoiser)
-    judges = {} if oracles is None else oracles
+    oracles = {} if oracles is None else oracles
     real = images if reference is None else reference
     check_reference(real, images)
     methods, seed = resolve_methods(options.method), options.seed
     check_denoiser(methods, denoiser)
     place = resolve_device(options.device)
-    classifier, robust, judges, doubts = check_classifiers(classifier, robust, judges, images)
+    classifier, robust, oracles, caveats = check_classifiers(classifier, robust, oracles, images)
     helpers = [one.to(place) for one in (denoiser, robust) if one is not None]
     with ExitStack() as constant:
-        for module in (classifier.to(place), *helpers, *(judge.to(place) for judge in judges.values())):
+        for module in (classifier.to(place), *helpers, *(oracle.to(place) for oracle in oracles.values())):
             constant.enter_context(frozen(module))
         size = _batch_size(options.batch_size, classifier, denoiser, images, place)
         owners = {"classifier": classifier, "robust": robust, "denoiser": denoiser}
         marks = {name: None if one is None else classifier_fingerprint(one) for name, one in owners.items()}
         kept = as_store(options.store)
-        bench = Bench(classifier, images, denoiser, robust, marks, size, place, kept, options.show_progress)
+        search = Search(classifier, images, denoiser, robust, marks, size, place, kept, options.show_progress)
         before = probabilities_of(classifier, images, place)
         which, chosen = resolve_targets(targets, before, images, denoiser)
         wanted = _wanted(images, which, chosen, seed, options.seeds)
-        bench.rehearse([*methods.values()])
-        found = bench.find([*methods.values()], wanted)
-        court = Tribunal(before, judges, with_features(judges, images.floats([0], place)), real, seed)
-        parts = {name: measured(bench, name, wanted, ones, court) for name, ones in found.items()}
-        details = _details(bench, wanted, found, court, parts)
-    table = pd.concat([_table(bench, name, wanted, found[name], before, parts[name].table) for name in found], ignore_index=True)
-    settings = _settings(bench, methods, court, targets, options.seeds)
-    return CounterfactualResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
+        search.rehearse([*methods.values()])
+        found = search.find([*methods.values()], wanted)
+        inputs = MeasureInputs(before, oracles, with_features(oracles, images.floats([0], place)), real, seed)
+        parts = {name: measured(search, name, wanted, ones, inputs) for name, ones in found.items()}
+        details = _details(search, wanted, found, inputs, parts)
+    table = pd.concat([_table(search, name, wanted, found[name], before, parts[name].table) for name in found], ignore_index=True)
+    settings = _settings(search, methods, inputs, targets, options.seeds)
+    return CounterfactualResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
 
 
 def _wanted(images: ImageSet, which: Tensor, chosen: Tensor, seed: int, seeds: int) -> list[Wanted]:
@@ -145,9 +145,9 @@ class _Denoising(nn.Module):
 
 
 def _table(
-    bench: Bench, method: str, wanted: Sequence[Wanted], found: Sequence[Counterfactual], before: Tensor, measures: pd.DataFrame
+    search: Search, method: str, wanted: Sequence[Wanted], found: Sequence[Counterfactual], before: Tensor, measures: pd.DataFrame
 ) -> pd.DataFrame:
-    classes = bench.images.classes
+    classes = search.images.classes
     present = before.argmax(dim=1)
     head = pd.DataFrame(
         {
@@ -171,24 +171,24 @@ def class_name(classes: Sequence[str], index: int) -> str:
 
 
 def _details(
-    bench: Bench,
+    search: Search,
     wanted: Sequence[Wanted],
     found: Mapping[str, Sequence[Counterfactual]],
-    court: Tribunal,
-    parts: Mapping[str, Measured],
+    inputs: MeasureInputs,
+    parts: Mapping[str, Measurements],
 ) -> dict[str, Any]:
     every = [one for ones in found.values() for one in ones]
     return {
-        "labels": bench.images.labels.tolist(),
+        "labels": search.images.labels.tolist(),
         "targets": [one.target for one in wanted] * len(found),
         "images": pack(np.stack([one.image for one in every])),
-        "originals": pack(bench.images.images.numpy()),
+        "originals": pack(search.images.images.numpy()),
         "frames": {str(row): pack(one.frames) for row, one in enumerate(every) if one.frames is not None},
         "steps": {method: _steps(ones) for method, ones in found.items()},
         "seconds": [one.seconds for one in every],
         "sets": [line.to_json() for part in parts.values() for line in part.sets],
         "skipped": {name: reason for part in parts.values() for name, reason in part.skipped.items()},
-        "oracles": {name: _oracle(bench, wanted, court.before, one) for name, one in court.oracles.items()},
+        "oracles": {name: _oracle(search, wanted, inputs.before, one) for name, one in inputs.oracles.items()},
     }
 
 
@@ -204,12 +204,12 @@ def _steps(found: Sequence[Counterfactual]) -> dict[str, Any]:
     return packed
 
 
-def _oracle(bench: Bench, wanted: Sequence[Wanted], before: Tensor, oracle: nn.Module) -> dict[str, Any]:
+def _oracle(search: Search, wanted: Sequence[Wanted], before: Tensor, oracle: nn.Module) -> dict[str, Any]:
     """How far an oracle can be relied on: what it makes of the originals, and whether it took part."""
     seen = []
     with torch.no_grad():
-        for start in range(0, len(bench.images), bench.batch_size):
-            pixels = bench.images.floats(slice(start, start + bench.batch_size), bench.device)
+        for start in range(0, len(search.images), search.batch_size):
+            pixels = search.images.floats(slice(start, start + search.batch_size), search.device)
             seen.append(oracle(placed(oracle, pixels)).argmax(dim=1).cpu())
     classes = torch.cat(seen)
     already = [int(classes[one.image]) == one.target for one in wanted]
@@ -217,26 +217,26 @@ def _oracle(bench: Bench, wanted: Sequence[Wanted], before: Tensor, oracle: nn.M
     return {
         "agrees": float((classes == before.argmax(dim=1)).double().mean()),
         "already": float(np.mean(already)),
-        "helper": fingerprint == bench.owners["robust"],
+        "helper": fingerprint == search.owners["robust"],
         "fingerprint": fingerprint,
     }
 
 
-def _settings(bench: Bench, methods: Mapping[str, Method], court: Tribunal, targets: Targets, seeds: int) -> dict[str, Any]:
-    images, denoiser = bench.images, bench.denoiser
+def _settings(search: Search, methods: Mapping[str, Method], inputs: MeasureInputs, targets: Targets, seeds: int) -> dict[str, Any]:
+    images, denoiser = search.images, search.denoiser
     return {
         "methods": list(methods),
         "targets": targets if isinstance(targets, (str, int)) else "one for each image",
-        "seed": court.seed,
+        "seed": inputs.seed,
         "seeds": seeds,
-        "device": bench.device.type,
-        "classifier": bench.owners["classifier"],
-        "robust": bench.owners["robust"],
-        "denoiser": None if denoiser is None else {"fingerprint": bench.owners["denoiser"], **denoiser.description},
-        "oracles": list(court.oracles),
+        "device": search.device.type,
+        "classifier": search.owners["classifier"],
+        "robust": search.owners["robust"],
+        "denoiser": None if denoiser is None else {"fingerprint": search.owners["denoiser"], **denoiser.description},
+        "oracles": list(inputs.oracles),
         "classes": list(images.classes),
         "shape": list(images.shape),
         "images": len(images),
         "images_fingerprint": images.fingerprint,
-        "reference_fingerprint": court.reference.fingerprint,
+        "reference_fingerprint": inputs.reference.fingerprint,
     }

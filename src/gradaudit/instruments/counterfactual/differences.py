@@ -28,9 +28,9 @@ from gradaudit.instruments.counterfactual.arguments import (
     resolve_targets,
 )
 from gradaudit.instruments.counterfactual.audit import CPU_CAP, CUDA_CAP, VIEWS
-from gradaudit.instruments.counterfactual.finding import Bench, Wanted, checked
 from gradaudit.instruments.counterfactual.options import DifferencesOptions
-from gradaudit.instruments.counterfactual.problem import Found, Problem
+from gradaudit.instruments.counterfactual.problem import Problem, Solution
+from gradaudit.instruments.counterfactual.search import Search, Wanted, checked
 from gradaudit.noise import image_keys
 from gradaudit.options import takes
 from gradaudit.training.store import as_store
@@ -82,10 +82,10 @@ def counterfactual_differences(
         size = options.batch_size
         size = _images_at_once(classifier, images, way, place) if isinstance(size, str) else size
         kept = as_store(options.store)
-        bench = Bench(classifier, images, helpers["denoiser"], helpers["robust"], marks, size, place, kept, options.show_progress)
+        search = Search(classifier, images, helpers["denoiser"], helpers["robust"], marks, size, place, kept, options.show_progress)
         wanted = _wanted(images, targets, probabilities_of(classifier, images, place), helpers["denoiser"], options.seed)
-        bench.rehearse([way])
-        found = bench.find([way], wanted)[way.name]
+        search.rehearse([way])
+        found = search.find([way], wanted)[way.name]
     changed = torch.from_numpy(np.stack([one.image for one in found]))
     return changed.float().div_(255) - images.floats()
 
@@ -100,9 +100,9 @@ def _one_method(method: Any) -> Method:
     require(len(several) == 1, "method", method, "a single method: an image has one map of differences")
     (found,) = several.values()
 
-    def still(problem: Problem) -> Found:
+    def still(problem: Problem) -> Solution:
         one = checked(found.name, found.function(problem), problem)
-        return Found(one.images, failed=one.failed)  # the ways there of thousands of images would fill a disk
+        return Solution(one.images, failed=one.failed)  # the ways there of thousands of images would fill a disk
 
     return replace(found, function=still, fingerprint=fingerprint("still", found.fingerprint))
 

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from gradaudit.classifiers import classifier_fingerprint
-from gradaudit.instruments.bench import Bench, at_most
 from gradaudit.instruments.contract import Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.counterfactual.arguments import (
@@ -32,6 +31,7 @@ from gradaudit.instruments.counterfactual.options import (
 from gradaudit.instruments.counterfactual.result import CounterfactualResult
 from gradaudit.instruments.counterfactual.section import counterfactual_section
 from gradaudit.instruments.counterfactual.summary import AGREED
+from gradaudit.instruments.setup import Setup, at_most
 from gradaudit.markup.section import Section
 
 STEPS = 75  # of a method that does not say
@@ -43,54 +43,54 @@ class Commanded(CounterfactualInAudit):
     """The options of the command once the images are chosen: it uses the denoiser that it was given, whoever asks for it."""
 
 
-class Counterfactual(Instrument):
+class Counterfactuals(Instrument):
     """Counterfactuals."""
 
     about = ABOUT
     results = (CounterfactualResult,)
 
-    def commanded(self, bench: Bench, options: CounterfactualCommand, words: Mapping[str, Any]) -> tuple[Bench, Commanded]:
+    def commanded(self, setup: Setup, options: CounterfactualCommand, words: Mapping[str, Any]) -> tuple[Setup, Commanded]:
         """The images that the target fits; a helper that doesn't go with them is refused, where an audit does without."""
-        every = half(bench.train, bench.test, options.split)
-        check_subjects(every, bench.denoiser)
-        check_denoiser(resolve_methods(options.method), bench.denoiser)
-        (audited,) = bench.classifiers.values()
-        classifier, *_ = check_classifiers(audited, bench.robust, bench.oracles, every)
-        chosen, targets = choose(classifier, every, options, bench.run.seed, bench.run.device)
-        return replace(bench, test=chosen), Commanded(**options.given_to(Commanded), targets=targets)
+        every = half(setup.train, setup.test, options.split)
+        check_subjects(every, setup.denoiser)
+        check_denoiser(resolve_methods(options.method), setup.denoiser)
+        (audited,) = setup.classifiers.values()
+        classifier, *_ = check_classifiers(audited, setup.robust, setup.oracles, every)
+        chosen, targets = choose(classifier, every, options, setup.run.seed, setup.run.device)
+        return replace(setup, test=chosen), Commanded(**options.given_to(Commanded), targets=targets)
 
-    def lacks(self, bench: Bench, name: str, options: CounterfactualInAudit) -> str | None:
+    def lacks(self, setup: Setup, name: str, options: CounterfactualInAudit) -> str | None:
         """Methods that need a denoiser are left out where there is none; only where none is left is there a reason."""
-        return bench.unfit_denoiser if not _methods(bench, options) else None
+        return setup.unfit_denoiser if not _methods(setup, options) else None
 
-    def measure(self, bench: Bench, name: str, options: CounterfactualInAudit) -> CounterfactualResult:
+    def measure(self, setup: Setup, name: str, options: CounterfactualInAudit) -> CounterfactualResult:
         """Counterfactuals by the methods that can be had."""
         return counterfactual(
-            bench.classifiers[name],
-            bench.tested(options.images),
+            setup.classifiers[name],
+            setup.test_images(options.images),
             options.targets,
-            bench.denoiser if isinstance(options, Commanded) or _asked(bench, options) else None,
-            robust=bench.robust,
-            oracles=bench.judges(name),
-            reference=at_most(bench.train, REAL, bench.run.seed),
-            **bench.words(options, CounterfactualOptions) | {"method": _methods(bench, options)},
+            setup.denoiser if isinstance(options, Commanded) or _asked(setup, options) else None,
+            robust=setup.robust,
+            oracles=setup.oracles_for(name),
+            reference=at_most(setup.train, REAL, setup.run.seed),
+            **setup.keywords(options, CounterfactualOptions) | {"method": _methods(setup, options)},
         )
 
-    def uses(self, bench: Bench, name: str, options: CounterfactualInAudit) -> dict[str, Any]:
-        """The helpers, the judges, and the real images beside which realism is measured."""
+    def uses(self, setup: Setup, name: str, options: CounterfactualInAudit) -> dict[str, Any]:
+        """The helpers, the oracles, and the real images beside which realism is measured."""
         return {
-            "denoiser": bench.denoiser_mark if _asked(bench, options) else None,
-            "robust": bench.robust_mark,
-            "oracles": {title: classifier_fingerprint(one) for title, one in bench.judges(name).items()},
-            "train": bench.train.fingerprint,
+            "denoiser": setup.denoiser_mark if _asked(setup, options) else None,
+            "robust": setup.robust_mark,
+            "oracles": {title: classifier_fingerprint(one) for title, one in setup.oracles_for(name).items()},
+            "train": setup.train.fingerprint,
         }
 
-    def cost(self, bench: Bench, name: str, options: CounterfactualInAudit) -> Cost:
+    def cost(self, setup: Setup, name: str, options: CounterfactualInAudit) -> Cost:
         """What each method takes for each image, target and seed."""
-        classes = bench.test.classes
+        classes = setup.test.classes
         targets = len(classes) - 1 if options.targets == "all" and "all" not in classes else 1
-        count = len(bench.tested(options.images)) * targets * options.seeds
-        return sum((cost_of(method, count) for method in resolve_methods(_methods(bench, options)).values()), Cost())
+        count = len(setup.test_images(options.images)) * targets * options.seeds
+        return sum((cost_of(method, count) for method in resolve_methods(_methods(setup, options)).values()), Cost())
 
     def scores(self, result: CounterfactualResult) -> dict[str, Score]:
         """How often other classifiers, the robust helper not among them, agree that a flipped image shows its target: first
@@ -98,12 +98,12 @@ class Counterfactual(Instrument):
         """
         summary = result.summary[result.summary["method"] == result.methods[0]].set_index("measure")
         found = {}
-        judges = [oracle for oracle in result.oracles if not result.details["oracles"][oracle]["helper"]]
-        for oracle in judges:
+        oracles = [oracle for oracle in result.oracles if not result.details["oracles"][oracle]["helper"]]
+        for oracle in oracles:
             if AGREED + oracle not in summary.index:  # the method made nothing that could be judged
                 continue
             row: Any = summary.loc[AGREED + oracle]
-            words = f"{result.methods[0]}: flips that {oracle if len(judges) > 1 else 'another classifier'} agrees with"
+            words = f"{result.methods[0]}: flips that {oracle if len(oracles) > 1 else 'another classifier'} agrees with"
             found[words] = Score(float(row["value"]), float(row["low"]), float(row["high"]), 1)
         return found
 
@@ -136,14 +136,14 @@ def cost_of(method: Method, count: int) -> Cost:
     return Cost(gradients=steps, denoised=steps * passes // 2)  # the walk begins half-way
 
 
-def _methods(bench: Bench, options: CounterfactualInAudit) -> list[Any]:
+def _methods(setup: Setup, options: CounterfactualInAudit) -> list[Any]:
     methods = [*options.method] if isinstance(options.method, (list, tuple)) else [options.method]
-    return [one for one in methods if bench.unfit_denoiser is None or not _guided(one)]
+    return [one for one in methods if setup.unfit_denoiser is None or not _guided(one)]
 
 
-def _asked(bench: Bench, options: CounterfactualInAudit) -> bool:
+def _asked(setup: Setup, options: CounterfactualInAudit) -> bool:
     """Whether a method that is left may ask the denoiser."""
-    return bench.unfit_denoiser is None and any(map(asks_helpers, resolve_methods(_methods(bench, options)).values()))
+    return setup.unfit_denoiser is None and any(map(asks_helpers, resolve_methods(_methods(setup, options)).values()))
 
 
 def _guided(method: Any) -> bool:
@@ -158,4 +158,4 @@ def _interval(row: Mapping[Hashable, Any]) -> str:
     return f"{row['value']:.3g}{ends}"
 
 
-INSTRUMENT = Counterfactual()
+INSTRUMENT = Counterfactuals()

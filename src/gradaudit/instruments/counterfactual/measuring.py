@@ -13,30 +13,30 @@ from torch import Tensor, nn
 
 from gradaudit.errors import InputError
 from gradaudit.images import ImageSet
-from gradaudit.instruments.counterfactual.finding import Bench, Counterfactual, Wanted
 from gradaudit.instruments.counterfactual.measures import MEASURES, Evidence, diversity, measure, realism
 from gradaudit.instruments.counterfactual.measures._features import penultimate
-from gradaudit.instruments.counterfactual.summary import Line, mean_of_images
+from gradaudit.instruments.counterfactual.search import Counterfactual, Search, Wanted
+from gradaudit.instruments.counterfactual.summary import SummaryLine, mean_of_images
 
 ENOUGH = 4  # images, without which there are no two halves to compare
 FIRST = ("validity", "closeness")  # in the table
 
 
-class Measured(NamedTuple):
+class Measurements(NamedTuple):
     """A row for each counterfactual, NaN where there is none; the summary's other lines; why measures were skipped, by name."""
 
     table: pd.DataFrame
-    sets: list[Line]
+    sets: list[SummaryLine]
     skipped: dict[str, str]
 
 
 @dataclass(frozen=True, eq=False)
-class Tribunal:
+class MeasureInputs:
     """What measures go by beside the counterfactuals.
 
     Args:
         before: what the explained classifier makes of the images, probabilities (N, K).
-        oracles: other classifiers by name, on the bench's device, frozen.
+        oracles: other classifiers by name, on the search's device, frozen.
         featured: those of them that end in a linear layer, whose input is their features.
         reference: real images, for realism.
         seed: of the halves and draws of set measures.
@@ -61,50 +61,52 @@ def with_features(oracles: Mapping[str, nn.Module], sample: Tensor) -> dict[str,
     return found
 
 
-def measured(bench: Bench, method: str, wanted: Sequence[Wanted], found: Sequence[Counterfactual], court: Tribunal) -> Measured:
+def measured(
+    search: Search, method: str, wanted: Sequence[Wanted], found: Sequence[Counterfactual], inputs: MeasureInputs
+) -> Measurements:
     """What every measure says of a method's counterfactuals."""
     made = [row for row, one in enumerate(found) if not one.failed]
     rows = [wanted[row] for row in made]
     if not made:
         empty = pd.DataFrame(np.nan, index=range(len(found)), columns=["confidence_after", "flipped"])
-        return Measured(empty, [], {"all": f"{method} made no counterfactual"})
-    after = _floats([found[row].image for row in made], bench)
-    names, skipped = _possible(court)
-    table, lacking = measure(_evidence(bench, rows, after, court), names)
+        return Measurements(empty, [], {"all": f"{method} made no counterfactual"})
+    after = _floats([found[row].image for row in made], search)
+    names, skipped = _possible(inputs)
+    table, lacking = measure(_evidence(search, rows, after, inputs), names)
     whole = table.astype(float).set_axis(made).reindex(range(len(found)))
     seconds = pd.DataFrame({"image": [one.image for one in wanted], "seconds": [one.seconds for one in found]})
-    sets = [Line(method, "seconds", *mean_of_images(seconds, "seconds"))]
-    sets += [Line(method, *line) for line in _diversity(rows, after, court)]
-    lines, why = _realism(bench, rows, after, court)
-    return Measured(whole, sets + [Line(method, *line) for line in lines], skipped | lacking | why)
+    sets = [SummaryLine(method, "seconds", *mean_of_images(seconds, "seconds"))]
+    sets += [SummaryLine(method, *line) for line in _diversity(rows, after, inputs)]
+    lines, why = _realism(search, rows, after, inputs)
+    return Measurements(whole, sets + [SummaryLine(method, *line) for line in lines], skipped | lacking | why)
 
 
-def _possible(court: Tribunal) -> tuple[list[str], dict[str, str]]:
+def _possible(inputs: MeasureInputs) -> tuple[list[str], dict[str, str]]:
     names = [*FIRST, *(name for name in MEASURES.names() if name not in FIRST)]
-    without = [name for name in court.oracles if name not in court.featured]
+    without = [name for name in inputs.oracles if name not in inputs.featured]
     if not without:
         return names, {}
     reason = f"no linear layer, whose input would be its features, ends {', '.join(without)}"
     return [name for name in names if name != "similarity"], {"similarity": reason}
 
 
-def _evidence(bench: Bench, rows: Sequence[Wanted], after: Tensor, court: Tribunal) -> Evidence:
+def _evidence(search: Search, rows: Sequence[Wanted], after: Tensor, inputs: MeasureInputs) -> Evidence:
     which = torch.tensor([one.image for one in rows])
-    mask = bench.images.signal_mask
+    mask = search.images.signal_mask
     return Evidence(
-        bench.classifier,
-        bench.floats(rows),
+        search.classifier,
+        search.floats(rows),
         after,
-        court.before[which].argmax(dim=1).to(bench.device),
-        torch.tensor([one.target for one in rows], device=bench.device),
+        inputs.before[which].argmax(dim=1).to(search.device),
+        torch.tensor([one.target for one in rows], device=search.device),
         tuple(one.key for one in rows),
-        bench.denoiser,
-        court.oracles,
-        None if mask is None else mask[which].to(bench.device),
+        search.denoiser,
+        inputs.oracles,
+        None if mask is None else mask[which].to(search.device),
     )
 
 
-def _diversity(rows: Sequence[Wanted], after: Tensor, court: Tribunal) -> Iterator[tuple[Any, ...]]:
+def _diversity(rows: Sequence[Wanted], after: Tensor, inputs: MeasureInputs) -> Iterator[tuple[Any, ...]]:
     """The lines of diversity, over those images that have a counterfactual of every seed."""
     groups: dict[tuple[int, int], list[int]] = {}
     for place, one in enumerate(rows):
@@ -114,22 +116,24 @@ def _diversity(rows: Sequence[Wanted], after: Tensor, court: Tribunal) -> Iterat
     if most < 2:
         return
     shown = torch.stack([after[places] for places in whole.values()])
-    for name, values in diversity(shown, networks=court.featured).items():
+    for name, values in diversity(shown, networks=inputs.featured).items():
         frame = pd.DataFrame({"image": [image for image, _ in whole], name: values.cpu().numpy()})
         yield name, *mean_of_images(frame, name)
 
 
-def _realism(bench: Bench, rows: Sequence[Wanted], after: Tensor, court: Tribunal) -> tuple[list[tuple[Any, ...]], dict[str, str]]:
+def _realism(
+    search: Search, rows: Sequence[Wanted], after: Tensor, inputs: MeasureInputs
+) -> tuple[list[tuple[Any, ...]], dict[str, str]]:
     """The lines of realism beside real images of the target classes, and why some are missing."""
-    real = torch.isin(court.reference.labels, torch.tensor([one.target for one in rows])).nonzero()[:, 0]
+    real = torch.isin(inputs.reference.labels, torch.tensor([one.target for one in rows])).nonzero()[:, 0]
     originals = [one.image for one in rows]
     if len(set(originals)) < ENOUGH or len(real) < 2:
         counts = f"there are {len(set(originals))} and {len(real)}"
         return [], {"realism": f"it needs counterfactuals of {ENOUGH} images and 2 real images of the target classes; {counts}"}
-    others = court.reference.floats(real, bench.device)
-    table, why = realism(bench.floats(rows), after, others, networks=dict(court.featured), originals=originals, seed=court.seed)
+    others = inputs.reference.floats(real, search.device)
+    table, why = realism(search.floats(rows), after, others, networks=dict(inputs.featured), originals=originals, seed=inputs.seed)
     return list(table[["measure", "value", "low", "high", "images"]].itertuples(index=False, name=None)), why
 
 
-def _floats(images: Sequence[np.ndarray], bench: Bench) -> Tensor:
-    return torch.from_numpy(np.stack(images)).to(bench.device).float() / 255
+def _floats(images: Sequence[np.ndarray], search: Search) -> Tensor:
+    return torch.from_numpy(np.stack(images)).to(search.device).float() / 255

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.instruments.running import Stored
+from gradaudit.instruments.run_options import StoreOptions
 from gradaudit.options import Anything, Choice, Spec, Specs, Whole, WholeOr, option
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CounterfactualOptions(Stored):
+class CounterfactualOptions(StoreOptions):
     """The options of `counterfactual`."""
 
     method: MethodLike | Sequence[MethodLike] = option(
         "dvce",
         Specs(),
         "`dvce`, `blended`, `svce`, `apgd`, with options as in `dvce(steps=100)`, or `package.module:function`; in Python also a "
-        "function `(problem) -> Found`, or a list; the verdict is about the first",
+        "function `(problem) -> Solution`, or a list; the verdict is about the first",
     )
     seeds: int = option(1, Whole(1), "counterfactuals of each image: of seeds `seed`, `seed + 1` and so on")
     batch_size: int | Literal["auto"] = option(
@@ -34,7 +34,7 @@ class CounterfactualOptions(Stored):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DifferencesOptions(Stored):
+class DifferencesOptions(StoreOptions):
     """The options of `counterfactual_differences`."""
 
     method: MethodLike = option("dvce", Spec(), "one of those of `counterfactual`, with options as in `dvce(steps=50)`")

@@ -37,7 +37,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Found:
+class Solution:
     """The counterfactuals of a problem's images, and how they came about.
 
     Args:

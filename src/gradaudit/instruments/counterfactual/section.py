@@ -40,7 +40,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Grid:
+class PictureGrid:
     """The same images changed by each classifier and method: a heading and what is under it, and for each image its changes."""
 
     columns: tuple[tuple[str, str], ...]
@@ -82,7 +82,7 @@ def _series(results: Mapping[str, CounterfactualResult]) -> Iterator[Series]:
             yield Series(f"{name}, {method}", stroke, own, result.steps[method])
 
 
-def _grids(results: Mapping[str, CounterfactualResult]) -> Iterator[Grid]:
+def _grids(results: Mapping[str, CounterfactualResult]) -> Iterator[PictureGrid]:
     """One grid for all classifiers that were given the same images."""
     groups: dict[str, dict[str, CounterfactualResult]] = {}
     for name, result in results.items():
@@ -91,7 +91,7 @@ def _grids(results: Mapping[str, CounterfactualResult]) -> Iterator[Grid]:
         yield _grid(group, BUDGET // len(groups))
 
 
-def _grid(results: Mapping[str, CounterfactualResult], budget: int) -> Grid:
+def _grid(results: Mapping[str, CounterfactualResult], budget: int) -> PictureGrid:
     first = next(iter(results.values()))
     rows: list[tuple[str, Picture, tuple[Change | None, ...]]] = []
     for example in first.examples(SHOWN):
@@ -102,7 +102,7 @@ def _grid(results: Mapping[str, CounterfactualResult], budget: int) -> Grid:
         rows.append(row)
     columns = tuple((name, method) for name, result in results.items() for method in result.methods)
     height, width = first.images.shape[2:]
-    return Grid(columns, tuple(rows), (int(height), int(width)))
+    return PictureGrid(columns, tuple(rows), (int(height), int(width)))
 
 
 def _row(

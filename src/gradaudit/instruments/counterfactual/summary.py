@@ -24,7 +24,7 @@ NOTHING = (np.nan, np.nan, np.nan)  # of no image
 FLIP_RATE, AGREED = "flip_rate", "agreed_"
 
 
-class Line(NamedTuple):
+class SummaryLine(NamedTuple):
     """A line of the summary: a mean over `images` images, and the ends of its interval."""
 
     method: str
@@ -39,9 +39,9 @@ class Line(NamedTuple):
         return {name: None if value != value else value for name, value in self._asdict().items()}
 
     @staticmethod
-    def from_json(data: Mapping[str, Any]) -> Line:
+    def from_json(data: Mapping[str, Any]) -> SummaryLine:
         """The line that `to_json` described."""
-        return Line._make(np.nan if data[name] is None else data[name] for name in Line._fields)
+        return SummaryLine._make(np.nan if data[name] is None else data[name] for name in SummaryLine._fields)
 
 
 def summarise(table: pd.DataFrame, details: Mapping[str, Any]) -> pd.DataFrame:
@@ -51,18 +51,18 @@ def summarise(table: pd.DataFrame, details: Mapping[str, Any]) -> pd.DataFrame:
     fail. Several counterfactuals of an image count as one, by their mean.
     """
     lines = [line for method, rows in table.groupby("method", sort=False) for line in _lines(str(method), rows)]
-    lines += [Line.from_json(one) for one in details["sets"]]
-    return pd.DataFrame(lines, columns=list(Line._fields))
+    lines += [SummaryLine.from_json(one) for one in details["sets"]]
+    return pd.DataFrame(lines, columns=list(SummaryLine._fields))
 
 
-def _lines(method: str, rows: pd.DataFrame) -> Iterator[Line]:
+def _lines(method: str, rows: pd.DataFrame) -> Iterator[SummaryLine]:
     made, flipped = rows[rows["failed"] == ""], rows[rows["flipped"]]
-    yield Line(method, FLIP_RATE, *share_of_images(rows, "flipped"))
+    yield SummaryLine(method, FLIP_RATE, *share_of_images(rows, "flipped"))
     for measure in (column for column in rows.columns if column.startswith(AGREED)):
-        yield Line(method, measure, *share_of_images(flipped, measure))
+        yield SummaryLine(method, measure, *share_of_images(flipped, measure))
     for measure in ("confidence_after", *(column for column in rows.columns if column not in FIXED)):
         if not measure.startswith(AGREED):
-            yield Line(method, measure, *mean_of_images(made, measure))
+            yield SummaryLine(method, measure, *mean_of_images(made, measure))
 
 
 def share_of_images(rows: pd.DataFrame, column: str) -> tuple[float, float, float, int]:

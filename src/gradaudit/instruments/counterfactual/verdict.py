@@ -26,8 +26,8 @@ def judge(table: pd.DataFrame, details: Mapping[str, Any], settings: Mapping[str
     summary = summarise(table, details)
     method = settings["methods"][0]
     own = summary[summary["method"] == method].set_index("measure")
-    judges = [AGREED + name for name, found in details["oracles"].items() if not found["helper"] and AGREED + name in own.index]
-    agreed = own.loc[judges]
+    oracles = [AGREED + name for name, found in details["oracles"].items() if not found["helper"] and AGREED + name in own.index]
+    agreed = own.loc[oracles]
     caveats = (*_flips(own.loc[FLIP_RATE], agreed), *_failures(table, method), *_oracles(details), *_data(settings))
     return Verdict(_label(agreed), _sentence(method, own, agreed), caveats)
 
@@ -56,8 +56,8 @@ def _told(oracle: str, row: Any) -> str:
 def _flips(flips: Any, agreed: pd.DataFrame) -> Iterator[str]:
     if flips["value"] < FEW:
         yield f"only {flips['value']:.1%} of the images were flipped: what the others would need is not known"
-    judged = agreed[agreed["images"] > 0]
-    wide = judged[judged["high"] - judged["low"] > WIDE]
+    asked = agreed[agreed["images"] > 0]
+    wide = asked[asked["high"] - asked["low"] > WIDE]
     if len(wide):
         width = float((wide["high"] - wide["low"]).max())
         yield f"few images: {int(wide['images'].min())} were flipped, and the oracles' intervals are up to {width:.0%} wide"

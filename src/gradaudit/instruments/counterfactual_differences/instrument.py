@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
-from gradaudit.instruments.bench import Bench, at_most
 from gradaudit.instruments.contract import Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.counterfactual import counterfactual_differences
@@ -26,6 +25,7 @@ from gradaudit.instruments.counterfactual_differences.result import (
 from gradaudit.instruments.counterfactual_differences.section import differences_section
 from gradaudit.instruments.diffroar.instrument import FEWEST, audited_together, cost_of, grid, level_scores, masks_of_all
 from gradaudit.instruments.diffroar.options import DiffROAROptions
+from gradaudit.instruments.setup import Setup, at_most
 from gradaudit.markup.section import Section
 from gradaudit.results import Result
 
@@ -36,40 +36,40 @@ class CounterfactualDifferences(Instrument):
     about = ABOUT
     results = (CounterfactualDifferencesResult,)
 
-    def lacks(self, bench: Bench, name: str, options: DifferencesInAudit) -> str | None:
+    def lacks(self, setup: Setup, name: str, options: DifferencesInAudit) -> str | None:
         """The method's denoiser is needed, and enough training images for DiffROAR."""
         method = _method(options)
-        problem = bench.unfit_denoiser if method.needs_denoiser else None
+        problem = setup.unfit_denoiser if method.needs_denoiser else None
         if problem:
             return (
                 f"{method.name}: {problem}; method = svce would do without one, and is as meaningful as the classifier's gradient"
             )
-        fewest = _small(bench, options).fewest
+        fewest = _small(setup, options).smallest_class
         if fewest >= FEWEST:
             return None
         return f"it trains networks, and a class has only {fewest} of the training images drawn for it; {FEWEST} or more are needed"
 
-    def measure(self, bench: Bench, name: str, options: DifferencesInAudit) -> Result:
+    def measure(self, setup: Setup, name: str, options: DifferencesInAudit) -> Result:
         """DiffROAR of the differences, and beside it of the gradient on the same images; what a reader must know comes first."""
-        small, method = _small(bench, options), _method(options)
+        small, method = _small(setup, options), _method(options)
         of_test = _differences(small, name, small.test, options)
         differences = (_differences(small, name, small.train, options), of_test) if _ranks_training(options) else of_test
-        masks = masks_of_all(bench, _only_beside(options), make=True)
+        masks = masks_of_all(setup, _only_beside(options), make=True)
         result = grid(small, name, _beside(options, differences), masks).run()
         changed = _left_their_class(small, name, of_test)
         made = {"method": method.name, "targets": "second", "left_their_class": changed}
         return of_differences(result, made)
 
-    def uses(self, bench: Bench, name: str, options: DifferencesInAudit) -> dict[str, Any]:
+    def uses(self, setup: Setup, name: str, options: DifferencesInAudit) -> dict[str, Any]:
         """Training images, the classifiers whose masks evaluators are trained under, and the helpers if the method asks them."""
         asked = asks_helpers(_method(options))
-        helpers = {"denoiser": bench.denoiser_mark, "robust": bench.robust_mark} if asked else {}
-        return {"train": bench.train.fingerprint, **audited_together(bench, _only_beside(options)), **helpers}
+        helpers = {"denoiser": setup.denoiser_mark, "robust": setup.robust_mark} if asked else {}
+        return {"train": setup.train.fingerprint, **audited_together(setup, _only_beside(options)), **helpers}
 
-    def cost(self, bench: Bench, name: str, options: DifferencesInAudit) -> Cost:
+    def cost(self, setup: Setup, name: str, options: DifferencesInAudit) -> Cost:
         """A counterfactual of each image, and the networks."""
-        small = _small(bench, options)
-        masks = masks_of_all(bench, _only_beside(options), make=False)
+        small = _small(setup, options)
+        masks = masks_of_all(setup, _only_beside(options), make=False)
         walks = cost_of_walks(_method(options), len(small.test) + (len(small.train) if _ranks_training(options) else 0))
         return walks + cost_of(grid(small, name, _beside(options, _not_made), masks))
 
@@ -93,24 +93,24 @@ def _ranks_training(options: DifferencesInAudit) -> bool:
     return options.evaluate == "retrain" or options.selection
 
 
-def _small(bench: Bench, options: DifferencesInAudit) -> Bench:
-    """The bench with as many test images as are to be had; and training images, where these need counterfactuals."""
-    train = at_most(bench.train, options.train_images, bench.run.seed) if _ranks_training(options) else bench.train
-    return replace(bench, train=train, test=at_most(bench.test, options.test_images, bench.run.seed))
+def _small(setup: Setup, options: DifferencesInAudit) -> Setup:
+    """The setup with as many test images as are to be had; and training images, where these need counterfactuals."""
+    train = at_most(setup.train, options.train_images, setup.run.seed) if _ranks_training(options) else setup.train
+    return replace(setup, train=train, test=at_most(setup.test, options.test_images, setup.run.seed))
 
 
-def _differences(bench: Bench, name: str, images: ImageSet, options: DifferencesInAudit) -> Tensor:
+def _differences(setup: Setup, name: str, images: ImageSet, options: DifferencesInAudit) -> Tensor:
     return counterfactual_differences(
-        bench.classifiers[name],
+        setup.classifiers[name],
         images,
         "second",
-        None if bench.unfit_denoiser else bench.denoiser,  # neither helper is asked, nor in the key, where the method does without
-        robust=bench.robust,
+        None if setup.unfit_denoiser else setup.denoiser,  # neither helper is asked, nor in the key, where the method does without
+        robust=setup.robust,
         method=options.method,
-        seed=bench.run.seed,
-        store=bench.run.store,
-        device=bench.run.device,
-        show_progress=bench.run.show_progress,
+        seed=setup.run.seed,
+        store=setup.run.store,
+        device=setup.run.device,
+        show_progress=setup.run.show_progress,
     )
 
 
@@ -130,12 +130,12 @@ def _not_made(classifier: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
     return images
 
 
-def _left_their_class(bench: Bench, name: str, differences: Tensor) -> float:
+def _left_their_class(setup: Setup, name: str, differences: Tensor) -> float:
     """The share of the test images whose counterfactual the classifier gives another class."""
-    images = bench.test
+    images = setup.test
     pixels = ((images.floats() + differences) * 255).round().clamp(0, 255).to(images.images.dtype)
     changed = ImageSet(pixels, images.labels, images.classes)
-    seen = [probabilities_of(bench.classifiers[name], one, bench.run.device).argmax(dim=1) for one in (images, changed)]
+    seen = [probabilities_of(setup.classifiers[name], one, setup.run.device).argmax(dim=1) for one in (images, changed)]
     return float((seen[0] != seen[1]).double().mean())
 
 

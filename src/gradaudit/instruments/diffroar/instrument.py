@@ -11,7 +11,6 @@ import pandas as pd
 
 from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.evaluator import PoolRanking, evaluator_recipe
-from gradaudit.instruments.bench import Bench
 from gradaudit.instruments.contract import Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.diffroar.arguments import named_attributions
@@ -21,6 +20,7 @@ from gradaudit.instruments.diffroar.result import DiffROARResult
 from gradaudit.instruments.diffroar.retraining import Grid
 from gradaudit.instruments.diffroar.section import diffroar_section
 from gradaudit.instruments.diffroar.values import Values
+from gradaudit.instruments.setup import Setup
 from gradaudit.markup.gallery import gallery_of
 from gradaudit.markup.pictures import Pictures
 from gradaudit.markup.section import Section
@@ -38,33 +38,33 @@ class DiffROAR(Instrument):
     about = ABOUT
     results = (DiffROARResult,)
 
-    def commanded(self, bench: Bench, options: DiffROARCommand, words: Mapping[str, Any]) -> tuple[Bench, DiffROARCommand]:
+    def commanded(self, setup: Setup, options: DiffROARCommand, words: Mapping[str, Any]) -> tuple[Setup, DiffROARCommand]:
         """With the scores of the files, the audited classifier as an evaluator, and recipes changed as was said."""
         own = options.evaluator == "classifier"
         changed = _recipe(options, own) | _attributions(options)
-        return bench, replace(options, **changed | ({"evaluator": bench.classifiers[words["classifier"]]} if own else {}))
+        return setup, replace(options, **changed | ({"evaluator": setup.classifiers[words["classifier"]]} if own else {}))
 
-    def lacks(self, bench: Bench, name: str, options: DiffROAROptions) -> str | None:
+    def lacks(self, setup: Setup, name: str, options: DiffROAROptions) -> str | None:
         """Training needs images; who gives the command may train on few, and is told what came of it."""
-        if isinstance(options, DiffROARCommand) or bench.fewest >= FEWEST:
+        if isinstance(options, DiffROARCommand) or setup.smallest_class >= FEWEST:
             return None
-        return f"it trains networks, and a class has only {bench.fewest} training images; {FEWEST} or more are needed"
+        return f"it trains networks, and a class has only {setup.smallest_class} training images; {FEWEST} or more are needed"
 
-    def measure(self, bench: Bench, name: str, options: DiffROAROptions) -> Result:
+    def measure(self, setup: Setup, name: str, options: DiffROAROptions) -> Result:
         """DiffROAR's result."""
-        return _run(bench, name, options, make=True).run()
+        return _run(setup, name, options, make=True).run()
 
-    def uses(self, bench: Bench, name: str, options: DiffROAROptions) -> dict[str, Any]:
+    def uses(self, setup: Setup, name: str, options: DiffROAROptions) -> dict[str, Any]:
         """Training images, for evaluators and learners; and the classifiers whose masks the evaluators are trained under."""
-        return {"train": bench.train.fingerprint, **audited_together(bench, options)}
+        return {"train": setup.train.fingerprint, **audited_together(setup, options)}
 
-    def cost(self, bench: Bench, name: str, options: DiffROAROptions) -> Cost:
+    def cost(self, setup: Setup, name: str, options: DiffROAROptions) -> Cost:
         """The networks that the store lacks."""
-        return cost_of(_run(bench, name, options, make=False))
+        return cost_of(_run(setup, name, options, make=False))
 
-    def plan(self, bench: Bench, name: str, options: DiffROAROptions) -> str:
+    def plan(self, setup: Setup, name: str, options: DiffROAROptions) -> str:
         """The run's own."""
-        return str(_run(bench, name, options, make=False).plan())
+        return str(_run(setup, name, options, make=False).plan())
 
     def scores(self, result: DiffROARResult) -> dict[str, Score]:
         """The mean over levels of the first attribution's DiffROAR."""
@@ -89,10 +89,10 @@ class DiffROAR(Instrument):
         """Its section."""
         return diffroar_section(results)
 
-    def pictures(self, bench: Bench, name: str, options: DiffROAROptions, result: DiffROARResult) -> Pictures:
+    def pictures(self, setup: Setup, name: str, options: DiffROAROptions, result: DiffROARResult) -> Pictures:
         """Some images with the first attribution."""
         first = next(iter(named_attributions(options.attribution, options.seed).values()))["test"]
-        return gallery_of(result, name, bench.classifiers[name], bench.test, first)
+        return gallery_of(result, name, setup.classifiers[name], setup.test, first)
 
 
 def _recipe(options: DiffROARCommand, own: bool) -> dict[str, Any]:
@@ -112,18 +112,18 @@ def _attributions(options: DiffROARCommand) -> dict[str, Any]:
     return {"attribution": [*named, {"scores": options.scores}]}
 
 
-def _run(bench: Bench, name: str, options: DiffROAROptions, *, make: bool) -> Values | Grid:
+def _run(setup: Setup, name: str, options: DiffROAROptions, *, make: bool) -> Values | Grid:
     alone = isinstance(options, DiffROARCommand)
-    return grid(bench, name, options, None if alone else masks_of_all(bench, options, make=make))
+    return grid(setup, name, options, None if alone else masks_of_all(setup, options, make=make))
 
 
-def grid(bench: Bench, name: str, options: DiffROAROptions, masks: Mapping[str, PoolRanking] | None = None) -> Values | Grid:
+def grid(setup: Setup, name: str, options: DiffROAROptions, masks: Mapping[str, PoolRanking] | None = None) -> Values | Grid:
     """The checked run, whose evaluators are trained under these masks as well; a table with a `network` is a recipe."""
-    words = bench.words(options, DiffROAROptions) | {"masks": masks}
+    words = setup.keywords(options, DiffROAROptions) | {"masks": masks}
     for option in ("learner", "evaluator", "fine_tune"):
         if isinstance(words[option], Mapping) and "network" in words[option]:
             words[option] = Recipe(**words[option])
-    return prepare_diffroar(bench.classifiers[name], bench.train, bench.test, **words)
+    return prepare_diffroar(setup.classifiers[name], setup.train, setup.test, **words)
 
 
 def cost_of(run: Values | Grid) -> Cost:
@@ -132,11 +132,11 @@ def cost_of(run: Values | Grid) -> Cost:
     return Cost(plan.pending, seconds=plan.seconds - plan.reading, besides=plan.reading)
 
 
-def masks_of_all(bench: Bench, options: DiffROAROptions, *, make: bool) -> dict[str, PoolRanking] | None:
+def masks_of_all(setup: Setup, options: DiffROAROptions, *, make: bool) -> dict[str, PoolRanking] | None:
     """The rankings for all audited classifiers, under whose masks evaluators are trained; None where learners are retrained."""
     found: dict[str, PoolRanking] = {}
-    for name in bench.classifiers:
-        run = grid(bench, name, options)
+    for name in setup.classifiers:
+        run = grid(setup, name, options)
         if not isinstance(run, Values):
             return None
         known = {one.fingerprint for one in found.values()}
@@ -146,11 +146,11 @@ def masks_of_all(bench: Bench, options: DiffROAROptions, *, make: bool) -> dict[
     return found
 
 
-def audited_together(bench: Bench, options: DiffROAROptions) -> dict[str, list[str]]:
+def audited_together(setup: Setup, options: DiffROAROptions) -> dict[str, list[str]]:
     """The classifiers of `masks_of_all`, in the words of a key; nothing where learners are retrained."""
     if options.evaluate == "retrain":
         return {}
-    return {"together": sorted(classifier_fingerprint(one) for one in bench.classifiers.values())}
+    return {"together": sorted(classifier_fingerprint(one) for one in setup.classifiers.values())}
 
 
 def level_scores(result: DiffROARResult, named: str) -> dict[str, Score]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.instruments.running import Spread
+from gradaudit.instruments.run_options import WorkerOptions
 from gradaudit.options import Anything, Choice, Files, Flag, Names, Number, Numbers, Spec, Specs, Whole, WholeOr, Wholes, option
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiffROAROptions(Spread):
+class DiffROAROptions(WorkerOptions):
     """The options of `diffroar` and `prepare_diffroar`."""
 
     attribution: Attributed | Sequence[Attributed] = option(

@@ -49,7 +49,7 @@ def leakage(classifier: nn.Module, images: ImageSet, options: LeakageOptions) ->
     audited, beside = named_attributions(options.attribution, options.seed), named_controls(options.controls, options.seed)
     require(not set(audited) & set(beside), "controls", list(options.controls), "other attributions than the audited ones")
     place = resolve_device(options.device)
-    classifier, doubts = check_classifier(classifier, masked)
+    classifier, caveats = check_classifier(classifier, masked)
     # Opening a stream checks its attribution: all are opened before the first, perhaps long, one is drawn from.
     how: dict[str, Any] = {name: getattr(options, name) for name in ("target", "seed", "batch_size")} | {"device": place}
     streams = {name: attribute(classifier, masked, one, **how) for name, one in (audited | beside).items()}
@@ -65,7 +65,7 @@ def leakage(classifier: nn.Module, images: ImageSet, options: LeakageOptions) ->
         measured = {name: _measured(one, masked, options, advance) for name, one in streams.items()}
     details = _details(masked, measured, accuracy)
     table = tabulate(details, settings)
-    return LeakageResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
+    return LeakageResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
 
 
 def _measured(stream: Stream, images: ImageSet, options: LeakageOptions, advance: Advance) -> dict[str, Any]:

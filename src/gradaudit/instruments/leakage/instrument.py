@@ -12,7 +12,6 @@ from gradaudit.datasets import blocks
 from gradaudit.devices import seeded
 from gradaudit.errors import InputError, require
 from gradaudit.images import ImageSet
-from gradaudit.instruments.bench import Bench, at_most
 from gradaudit.instruments.contract import Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.leakage.audit import leakage
@@ -21,6 +20,7 @@ from gradaudit.instruments.leakage.options import ABOUT, LeakageCommand, Leakage
 from gradaudit.instruments.leakage.result import LeakageResult
 from gradaudit.instruments.leakage.section import leakage_section
 from gradaudit.instruments.leakage.sensitivity_result import SensitivityResult
+from gradaudit.instruments.setup import Setup, at_most
 from gradaudit.markup.gallery import gallery_of
 from gradaudit.markup.pictures import Pictures
 from gradaudit.markup.section import Section
@@ -36,12 +36,12 @@ class Leakage(Instrument):
     about = ABOUT
     results = (LeakageResult, SensitivityResult)
 
-    def commanded(self, bench: Bench, options: LeakageCommand, words: Mapping[str, Any]) -> tuple[Bench, LeakageCommand]:
+    def commanded(self, setup: Setup, options: LeakageCommand, words: Mapping[str, Any]) -> tuple[Setup, LeakageCommand]:
         """The images with the masks of the file."""
         given = [one for one in (options.attribution if isinstance(options.attribution, list) else []) if one.endswith(".npy")]
         expected = f"left out, as the scores in {', '.join(given)} are those of all test images in their order"
         require(words["test_images"] is None or not given, "--test-images", words["test_images"], expected)
-        test = bench.test
+        test = setup.test
         if options.masks is not None:
             test = ImageSet(test.images, test.labels, test.classes, read_mask(options.masks, test))
         expected = (
@@ -49,52 +49,52 @@ class Leakage(Instrument):
             'such as "blocks(of=mnist5k)" or an .npz with test_signal_mask'
         )
         require(test.signal_mask is not None, "--masks", None, expected)
-        return replace(bench, test=test), options
+        return replace(setup, test=test), options
 
-    def lacks(self, bench: Bench, name: str, options: LeakageOptions) -> str | None:
+    def lacks(self, setup: Setup, name: str, options: LeakageOptions) -> str | None:
         """The part of the images that carries the label must be known, or the classifier's recipe, to make such images for it."""
-        if bench.test.signal_mask is not None:
+        if setup.test.signal_mask is not None:
             return None
-        recipe = bench.recipes.get(name)
+        recipe = setup.recipes.get(name)
         if recipe is None:
             return (
                 "the images have no signal mask, and the classifier's recipe is not known, so that it can't be trained on blocks"
                 " instead; `gradaudit leakage` takes masks and boxes of your own"
             )
-        for part, images in (("training", bench.train), ("test", bench.test)):
+        for part, images in (("training", setup.train), ("test", setup.test)):
             if _classes(images) < CLASSES:
                 first = " and ".join(images.classes[:CLASSES])
                 return (
                     f"the images have no signal mask, and blocks need images of the classes {first}, which the {part} images lack"
                 )
         try:
-            _network(bench, recipe)
+            _network(setup, recipe)
         except InputError as error:
             return f"the images have no signal mask, and a network of this recipe does not take blocks of them ({error})"
         return None
 
-    def measure(self, bench: Bench, name: str, options: Any) -> Result:
+    def measure(self, setup: Setup, name: str, options: Any) -> Result:
         """Leakage's result; where it is that of a classifier trained on blocks by the same recipe, it says so first."""
         count = getattr(options, "images", None)
-        words = bench.words(options, LeakageOptions)
-        if bench.test.signal_mask is not None:
-            return leakage(bench.classifiers[name], bench.tested(count), **words)
-        return _on_blocks(bench, name, options, words)
+        words = setup.keywords(options, LeakageOptions)
+        if setup.test.signal_mask is not None:
+            return leakage(setup.classifiers[name], setup.test_images(count), **words)
+        return _on_blocks(setup, name, options, words)
 
-    def uses(self, bench: Bench, name: str, options: LeakageInAudit) -> dict[str, Any]:
+    def uses(self, setup: Setup, name: str, options: LeakageInAudit) -> dict[str, Any]:
         """What the classifier on blocks is made of, where the images have no signal mask."""
-        if bench.test.signal_mask is not None:
+        if setup.test.signal_mask is not None:
             return {}
-        return {"train": bench.train.fingerprint, "recipe": bench.recipes[name].model_dump()}
+        return {"train": setup.train.fingerprint, "recipe": setup.recipes[name].model_dump()}
 
-    def cost(self, bench: Bench, name: str, options: Any) -> Cost:
+    def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """A training on blocks where there is no signal mask, and a gradient an image."""
-        count = len(bench.tested(getattr(options, "images", None)))
-        if bench.test.signal_mask is not None:
+        count = len(setup.test_images(getattr(options, "images", None)))
+        if setup.test.signal_mask is not None:
             return Cost(gradients=count)
-        share = CLASSES / len(bench.train.classes)
-        attack = int(bench.recipes[name].objective_options().get("steps", 0))
-        return Cost(networks=1, gradients=count + int(2 * share * len(bench.train) * options.epochs * (1 + attack)))
+        share = CLASSES / len(setup.train.classes)
+        attack = int(setup.recipes[name].objective_options().get("steps", 0))
+        return Cost(networks=1, gradients=count + int(2 * share * len(setup.train) * options.epochs * (1 + attack)))
 
     def scores(self, result: LeakageResult) -> dict[str, Score]:
         """The share of the top-ranked features in the null blocks that the verdict is about."""
@@ -106,16 +106,16 @@ class Leakage(Instrument):
         """Its section."""
         return leakage_section(results)
 
-    def pictures(self, bench: Bench, name: str, options: Any, result: LeakageResult) -> Pictures:
+    def pictures(self, setup: Setup, name: str, options: Any, result: LeakageResult) -> Pictures:
         """Some images with the first attribution."""
-        return gallery_of(result, name, bench.classifiers[name], bench.test, options.attribution)
+        return gallery_of(result, name, setup.classifiers[name], setup.test, options.attribution)
 
 
-def _on_blocks(bench: Bench, name: str, options: LeakageInAudit, words: Mapping[str, Any]) -> Result:
-    recipe = bench.recipes[name].with_(epochs=options.epochs, seed=bench.run.seed)
-    training, testing = _blocks(bench.train, bench.run.seed), _blocks(bench.test, bench.run.seed)
-    testing = at_most(testing, options.images, bench.run.seed)
-    trained = train_once(recipe, training, store=bench.run.store, device=bench.run.device, show_progress=bench.run.show_progress)
+def _on_blocks(setup: Setup, name: str, options: LeakageInAudit, words: Mapping[str, Any]) -> Result:
+    recipe = setup.recipes[name].with_(epochs=options.epochs, seed=setup.run.seed)
+    training, testing = _blocks(setup.train, setup.run.seed), _blocks(setup.test, setup.run.seed)
+    testing = at_most(testing, options.images, setup.run.seed)
+    trained = train_once(recipe, training, store=setup.run.store, device=setup.run.device, show_progress=setup.run.show_progress)
     result = leakage(trained, testing, **words)
     said = (
         f"the images have no known signal, so this is about a classifier trained by the same recipe, for {options.epochs} epochs,"
@@ -134,9 +134,9 @@ def _classes(images: ImageSet) -> int:
     return int((images.labels.bincount(minlength=CLASSES)[:CLASSES] > 0).sum())
 
 
-def _network(bench: Bench, recipe: Recipe) -> nn.Module:
-    channels, height, width = bench.train.shape
-    with seeded(bench.run.seed, bench.run.device):
+def _network(setup: Setup, recipe: Recipe) -> nn.Module:
+    channels, height, width = setup.train.shape
+    with seeded(setup.run.seed, setup.run.device):
         return recipe.build((channels, 2 * height, width), CLASSES)
 
 

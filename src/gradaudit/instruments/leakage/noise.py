@@ -63,7 +63,7 @@ def sensitivity(
     check_whole("samples", samples, 1)
     check_whole("seed", seed, 0)
     place = resolve_device(device)
-    classifier, doubts = check_classifier(classifier, masked)
+    classifier, caveats = check_classifier(classifier, masked)
     classifier = classifier.to(place)
     size = _batch_size(batch_size, classifier, masked, place)
     work = partial(_changes, classifier, masked, levels, samples, seed, place)
@@ -86,7 +86,7 @@ def sensitivity(
     assert masked.signal_mask is not None
     details = {"changes": pack(changes), "signal_area": float(masked.signal_mask.double().mean())}
     table = tabulate(details, settings)
-    return SensitivityResult(table, judge(details, settings).with_caveats(doubts), settings, details)
+    return SensitivityResult(table, judge(details, settings).with_caveats(caveats), settings, details)
 
 
 def _changes(

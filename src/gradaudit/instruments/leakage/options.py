@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.instruments.running import Placed
+from gradaudit.instruments.run_options import DeviceOptions
 from gradaudit.options import Anything, Choice, File, Names, Numbers, Specs, Whole, WholeOr, option
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeakageOptions(Placed):
+class LeakageOptions(DeviceOptions):
     """The options of `leakage`."""
 
     attribution: AttributionLike | Mapping[str, AttributionLike] | Sequence[Any] = option(

@@ -27,7 +27,7 @@ from gradaudit.progress import progress
 CHECKED = 256  # images whose way to their nearest neighbour is looked at
 OTHERS = 2000  # images among which that is looked for
 
-Found = tuple[Tensor, Tensor, int]
+ChangesAndShares = tuple[Tensor, Tensor, int]
 
 
 @takes(ManifoldRobustnessOptions)
@@ -63,7 +63,7 @@ def manifold_robustness(
     require(isinstance(images, ImageSet), "images", type(images).__name__, "an ImageSet; load_images makes one")
     radii = paper_radii(images.images[0].numel()) if options.radius is None else options.radius
     place = resolve_device(options.device)
-    classifier, doubts = check_classifier(classifier, images)
+    classifier, caveats = check_classifier(classifier, images)
     at_once = _at_once(options.batch_size, classifier, images, place, 2 * len(radii))
     bases = resolve_bases(tangent_spaces, images)
     owner = classifier_fingerprint(classifier)
@@ -83,7 +83,7 @@ def manifold_robustness(
         "device": place.type,
     }
     table = tabulate(details, settings)
-    return ManifoldRobustnessResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
+    return ManifoldRobustnessResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
 
 
 def _details(
@@ -97,14 +97,14 @@ def _details(
     """What became of every image, how much the bases explain, and their dimension."""
     others = _precise(classifier, images.floats(slice(0, OTHERS))).flatten(1)
 
-    def work(part: slice) -> Found:
+    def work(part: slice) -> ChangesAndShares:
         pixels = _precise(classifier, images.floats(part))
         own = bases(part, pixels)
         checked = max(0, CHECKED - part.start)
         shares = explained(pixels[:checked], own[:checked], others)
         return changes(classifier, pixels, own, radii, options.samples, options.seed).cpu(), shares.cpu(), own.shape[1]
 
-    found: list[Found] = []
+    found: list[ChangesAndShares] = []
     with progress("manifold robustness", len(images), options.show_progress) as advance:
         for part, one in halving(work, len(images), at_once):
             found.append(one)

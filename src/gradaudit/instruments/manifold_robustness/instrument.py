@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from gradaudit.errors import require
-from gradaudit.instruments.bench import Bench
 from gradaudit.instruments.contract import Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.manifold_robustness.arguments import PAPER_RADII
@@ -24,6 +23,7 @@ from gradaudit.instruments.manifold_robustness.options import (
 from gradaudit.instruments.manifold_robustness.result import ManifoldRobustnessResult
 from gradaudit.instruments.manifold_robustness.section import manifold_robustness_section
 from gradaudit.instruments.manifold_robustness.tangents import EXPECTED, read_tangents
+from gradaudit.instruments.setup import Setup
 from gradaudit.markup.section import Section
 
 FEWEST = 200  # training images among which neighbours are looked for
@@ -36,45 +36,45 @@ class ManifoldRobustness(Instrument):
     results = (ManifoldRobustnessResult,)
 
     def commanded(
-        self, bench: Bench, options: ManifoldRobustnessCommand, words: Mapping[str, Any]
-    ) -> tuple[Bench, ManifoldRobustnessCommand]:
-        """What knows the manifold is read; a denoiser that is named becomes the bench's, which has none."""
+        self, setup: Setup, options: ManifoldRobustnessCommand, words: Mapping[str, Any]
+    ) -> tuple[Setup, ManifoldRobustnessCommand]:
+        """What knows the manifold is read; a denoiser that is named becomes the setup's, which has none."""
         tangents = read_tangents("--tangents", options.tangents, words["allow_pickle"])
         require(not tangents.needs_denoiser, "--tangents", tangents.text, EXPECTED)
         if tangents.kind == "denoiser":
-            bench, tangents = replace(bench, denoiser=tangents.source(bench)), replace(tangents, name=None)
-        return bench, replace(options, tangents=tangents)
+            setup, tangents = replace(setup, denoiser=tangents.source(setup)), replace(tangents, name=None)
+        return setup, replace(options, tangents=tangents)
 
-    def lacks(self, bench: Bench, name: str, options: Any) -> str | None:
+    def lacks(self, setup: Setup, name: str, options: Any) -> str | None:
         """Something is needed that knows the data manifold; in an audit, it must know it well enough."""
         tangents = read_tangents("tangents", options.tangents)
-        few = isinstance(options, ManifoldRobustnessInAudit) and len(bench.train) < FEWEST
+        few = isinstance(options, ManifoldRobustnessInAudit) and len(setup.train) < FEWEST
         if tangents.kind == "neighbours" and few:
             return (
-                f"tangent spaces by neighbours need {FEWEST} training images or more, and there are {len(bench.train)}; "
+                f"tangent spaces by neighbours need {FEWEST} training images or more, and there are {len(setup.train)}; "
                 "an autoencoder or a denoiser would do"
             )
-        if tangents.needs_denoiser and bench.denoiser is None:
+        if tangents.needs_denoiser and setup.denoiser is None:
             return "its tangent spaces are to come from a denoiser, and none was given (denoiser=, --denoiser)"
         return None
 
-    def measure(self, bench: Bench, name: str, options: Any) -> ManifoldRobustnessResult:
+    def measure(self, setup: Setup, name: str, options: Any) -> ManifoldRobustnessResult:
         """Manifold robustness's result; `tangents` says what knows the manifold."""
         tangents = read_tangents("tangents", options.tangents)
-        images, words = bench.tested(_count(options)), bench.words(options, ManifoldRobustnessOptions)
-        result = manifold_robustness(bench.classifiers[name], images, tangents.spaces(bench), **words)
+        images, words = setup.test_images(_count(options)), setup.keywords(options, ManifoldRobustnessOptions)
+        result = manifold_robustness(setup.classifiers[name], images, tangents.spaces(setup), **words)
         return replace(result, settings=result.settings | {"tangents": tangents.text})
 
-    def uses(self, bench: Bench, name: str, options: ManifoldRobustnessInAudit) -> dict[str, Any]:
+    def uses(self, setup: Setup, name: str, options: ManifoldRobustnessInAudit) -> dict[str, Any]:
         """What knows the manifold; a file or a model that is named is among the options."""
         tangents = read_tangents("tangents", options.tangents)
         if tangents.needs_denoiser:
-            return {"denoiser": bench.denoiser_mark}
-        return {"train": bench.train.fingerprint} if tangents.kind == "neighbours" else {}
+            return {"denoiser": setup.denoiser_mark}
+        return {"train": setup.train.fingerprint} if tangents.kind == "neighbours" else {}
 
-    def cost(self, bench: Bench, name: str, options: Any) -> Cost:
+    def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """Both directions of every draw at every radius; a pass forward is about a third of one there and back."""
-        count = len(bench.tested(_count(options)))
+        count = len(setup.test_images(_count(options)))
         spaces = read_tangents("tangents", options.tangents).cost(count)
         return spaces + Cost(gradients=count * len(options.radius or PAPER_RADII) * options.samples * 2 // 3)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.instruments.running import Placed
+from gradaudit.instruments.run_options import DeviceOptions
 from gradaudit.options import Numbers, Options, Spec, Whole, WholeOr, option
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ManifoldRobustnessOptions(Placed):
+class ManifoldRobustnessOptions(DeviceOptions):
     """The options of `manifold_robustness`."""
 
     radius: Sequence[float] | None = option(

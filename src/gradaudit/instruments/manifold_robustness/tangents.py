@@ -12,8 +12,8 @@ from torch import Tensor
 from gradaudit.diffusion import load_autoencoder, load_denoiser, tangent_spaces
 from gradaudit.diffusion.tangents.denoiser_jacobian import SPARE
 from gradaudit.errors import require
-from gradaudit.instruments.bench import Bench
 from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.setup import Setup
 from gradaudit.registry import parse_spec
 
 TAKEN = {"images", "source", "seed", "device", "show_progress"}  # of `tangent_spaces`, by how the run is done
@@ -28,7 +28,7 @@ class Tangents:
     Args:
         text: as the user wrote it.
         kind: an autoencoder, neighbours among the training images, or a denoiser.
-        name: of the autoencoder's file or of the denoiser; None for that of the bench.
+        name: of the autoencoder's file or of the denoiser; None for that of the setup.
         options: of the way to tangent spaces.
         allow_pickle: whether a denoiser's checkpoint may be unpickled.
     """
@@ -41,26 +41,26 @@ class Tangents:
 
     @property
     def needs_denoiser(self) -> bool:
-        """Whether it is the denoiser of the bench."""
+        """Whether it is the denoiser of the setup."""
         return self.kind == "denoiser" and self.name is None
 
-    def spaces(self, bench: Bench, *, show_progress: bool = False) -> Callable[[Tensor], Tensor]:
+    def spaces(self, setup: Setup, *, show_progress: bool = False) -> Callable[[Tensor], Tensor]:
         """The function from images, floats (n, C, H, W), to tangent spaces, floats (n, T, F).
 
         Raises:
             InputError: a file that can't be read.
         """
-        how: dict[str, Any] = {"seed": bench.run.seed, "device": bench.run.device, "show_progress": show_progress}
-        return partial(tangent_spaces, source=self.source(bench), **how, **self.options)
+        how: dict[str, Any] = {"seed": setup.run.seed, "device": setup.run.device, "show_progress": show_progress}
+        return partial(tangent_spaces, source=self.source(setup), **how, **self.options)
 
-    def source(self, bench: Bench) -> Any:
+    def source(self, setup: Setup) -> Any:
         """What knows the manifold, as `tangent_spaces` takes it.
 
         Raises:
             InputError: a file that can't be read.
         """
         if self.name is None:
-            return bench.train if self.kind == "neighbours" else bench.denoiser
+            return setup.train if self.kind == "neighbours" else setup.denoiser
         return (
             load_autoencoder(self.name) if self.kind == "autoencoder" else load_denoiser(self.name, allow_pickle=self.allow_pickle)
         )

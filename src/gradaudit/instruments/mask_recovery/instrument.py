@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from gradaudit.instruments.bench import Bench
 from gradaudit.instruments.contract import Instrument
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.mask_recovery.audit import Grid, prepared
 from gradaudit.instruments.mask_recovery.options import ABOUT, MaskRecoveryOptions
 from gradaudit.instruments.mask_recovery.result import MaskRecoveryResult
 from gradaudit.instruments.mask_recovery.section import mask_recovery_section
+from gradaudit.instruments.setup import Setup
 from gradaudit.markup.section import Section
 from gradaudit.results import Result, Verdict
 
@@ -23,13 +23,13 @@ class MaskRecovery(Instrument):
     about = ABOUT
     results = (MaskRecoveryResult,)
 
-    def measure(self, bench: Bench, name: str, options: MaskRecoveryOptions) -> Result:
+    def measure(self, setup: Setup, name: str, options: MaskRecoveryOptions) -> Result:
         """Mask recovery's result."""
-        return _prepared(bench, name, options).run()
+        return _prepared(setup, name, options).run()
 
-    def cost(self, bench: Bench, name: str, options: MaskRecoveryOptions) -> Cost:
+    def cost(self, setup: Setup, name: str, options: MaskRecoveryOptions) -> Cost:
         """The fits that the store lacks; where there are any, all images are ranked first."""
-        return _prepared(bench, name, options).cost()
+        return _prepared(setup, name, options).cost()
 
     def verdicts(self, result: MaskRecoveryResult) -> dict[str, Verdict]:
         """The verdict of each fill."""
@@ -45,9 +45,9 @@ class MaskRecovery(Instrument):
         return [(f"Mask recovery, {name}", result.table.rename(columns=heads))]
 
 
-def _prepared(bench: Bench, name: str, options: MaskRecoveryOptions) -> Grid:
-    words = bench.words(options, MaskRecoveryOptions)
-    return prepared(bench.classifiers[name], bench.train, bench.test, MaskRecoveryOptions(**words))
+def _prepared(setup: Setup, name: str, options: MaskRecoveryOptions) -> Grid:
+    words = setup.keywords(options, MaskRecoveryOptions)
+    return prepared(setup.classifiers[name], setup.train, setup.test, MaskRecoveryOptions(**words))
 
 
 INSTRUMENT = MaskRecovery()

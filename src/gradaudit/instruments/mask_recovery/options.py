@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.instruments.running import Spread
+from gradaudit.instruments.run_options import WorkerOptions
 from gradaudit.options import Choice, Choices, Numbers, Spec, SpecList, Whole, Wholes, option
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskRecoveryOptions(Spread):
+class MaskRecoveryOptions(WorkerOptions):
     """The options of `mask_recovery`."""
 
     attribution: AttributionLike = option(

@@ -14,11 +14,11 @@ from gradaudit.classifiers.check import RANDOMISED
 from gradaudit.devices import resolve_device
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
+from gradaudit.instruments.robustness.attack_checks import checks
 from gradaudit.instruments.robustness.methods import SHARED, Method, check_reaches, rehearse, resolve_methods
 from gradaudit.instruments.robustness.options import RobustnessOptions
-from gradaudit.instruments.robustness.outcomes import Bench
+from gradaudit.instruments.robustness.outcomes import Outcomes
 from gradaudit.instruments.robustness.result import RobustnessResult, tabulate
-from gradaudit.instruments.robustness.trust import checks
 from gradaudit.instruments.robustness.verdict import judge
 from gradaudit.options import takes
 from gradaudit.training.store import as_store, packed
@@ -53,8 +53,8 @@ def robustness(classifier: nn.Module, images: ImageSet, options: RobustnessOptio
     check_reaches(methods, radii[-1], images.shape)
     place = resolve_device(options.device)
     classifier, known = check_classifier(classifier, images)
-    doubts = [doubt for doubt in known if RANDOMISED not in doubt]  # of that the verdict says more
-    bench = Bench(
+    caveats = [caveat for caveat in known if RANDOMISED not in caveat]  # of that the verdict says more
+    outcomes = Outcomes(
         classifier.to(place),
         classifier_fingerprint(classifier),
         images,
@@ -66,35 +66,44 @@ def robustness(classifier: nn.Module, images: ImageSet, options: RobustnessOptio
         as_store(options.store),
         options.show_progress,
     )
-    settings = {"attacks": list(methods), "eps": list(radii), **shared, "eot": options.eot, "device": place.type, **_about(bench)}
+    settings = {
+        "attacks": list(methods),
+        "eps": list(radii),
+        **shared,
+        "eot": options.eot,
+        "device": place.type,
+        **_about(outcomes),
+    }
     with frozen(classifier):
         for method in methods.values():
-            rehearse(method, classifier, *bench.batch(np.arange(1)), radii[-1])
-        details = _details(bench, methods, radii)
+            rehearse(method, classifier, *outcomes.batch(np.arange(1)), radii[-1])
+        details = _details(outcomes, methods, radii)
     table = tabulate(details, settings, {name: method.norm for name, method in methods.items()})
-    return RobustnessResult(table, judge(table, details, settings).with_caveats(doubts), settings, details)
+    return RobustnessResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
 
 
-def _details(bench: Bench, methods: Mapping[str, Method], radii: Sequence[float]) -> dict[str, Any]:
+def _details(outcomes: Outcomes, methods: Mapping[str, Method], radii: Sequence[float]) -> dict[str, Any]:
     """What became of every image, and what the checks found."""
-    clean = bench.clean()
-    kept = _kept(bench, methods, radii, clean)
+    clean = outcomes.clean()
+    kept = _kept(outcomes, methods, radii, clean)
     worst = {eps: np.logical_and.reduce([*kept[eps].values()]) for eps in radii if eps > 0 and kept[eps]}
     found = {name: method for name, method in methods.items() if not method.is_attack}
-    shares = {name: [bench.measured(one, eps)["share"] for eps in radii] for name, one in found.items() if one.numbers == "share"}
-    certificates = {name: bench.measured(one, None) for name, one in found.items() if one.numbers == "radius"}
+    shares = {
+        name: [outcomes.measured(one, eps)["share"] for eps in radii] for name, one in found.items() if one.numbers == "share"
+    }
+    certificates = {name: outcomes.measured(one, None) for name, one in found.items() if one.numbers == "radius"}
     return {
-        "labels": bench.images.labels.tolist(),
+        "labels": outcomes.images.labels.tolist(),
         "clean": packed(clean),
         "correct": {name: [packed(kept[eps][name]) for eps in radii] for name, one in methods.items() if one.is_attack},
         "shares": shares,
         "certificates": certificates,
-        "checks": checks(bench, methods, worst, clean),
+        "checks": checks(outcomes, methods, worst, clean),
     }
 
 
 def _kept(
-    bench: Bench, methods: Mapping[str, Method], radii: Sequence[float], clean: np.ndarray
+    outcomes: Outcomes, methods: Mapping[str, Method], radii: Sequence[float], clean: np.ndarray
 ) -> dict[float, dict[str, np.ndarray]]:
     """For each radius and attack, boolean (N,): which images keep their label."""
     attacks = sorted((one for one in methods.values() if one.is_attack), key=lambda one: one.after_others)
@@ -103,14 +112,14 @@ def _kept(
         kept[eps] = {}
         for method in attacks:
             start = np.logical_and.reduce([clean, *kept[eps].values()]) if method.after_others else clean
-            kept[eps][method.name] = bench.withstood(method, eps, start) if eps > 0 else clean
+            kept[eps][method.name] = outcomes.withstood(method, eps, start) if eps > 0 else clean
     return kept
 
 
-def _about(bench: Bench) -> dict[str, Any]:
-    images = bench.images
+def _about(outcomes: Outcomes) -> dict[str, Any]:
+    images = outcomes.images
     return {
-        "classifier": bench.owner,
+        "classifier": outcomes.owner,
         "classes": list(images.classes),
         "shape": list(images.shape),
         "images": len(images),

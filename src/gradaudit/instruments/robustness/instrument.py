@@ -7,7 +7,6 @@ from typing import Any
 
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
-from gradaudit.instruments.bench import Bench
 from gradaudit.instruments.contract import Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.robustness.audit import robustness
@@ -15,6 +14,7 @@ from gradaudit.instruments.robustness.methods import WORST, check_reaches, resol
 from gradaudit.instruments.robustness.options import ABOUT, RobustnessCommand, RobustnessOptions
 from gradaudit.instruments.robustness.result import RobustnessResult
 from gradaudit.instruments.robustness.section import robustness_section
+from gradaudit.instruments.setup import Setup
 from gradaudit.markup.section import Section
 
 GREY = {"linf": (0.0, 0.1, 0.2, 0.3), "l2": (0.0, 0.5, 1.0, 2.0)}
@@ -34,20 +34,20 @@ class Robustness(Instrument):
         require(1 <= count <= len(images), "--test-images", count, f"from 1 to {len(images)}, the number of images")
         return images[:count]
 
-    def lacks(self, bench: Bench, name: str, options: RobustnessOptions) -> str | None:
+    def lacks(self, setup: Setup, name: str, options: RobustnessOptions) -> str | None:
         """Nothing is needed but images; a radius that none of them has is refused now, and not after the instruments before."""
-        radii(bench.test, options)
+        radii(setup.test, options)
         return None
 
-    def measure(self, bench: Bench, name: str, options: Any) -> RobustnessResult:
+    def measure(self, setup: Setup, name: str, options: Any) -> RobustnessResult:
         """Robustness's result."""
-        images = _images(bench, options)
-        words = bench.words(options, RobustnessOptions) | {"eps": radii(images, options)}
-        return robustness(bench.classifiers[name], images, **words)
+        images = _images(setup, options)
+        words = setup.keywords(options, RobustnessOptions) | {"eps": radii(images, options)}
+        return robustness(setup.classifiers[name], images, **words)
 
-    def cost(self, bench: Bench, name: str, options: Any) -> Cost:
+    def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """PGD's steps; another attack counts as much again for each of its own steps."""
-        images = _images(bench, options)
+        images = _images(setup, options)
         attacks = len(options.attack) if isinstance(options.attack, (list, tuple)) else 1
         above = sum(1 for eps in radii(images, options) if eps > 0)
         return Cost(gradients=len(images) * (options.steps * options.restarts + 1) * above * attacks)
@@ -79,9 +79,9 @@ def radii(images: ImageSet, options: RobustnessOptions) -> Sequence[float]:
     return found
 
 
-def _images(bench: Bench, options: Any) -> ImageSet:
+def _images(setup: Setup, options: Any) -> ImageSet:
     """As many of the test images as an audit takes; all of a command's."""
-    return bench.tested(getattr(options, "images", None))
+    return setup.test_images(getattr(options, "images", None))
 
 
 INSTRUMENT = Robustness()

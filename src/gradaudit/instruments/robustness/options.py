@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.instruments.running import Stored
+from gradaudit.instruments.run_options import StoreOptions
 from gradaudit.options import Choice, Flag, Number, Numbers, Specs, Whole, WholeOr, option
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ EPS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class RobustnessOptions(Stored):
+class RobustnessOptions(StoreOptions):
     """The options of `robustness`."""
 
     norm: Norm = option("linf", Choice(("linf", "l2")), "what the attacks' radius is: `linf` or `l2`")

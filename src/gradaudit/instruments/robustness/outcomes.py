@@ -25,8 +25,8 @@ GROUP = 128  # images whose outcome is kept at once; fixed, since AutoAttack dra
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
-    """The classifier and images under test, and how they are run.
+class Outcomes:
+    """What becomes of the images of a classifier under each method: computed, or taken from the store.
 
     Args:
         classifier: on `device`, frozen.

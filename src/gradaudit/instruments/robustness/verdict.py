@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradaudit.instruments.robustness.attack_checks import CHECKED
 from gradaudit.instruments.robustness.methods import WORST
 from gradaudit.instruments.robustness.result import clean_images, withstood
-from gradaudit.instruments.robustness.trust import CHECKED
 from gradaudit.results import Verdict
 
 KEPT = 0.5  # of the clean accuracy

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
-from gradaudit.instruments.sweep.calling import ALIGNED, EXCESSIVE, INVERTED, UNCERTAIN, WEAK
-from gradaudit.instruments.sweep.outcomes import NONE
+from gradaudit.instruments.sweep.measured_classifier import NONE
+from gradaudit.instruments.sweep.regimes import ALIGNED, EXCESSIVE, INVERTED, UNCERTAIN, WEAK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import Any
 
 from gradaudit.errors import InputError, require
+from gradaudit.instruments.sweep.measured_classifier import NONE
 from gradaudit.instruments.sweep.options import STRENGTHS
-from gradaudit.instruments.sweep.outcomes import NONE
 from gradaudit.registry import Spec, options_of, parse_spec
 from gradaudit.training import OBJECTIVES, Recipe
 from gradaudit.training.perturbations import check_reach

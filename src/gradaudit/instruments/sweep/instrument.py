@@ -9,17 +9,17 @@ from typing import Any
 import pandas as pd
 
 from gradaudit.errors import require
-from gradaudit.instruments.bench import Bench
 from gradaudit.instruments.contract import Instrument
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.manifold_robustness.arguments import PAPER_RADII
 from gradaudit.instruments.manifold_robustness.tangents import read_tangents
+from gradaudit.instruments.setup import Setup
 from gradaudit.instruments.sweep.arguments import STEPS
-from gradaudit.instruments.sweep.calling import UNCERTAIN
 from gradaudit.instruments.sweep.families import BASE, members, read_families
-from gradaudit.instruments.sweep.jobs import passes
 from gradaudit.instruments.sweep.options import ABOUT, STRENGTHS, SweepCommand, SweepOptions
+from gradaudit.instruments.sweep.regimes import UNCERTAIN
 from gradaudit.instruments.sweep.result import RATIO, SweepResult
+from gradaudit.instruments.sweep.schedule import passes
 from gradaudit.instruments.sweep.section import sweep_section
 from gradaudit.instruments.sweep.sweeping import sweep
 from gradaudit.markup.section import Section
@@ -34,34 +34,34 @@ class Sweep(Instrument):
     about = ABOUT
     results = (SweepResult,)
 
-    def commanded(self, bench: Bench, options: SweepCommand, words: Mapping[str, Any]) -> tuple[Bench, SweepCommand]:
+    def commanded(self, setup: Setup, options: SweepCommand, words: Mapping[str, Any]) -> tuple[Setup, SweepCommand]:
         """Families, recipe and tangent spaces as the function takes them."""
         families = _families(options.family or [*STRENGTHS])
         tangents = read_tangents("--tangents", options.tangents, words["allow_pickle"])
-        return bench, replace(options, families=families, base=_base(options, bench.run.seed), tangents=tangents)
+        return setup, replace(options, families=families, base=_base(options, setup.run.seed), tangents=tangents)
 
-    def measure(self, bench: Bench, name: str, options: SweepCommand) -> SweepResult:
+    def measure(self, setup: Setup, name: str, options: SweepCommand) -> SweepResult:
         """The sweep; tangent spaces are made once all else has been checked."""
-        assert bench.denoiser is not None
-        spaces = read_tangents("tangents", options.tangents).spaces(bench, show_progress=bench.run.show_progress)
-        words = bench.words(options, SweepOptions)
-        return sweep(bench.train, bench.test, denoiser=bench.denoiser, tangent_spaces=spaces, **words)
+        assert setup.denoiser is not None
+        spaces = read_tangents("tangents", options.tangents).spaces(setup, show_progress=setup.run.show_progress)
+        words = setup.keywords(options, SweepOptions)
+        return sweep(setup.train, setup.test, denoiser=setup.denoiser, tangent_spaces=spaces, **words)
 
-    def cost(self, bench: Bench, name: str, options: SweepCommand) -> Cost:
+    def cost(self, setup: Setup, name: str, options: SweepCommand) -> Cost:
         """The trainings that the store lacks, and every classifier's three instruments."""
         recipes = _recipes(options)
-        missing = [one for one in recipes if not kept_classifier(one, bench.train, bench.run.store, bench.run.device).exists()]
+        missing = [one for one in recipes if not kept_classifier(one, setup.train, setup.run.store, setup.run.device).exists()]
         steps = sum(one.epochs * (1 + passes(one)) for one in missing)
-        count, moved = len(bench.test), len(options.radius or PAPER_RADII) * options.samples * 2 // 3
+        count, moved = len(setup.test), len(options.radius or PAPER_RADII) * options.samples * 2 // 3
         gradients = len(recipes) * count * (STEPS * len(options.eps) + 1 + moved)
         measuring = Cost(gradients=gradients, denoised=len(recipes) * 4 * count * len(options.sigma))
-        training = Cost(networks=len(missing), gradients=len(bench.train) * steps)
+        training = Cost(networks=len(missing), gradients=len(setup.train) * steps)
         return training + measuring + read_tangents("tangents", options.tangents).cost(count)
 
-    def plan(self, bench: Bench, name: str, options: SweepCommand) -> str:
+    def plan(self, setup: Setup, name: str, options: SweepCommand) -> str:
         """The same in words, with the time that a classifier of this network takes."""
-        network = _recipes(options)[0].build(bench.train.shape, len(bench.train.classes))
-        return super().plan(replace(bench, classifiers={name: network}), name, options)
+        network = _recipes(options)[0].build(setup.train.shape, len(setup.train.classes))
+        return super().plan(replace(setup, classifiers={name: network}), name, options)
 
     def section(self, results: Mapping[str, SweepResult]) -> Section:
         """Its section."""

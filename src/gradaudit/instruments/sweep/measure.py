@@ -26,7 +26,7 @@ Arrays = tuple[Any, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class SweepInputs:
     """What all classifiers of a sweep are trained on and measured with; its arrays may be memory-mapped.
 
     Args:
@@ -60,28 +60,28 @@ def arrays(images: ImageSet) -> Arrays:
     return images.images.numpy(), images.labels.numpy(), images.classes, mask
 
 
-def run(recipe: Recipe, description: dict[str, Any], bench: Bench) -> dict[str, Any]:
+def outcome_of(recipe: Recipe, description: dict[str, Any], inputs: SweepInputs) -> dict[str, Any]:
     """The outcome of a classifier, from the store or by training and measuring it."""
-    found = bench.store.get(description)
+    found = inputs.store.get(description)
     if found is None:
         with one_thread():
-            classifier = train_once(recipe, ImageSet(*bench.train), store=bench.store, device=bench.device)
-            found = measured(classifier, ImageSet(*bench.test), bench)
-        bench.store.put(description, found)
+            classifier = train_once(recipe, ImageSet(*inputs.train), store=inputs.store, device=inputs.device)
+            found = measured(classifier, ImageSet(*inputs.test), inputs)
+        inputs.store.put(description, found)
     return found
 
 
-def measured(classifier: nn.Module, test: ImageSet, bench: Bench) -> dict[str, Any]:
+def measured(classifier: nn.Module, test: ImageSet, inputs: SweepInputs) -> dict[str, Any]:
     """What was measured at every test image, packed, and what the instruments said.
 
     Returns:
         `correct`, booleans (1 + E, N), unperturbed and under PGD at each radius; `confidence` (N,), the largest probability;
         `alignment` and `control` (S, N) at each sigma; `changes` (2, R, N), on and off the manifold at each radius; `said`.
     """
-    shared: dict[str, Any] = {"seed": bench.seed, "device": bench.device}
-    robust = robustness(classifier, test, attack="pgd", store=bench.store, **bench.robust, **shared)
-    aligned = alignment(classifier, test, bench.denoiser, **bench.aligned, **shared)
-    moved = manifold_robustness(classifier, test, torch.from_numpy(bench.bases), **bench.moved, **shared)
+    shared: dict[str, Any] = {"seed": inputs.seed, "device": inputs.device}
+    robust = robustness(classifier, test, attack="pgd", store=inputs.store, **inputs.robust, **shared)
+    aligned = alignment(classifier, test, inputs.denoiser, **inputs.aligned, **shared)
+    moved = manifold_robustness(classifier, test, torch.from_numpy(inputs.bases), **inputs.moved, **shared)
     audited, control = _aligned(aligned)
     return {
         "correct": pack(_correct(robust)),

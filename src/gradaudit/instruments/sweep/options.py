@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gradaudit.instruments.contract import About
 from gradaudit.instruments.manifold_robustness.options import WithTangents
-from gradaudit.instruments.running import Spread
+from gradaudit.instruments.run_options import WorkerOptions
 from gradaudit.options import Anything, Choice, Numbers, Spec, Specs, Whole, option
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ STRENGTHS: dict[str, tuple[float, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepOptions(Spread):
+class SweepOptions(WorkerOptions):
     """The options of `sweep`."""
 
     families: str | Sequence[str] | Mapping[str, Sequence[float] | None] = option(

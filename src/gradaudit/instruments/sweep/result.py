@@ -12,9 +12,9 @@ import pandas as pd
 
 from gradaudit.errors import require
 from gradaudit.instruments.manifold_robustness.statistics import change_interval, ratio_intervals
-from gradaudit.instruments.sweep.calling import SHARE, call_regimes
 from gradaudit.instruments.sweep.drawing import PLAIN, draw_map, draw_panels
-from gradaudit.instruments.sweep.outcomes import Measured, read
+from gradaudit.instruments.sweep.measured_classifier import MeasuredClassifier, read
+from gradaudit.instruments.sweep.regimes import SHARE, find_regimes
 from gradaudit.instruments.sweep.trends import correlate, find_peaks
 from gradaudit.intervals import Interval, mean_interval, share_interval
 from gradaudit.lettering import legible
@@ -46,7 +46,7 @@ class SweepResult(Result):
     kind: ClassVar[str] = "sweep"
 
     @cached_property
-    def classifiers(self) -> list[Measured]:
+    def classifiers(self) -> list[MeasuredClassifier]:
         """What was measured of each classifier at each image; the unregularised one comes first."""
         return read(self.details)
 
@@ -65,7 +65,7 @@ class SweepResult(Result):
 
         A row each, with the columns `family`, `strength`, `regime` (`weak`, `bayes-aligned`, `excessive` or `inverted`;
         `uncertain` where none has a probability of 95 %), the probability of each, and `on` and `off`, the changes as shares of the
-        unregularised classifier's. See `gradaudit.instruments.sweep.calling` for the definition.
+        unregularised classifier's. See `gradaudit.instruments.sweep.regimes` for the definition.
 
         Args:
             radius: one of those measured; the reference radius unless given.
@@ -78,7 +78,7 @@ class SweepResult(Result):
         radius = self.settings["reference_radius"] if radius is None else radius
         require(radius in known, "radius", radius, f"one of {', '.join(map(str, known))}")
         require(0 < share < 1, "share", share, "a number between 0 and 1")
-        return call_regimes(self.classifiers, known.index(radius), share, self.settings["seed"])
+        return find_regimes(self.classifiers, known.index(radius), share, self.settings["seed"])
 
     def peaks(self) -> pd.DataFrame:
         """Where alignment (at the first sigma) is largest in each family.
@@ -146,7 +146,7 @@ def tabulate(details: Mapping[str, Any], settings: Mapping[str, Any]) -> pd.Data
 Row = tuple[str, float, float, float, float]
 
 
-def _rows(one: Measured, settings: Mapping[str, Any]) -> Iterator[Row]:
+def _rows(one: MeasuredClassifier, settings: Mapping[str, Any]) -> Iterator[Row]:
     nothing = float("nan")
     for eps, right in zip((nothing, *settings["eps"]), one.correct, strict=True):
         measure = "accuracy" if np.isnan(eps) else "pgd"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from gradaudit.instruments.sweep.calling import REGIMES
 from gradaudit.instruments.sweep.options import ABOUT
+from gradaudit.instruments.sweep.regimes import REGIMES
 from gradaudit.instruments.sweep.result import SweepResult
 from gradaudit.instruments.sweep.section_figures import map_figures, panel_figures
 from gradaudit.markup.rendering import templates

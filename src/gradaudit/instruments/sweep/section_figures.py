@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from markupsafe import Markup
 
-from gradaudit.instruments.sweep.calling import ALIGNED, EXCESSIVE, INVERTED, WEAK
 from gradaudit.instruments.sweep.drawing import Colours, draw_map, draw_panels
+from gradaudit.instruments.sweep.regimes import ALIGNED, EXCESSIVE, INVERTED, WEAK
 from gradaudit.instruments.sweep.result import SweepResult
 from gradaudit.markup.inline_svg import figure_style, inline_svg
 from gradaudit.markup.strokes import SERIES, STAND_INS

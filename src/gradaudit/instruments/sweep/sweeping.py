@@ -15,11 +15,11 @@ from gradaudit.files import fingerprint
 from gradaudit.images import ImageSet, shared_images
 from gradaudit.instruments.sweep.arguments import check_base, read_calls, rehearse, resolve_tangents
 from gradaudit.instruments.sweep.families import BASE, Family, members, read_families
-from gradaudit.instruments.sweep.jobs import Job, run_jobs
-from gradaudit.instruments.sweep.measure import Bench, arrays
+from gradaudit.instruments.sweep.measure import SweepInputs, arrays
+from gradaudit.instruments.sweep.measured_classifier import read
 from gradaudit.instruments.sweep.options import SweepOptions
-from gradaudit.instruments.sweep.outcomes import read
 from gradaudit.instruments.sweep.result import RATIO, SweepResult, tabulate
+from gradaudit.instruments.sweep.schedule import PlannedClassifier, run_planned
 from gradaudit.instruments.sweep.verdict import judge
 from gradaudit.options import takes
 from gradaudit.results import versions
@@ -63,8 +63,8 @@ def sweep(train: ImageSet, test: ImageSet, denoiser: Denoiser, tangent_spaces: T
     chosen = read_families(options.families, options.norm)
     calls = read_calls(test, denoiser, options)
     place, kept = resolve_device(options.device), as_store(options.store)
-    crew = resolve_backend(options.backend, kept, place)
-    count = resolve_workers(options.workers, crew)
+    backend = resolve_backend(options.backend, kept, place)
+    count = resolve_workers(options.workers, backend)
     bases = resolve_tangents(tangent_spaces, test, options.seed, place, options.show_progress)
     rehearse(calls, base, test, denoiser, bases, place)
     common = calls.settings | {
@@ -76,25 +76,25 @@ def sweep(train: ImageSet, test: ImageSet, denoiser: Denoiser, tangent_spaces: T
         "test_fingerprint": test.fingerprint,
         "device": place.type,
     }
-    jobs = _jobs(base, chosen, common)
-    bench = Bench(arrays(train), arrays(test), bases.numpy(), denoiser, *calls[:3], options.seed, kept, str(place))
-    outcomes = run_jobs(jobs, bench, backend=crew, workers=count, show_progress=options.show_progress)
-    details = {"classifiers": [_about(job) | outcome for job, outcome in zip(jobs, outcomes, strict=True)]}
+    planned = _planned(base, chosen, common)
+    inputs = SweepInputs(arrays(train), arrays(test), bases.numpy(), denoiser, *calls[:3], options.seed, kept, str(place))
+    outcomes = run_planned(planned, inputs, backend=backend, workers=count, show_progress=options.show_progress)
+    details = {"classifiers": [_about(one) | outcome for one, outcome in zip(planned, outcomes, strict=True)]}
     settings = _settings(base, chosen, common, test) | {"shared_images": shared_images(train, test)}
     table = tabulate(details, settings)
     ratios = table[(table["measure"] == RATIO) & table["parameter"].isna()]["value"]
     return SweepResult(table, judge(read(details), list(ratios), settings), settings, details)
 
 
-def _jobs(base: Recipe, families: tuple[Family, ...], common: Mapping[str, Any]) -> list[Job]:
+def _planned(base: Recipe, families: tuple[Family, ...], common: Mapping[str, Any]) -> list[PlannedClassifier]:
     keys = {"what": "regimes", **common, "versions": versions()}
     precision = {"precision": resolve_precision(base.precision, torch.device(common["device"]))}
     described = ((*one, {**keys, "recipe": one[2].model_dump() | precision}) for one in members(base, families))
-    return [Job(*one) for one in described]
+    return [PlannedClassifier(*one) for one in described]
 
 
-def _about(job: Job) -> dict[str, Any]:
-    return {"family": job.family, "strength": job.strength, "objective": job.recipe.objective}
+def _about(one: PlannedClassifier) -> dict[str, Any]:
+    return {"family": one.family, "strength": one.strength, "objective": one.recipe.objective}
 
 
 def _settings(base: Recipe, families: tuple[Family, ...], common: Mapping[str, Any], test: ImageSet) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from gradaudit.instruments.sweep.outcomes import Measured, family_of
+from gradaudit.instruments.sweep.measured_classifier import MeasuredClassifier, family_of
 from gradaudit.instruments.sweep.statistics import resampled_means, spearman
 from gradaudit.intervals import CONFIDENCE, mean_interval
 
@@ -15,7 +15,7 @@ INTERMEDIATE, END, UNCERTAIN, FEW = "intermediate", "end", "uncertain", "too few
 ALL = "all"
 
 
-def find_peaks(measured: list[Measured], families: Sequence[str], place: int, seed: int) -> pd.DataFrame:
+def find_peaks(measured: list[MeasuredClassifier], families: Sequence[str], place: int, seed: int) -> pd.DataFrame:
     """A row for each family: the `strength` of the largest alignment, that `alignment` with its interval, `peak`, `probability`.
 
     A peak is intermediate where it is at none of: no regularisation, the family's weakest and its strongest objective. Its
@@ -36,11 +36,13 @@ def find_peaks(measured: list[Measured], families: Sequence[str], place: int, se
         drawn = resampled_means(values, seed).argmax(axis=0)
         inner = (drawn > 1) & (drawn < len(members) - 1)
         probability = float(inner.mean()) if len(members) > 3 else float("nan")
-        rows.append((family, members[highest].strength, *mean_interval(best), _called(probability), probability))
+        rows.append((family, members[highest].strength, *mean_interval(best), _peak(probability), probability))
     return pd.DataFrame(rows, columns=["family", "strength", "alignment", "low", "high", "peak", "probability"])
 
 
-def correlate(measured: list[Measured], families: Sequence[str], ratios: Sequence[float], place: int, seed: int) -> pd.DataFrame:
+def correlate(
+    measured: list[MeasuredClassifier], families: Sequence[str], ratios: Sequence[float], place: int, seed: int
+) -> pd.DataFrame:
     """Spearman's correlation of relative off-manifold robustness and alignment: a row for all classifiers, one for each family.
 
     The columns are `family`, `classifiers` (their number), `correlation`, `low`, `high`: the interval is a bootstrap over
@@ -64,7 +66,7 @@ def correlate(measured: list[Measured], families: Sequence[str], ratios: Sequenc
     return pd.DataFrame(rows, columns=["family", "classifiers", "correlation", "low", "high"])
 
 
-def _called(probability: float) -> str:
+def _peak(probability: float) -> str:
     if np.isnan(probability):
         return FEW
     return INTERMEDIATE if probability >= CONFIDENCE else END if probability <= 1 - CONFIDENCE else UNCERTAIN

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradaudit.instruments.sweep.calling import SHARE, UNCERTAIN, call_regimes
-from gradaudit.instruments.sweep.outcomes import Measured
+from gradaudit.instruments.sweep.measured_classifier import MeasuredClassifier
+from gradaudit.instruments.sweep.regimes import SHARE, UNCERTAIN, find_regimes
 from gradaudit.instruments.sweep.trends import FEW, INTERMEDIATE, correlate, find_peaks
 from gradaudit.intervals import mean_interval
 from gradaudit.results import Verdict
@@ -27,7 +27,7 @@ ABOVE_CHANCE = 0.1  # of the way from chance to 1
 LITTLE = 0.02  # of at most 2: a change of the unregularised classifier whose half says little
 
 
-def judge(measured: list[Measured], ratios: list[float], settings: Mapping[str, Any]) -> Verdict:
+def judge(measured: list[MeasuredClassifier], ratios: list[float], settings: Mapping[str, Any]) -> Verdict:
     """The verdict, from all that was measured.
 
     Args:
@@ -42,7 +42,7 @@ def judge(measured: list[Measured], ratios: list[float], settings: Mapping[str, 
     positive = together["low"] > 0
     everywhere, nowhere = len(inner) == len(families), not inner
     label = "confirmed" if everywhere and positive else "not confirmed" if nowhere and not positive else "mixed"
-    regimes = call_regimes(measured, settings["radius"].index(settings["reference_radius"]), SHARE, seed)
+    regimes = find_regimes(measured, settings["radius"].index(settings["reference_radius"]), SHARE, seed)
     sentence = f"{_peaking(inner, families)}; {_correlating(together)}; {_counted(regimes)}"
     return Verdict(label, sentence, tuple(_caveats(measured, peaks, regimes, together, settings)))
 
@@ -66,7 +66,11 @@ def _counted(regimes: pd.DataFrame) -> str:
 
 
 def _caveats(
-    measured: list[Measured], peaks: pd.DataFrame, regimes: pd.DataFrame, together: Mapping[Any, Any], settings: Mapping[str, Any]
+    measured: list[MeasuredClassifier],
+    peaks: pd.DataFrame,
+    regimes: pd.DataFrame,
+    together: Mapping[Any, Any],
+    settings: Mapping[str, Any],
 ) -> Iterator[str]:
     yield from _of_instruments(measured)
     yield from _of_classifiers(measured, settings)
@@ -85,7 +89,7 @@ def _caveats(
     yield "every classifier was trained once: intervals are over images, and another training seed may move any point"
 
 
-def _of_instruments(measured: list[Measured]) -> Iterator[str]:
+def _of_instruments(measured: list[MeasuredClassifier]) -> Iterator[str]:
     """What the instruments say of every classifier alike: it is about the denoiser, the tangent spaces or the images."""
     said = [[(kind, text) for kind, found in one.said.items() for text in found["caveats"]] for one in measured]
     for kind, text in dict.fromkeys(said[0]):
@@ -96,7 +100,7 @@ def _of_instruments(measured: list[Measured]) -> Iterator[str]:
         yield f"the accuracy under PGD is not to be trusted for {_named(masked)}: signs that the attack has failed"
 
 
-def _of_classifiers(measured: list[Measured], settings: Mapping[str, Any]) -> Iterator[str]:
+def _of_classifiers(measured: list[MeasuredClassifier], settings: Mapping[str, Any]) -> Iterator[str]:
     least = (1 - ABOVE_CHANCE) / len(settings["classes"]) + ABOVE_CHANCE
     chance = [one for one in measured if one.correct[0].mean() < least]
     if chance:
@@ -117,7 +121,7 @@ def _of_classifiers(measured: list[Measured], settings: Mapping[str, Any]) -> It
         yield f"noise of length {settings['reference_radius']:g} {told}"
 
 
-def _named(measured: list[Measured]) -> str:
+def _named(measured: list[MeasuredClassifier]) -> str:
     names = [f"{one.family} {one.strength:g}" if one.strength else "the unregularised classifier" for one in measured]
     rest = f" and {len(names) - SHOWN} others" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + rest

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-class Wanted:
+class WantedGradients:
     """Which gradients the backward pass that runs has a use for: a layer cannot ask torch.
 
     Args:
@@ -53,7 +53,7 @@ class _How(NamedTuple):
 
 
 def convolution(
-    wanted: Wanted,
+    wanted: WantedGradients,
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -73,7 +73,7 @@ def convolution(
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, image: Tensor, kernel: Tensor, bias: Tensor | None, how: _How, wanted: Wanted, has_weights: bool
+        ctx: Any, image: Tensor, kernel: Tensor, bias: Tensor | None, how: _How, wanted: WantedGradients, has_weights: bool
     ) -> Tensor:
         ctx.save_for_backward(image, kernel)
         ctx.how, ctx.wanted, ctx.has_weights = how, wanted, has_weights

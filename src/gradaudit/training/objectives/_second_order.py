@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from gradaudit.training.objectives._activations import gelu, silu, softplus
-from gradaudit.training.objectives._convolutions import Wanted, convolution
+from gradaudit.training.objectives._convolutions import WantedGradients, convolution
 
 ACTIVATIONS: dict[Callable[..., Any], Callable[..., Tensor]] = {
     F.silu: silu,
@@ -36,7 +36,7 @@ class SecondOrder(TorchFunctionMode):
     def __init__(self, inputs: Tensor) -> None:
         super().__init__()
         self.inputs = inputs
-        self.wanted = Wanted(inputs)
+        self.wanted = WantedGradients(inputs)
         self.plain = torch.is_autocast_enabled(inputs.device.type)
 
     def __torch_function__(

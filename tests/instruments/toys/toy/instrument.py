@@ -18,12 +18,12 @@ class Toy(Instrument):
     about = ABOUT
     results = (ToyResult,)
 
-    def measure(self, bench, name, options):
-        images = bench.tested(getattr(options, "images", None))
-        return toy(bench.classifiers[name], images, **bench.words(options, ToyOptions))
+    def measure(self, setup, name, options):
+        images = setup.test_images(getattr(options, "images", None))
+        return toy(setup.classifiers[name], images, **setup.keywords(options, ToyOptions))
 
-    def cost(self, bench, name, options):
-        return Cost(gradients=len(bench.tested(getattr(options, "images", None))) // 3)
+    def cost(self, setup, name, options):
+        return Cost(gradients=len(setup.test_images(getattr(options, "images", None))) // 3)
 
     def scores(self, result):
         value = float(result.table["value"].iloc[0])

@@ -18,11 +18,11 @@ def toy(classifier, images, options: ToyOptions) -> ToyResult:
         images: images with their labels.
         {options}
     """
-    classifier, doubts = check_classifier(classifier, images)
+    classifier, caveats = check_classifier(classifier, images)
     with torch.no_grad():
         confident = classifier(images.floats(slice(None))).softmax(dim=1)
     chosen = images.labels if options.of == "label" else confident.argmax(dim=1)
     value = options.factor * float(confident.gather(1, chosen[:, None]).mean())
     settings = {"factor": options.factor, "of": options.of, "seed": options.seed, "classes": list(images.classes)}
     verdict = Verdict("confident" if value > options.factor / 2 else "not confident", f"the confidence is {value:.3f}")
-    return ToyResult(tabulate(value), verdict.with_caveats(doubts), settings)
+    return ToyResult(tabulate(value), verdict.with_caveats(caveats), settings)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from gradaudit.instruments.contract import About
-from gradaudit.instruments.running import Seeded
+from gradaudit.instruments.run_options import SeedOptions
 from gradaudit.options import Choice, Number, Whole, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class ToyOptions(Seeded):
+class ToyOptions(SeedOptions):
     """The options of `toy`."""
 
     factor: float = option(2.0, Number(above=0), "what the confidence is multiplied by")

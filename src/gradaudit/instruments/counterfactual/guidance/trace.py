@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gradaudit.instruments.counterfactual.problem import Found, Problem, target_log_probability
+from gradaudit.instruments.counterfactual.problem import Problem, Solution, target_log_probability
 
 FRAMES = 24
 
@@ -24,7 +24,7 @@ class Trace:
         self.failed: list[str | None] = [None] * len(problem.images)
         self._rows: list[dict[str, Tensor]] = []
         self._frames: list[Tensor] = []
-        # The last frame is the counterfactual itself, which `found` adds.
+        # The last frame is the counterfactual itself, which `solution` adds.
         self._kept = set(torch.linspace(0, steps - 1, min(FRAMES, steps)).round().int().tolist()) - {steps - 1}
 
     def record(self, images: Tensor, pull: Tensor, diagnostics: dict[str, Tensor]) -> Tensor:
@@ -48,7 +48,7 @@ class Trace:
         self._rows.append({name: torch.where(going, value.float(), torch.nan).cpu() for name, value in found.items()})
         return going
 
-    def found(self, images: Tensor) -> Found:
+    def solution(self, images: Tensor) -> Solution:
         """The walk's outcome, with the last x0_hat (N, C, H, W) clamped; the original where an image failed."""
         going = torch.tensor([reason is None for reason in self.failed], device=images.device)
         final = torch.where(going[:, None, None, None], images.detach().clamp(0, 1), self.problem.images)
@@ -56,7 +56,7 @@ class Trace:
         missing = torch.full((len(images),), torch.nan)
         names = dict.fromkeys(name for row in self._rows for name in row)
         steps = {name: torch.stack([row.get(name, missing) for row in self._rows], dim=1) for name in names}
-        return Found(final, steps, frames, tuple(self.failed))
+        return Solution(final, steps, frames, tuple(self.failed))
 
     def _note(self, what: str, values: Tensor) -> None:
         bad = ~values.flatten(1 if values.ndim > 1 else 0).isfinite()

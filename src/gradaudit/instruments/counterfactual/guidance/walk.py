@@ -17,7 +17,7 @@ from gradaudit.instruments.counterfactual.guidance.process import Estimate, Leve
 from gradaudit.instruments.counterfactual.guidance.trace import Trace
 from gradaudit.instruments.counterfactual.guidance.unets import prepared
 from gradaudit.instruments.counterfactual.guidance.vectors import along
-from gradaudit.instruments.counterfactual.problem import Found, Problem
+from gradaudit.instruments.counterfactual.problem import Problem, Solution
 from gradaudit.noise import normal
 
 
@@ -71,7 +71,7 @@ def guided_diffusion(
     sampler: Callable[..., Tensor],
     conditional: bool = False,
     checkpointing: bool | Literal["auto"] = "auto",
-) -> Found:
+) -> Solution:
     """The images noised to the first level and denoised down to the last, pulled at each.
 
     Every image draws from its own generator and has its own row of every computation, so its batch changes nothing but
@@ -95,7 +95,7 @@ def guided_diffusion(
     fresh = partial(normal, sources, problem.images)
     with prepared(process.denoiser, problem.images, checkpointing):
         clean = sampler(walk, process.noised(problem.images, levels[0], fresh()), levels, fresh)
-    return trace.found(process.pixels.outer(clean))
+    return trace.solution(process.pixels.outer(clean))
 
 
 @dataclass(frozen=True)

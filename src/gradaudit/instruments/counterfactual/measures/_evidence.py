@@ -19,7 +19,7 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class Evidence:
-    """Images before and after, and who can judge them.
+    """Images before and after, and what they are measured by.
 
     Args:
         classifier: what was explained: images in [0, 1] to logits (N, K).

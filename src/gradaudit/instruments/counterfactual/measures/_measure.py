@@ -23,7 +23,7 @@ def measure(evidence: Evidence, names: Sequence[Named] | None = None) -> tuple[p
     """A table with a row an image and the measures' columns, and of those measures that were skipped the reason by name.
 
     Args:
-        evidence: images before and after, and who can judge them.
+        evidence: images before and after, and what they are measured by.
         names: specs such as `"cout"` or `"cout(steps=20)"`; all measures unless given.
 
     Raises:

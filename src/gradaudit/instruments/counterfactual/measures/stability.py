@@ -41,15 +41,15 @@ def stability(evidence: Evidence, *, sigma: float = 0.5, steps: int = 3, draws: 
     require(isinstance(draws, int) and draws >= 1, "draws", draws, "a whole number, 1 or more")
     if evidence.denoiser is None:
         raise LackingError("no denoiser was given")
-    judges = {"stable": evidence.classifier} | {f"stable_{name}": oracle for name, oracle in evidence.oracles.items()}
+    classifiers = {"stable": evidence.classifier} | {f"stable_{name}": oracle for name, oracle in evidence.oracles.items()}
     # Jumped far ahead: the method drew its own noise from the start of the same stream.
     sources = [np.random.Generator(np.random.Philox(key=key).jumped()) for key in evidence.keys]
-    kept = {name: torch.zeros(len(evidence.after), dtype=torch.float64, device=evidence.after.device) for name in judges}
+    kept = {name: torch.zeros(len(evidence.after), dtype=torch.float64, device=evidence.after.device) for name in classifiers}
     for _ in range(draws):
         noisy = evidence.after + sigma * normal(sources, evidence.after)
         cleaned = in_batches(evidence.denoiser, noisy, partial(_cleaned, evidence.denoiser, sigma, steps))
-        for name, judge in judges.items():
-            kept[name] += _sees(judge, cleaned, evidence.targets) / draws
+        for name, classifier in classifiers.items():
+            kept[name] += _sees(classifier, cleaned, evidence.targets) / draws
     return kept
 
 
@@ -57,5 +57,5 @@ def _cleaned(denoiser: Denoiser, sigma: float, steps: int, noisy: Tensor) -> Ten
     return heun(denoiser, noisy, noise_levels(steps, SIGMA_MIN, sigma), lambda: torch.zeros_like(noisy)).clamp(0, 1)
 
 
-def _sees(judge: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-    return (probabilities(judge, images).argmax(dim=1) == targets).double()
+def _sees(classifier: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    return (probabilities(classifier, images).argmax(dim=1) == targets).double()

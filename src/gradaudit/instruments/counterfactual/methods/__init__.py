@@ -1,1 +1,1 @@
-"""Ways to make counterfactuals: functions `(problem, *, options) -> Found`, one a file, found by name."""
+"""Ways to make counterfactuals: functions `(problem, *, options) -> Solution`, one a file, found by name."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gradaudit.instruments.counterfactual.ascent import Place, ascend, check_steps
 from gradaudit.instruments.counterfactual.methods._marks import asks_nobody
-from gradaudit.instruments.counterfactual.problem import Found, Problem
+from gradaudit.instruments.counterfactual.problem import Problem, Solution
 from gradaudit.instruments.counterfactual.radius import resolve_radius
 from gradaudit.noise import normal
 from gradaudit.training.perturbations import ascent_direction, project
@@ -18,7 +18,7 @@ AHEAD = 0.75  # alpha: the share of a step that is new, the rest repeats the las
 
 
 @asks_nobody
-def apgd(problem: Problem, *, radius: float | Literal["auto"] = "auto", steps: int = 75) -> Found:
+def apgd(problem: Problem, *, radius: float | Literal["auto"] = "auto", steps: int = 75) -> Solution:
     """Images of high log p(target) in an L2 ball around the originals, by Auto-PGD from a random point of the sphere.
 
     The baseline: what an adversarial attack changes.

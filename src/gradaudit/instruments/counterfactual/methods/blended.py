@@ -12,7 +12,7 @@ from gradaudit.instruments.counterfactual.guidance.perceptual import perceptual_
 from gradaudit.instruments.counterfactual.guidance.sampling import bound_sampler
 from gradaudit.instruments.counterfactual.guidance.walk import denoiser_of
 from gradaudit.instruments.counterfactual.methods._marks import needs_denoiser
-from gradaudit.instruments.counterfactual.problem import Found, Problem
+from gradaudit.instruments.counterfactual.problem import Problem, Solution
 
 
 @needs_denoiser
@@ -30,7 +30,7 @@ def blended(
     variance: str = "auto",
     conditional: bool = False,
     checkpointing: bool | Literal["auto"] = "auto",
-) -> Found:
+) -> Solution:
     """Blended diffusion: noised images denoised along the gradient of a weighted loss, with strengths fixed beforehand.
 
     The baseline that DVCE's rescaling is compared with. A robust helper is not used. The image that comes back is the last

@@ -13,7 +13,7 @@ from gradaudit.instruments.counterfactual.guidance.samplers.ddpm import VARIANCE
 from gradaudit.instruments.counterfactual.guidance.sampling import bound_sampler
 from gradaudit.instruments.counterfactual.guidance.walk import denoiser_of
 from gradaudit.instruments.counterfactual.methods._marks import needs_denoiser
-from gradaudit.instruments.counterfactual.problem import Found, Problem
+from gradaudit.instruments.counterfactual.problem import Problem, Solution
 from gradaudit.options import Anything, Choice, Flag, Number, Options, WholeOr, option, takes
 from gradaudit.options import Spec as SpecForm
 from gradaudit.registry import Spec
@@ -74,7 +74,7 @@ class DVCEOptions(Options):
 
 @needs_denoiser
 @takes(DVCEOptions)
-def dvce(problem: Problem, options: DVCEOptions) -> Found:
+def dvce(problem: Problem, options: DVCEOptions) -> Solution:
     """Diffusion visual counterfactuals: from half-way into noise, denoised towards the target class and the original.
 
     Each step's gradients are rescaled, image by image, to the norm of the noise that the denoiser sees, so the strengths are

@@ -10,7 +10,7 @@ from gradaudit.errors import require
 from gradaudit.instruments.counterfactual.ascent import Place, ascend, check_steps
 from gradaudit.instruments.counterfactual.frank_wolfe import check_p, linear_step
 from gradaudit.instruments.counterfactual.methods._marks import asks_nobody
-from gradaudit.instruments.counterfactual.problem import Found, Problem
+from gradaudit.instruments.counterfactual.problem import Problem, Solution
 from gradaudit.instruments.counterfactual.radius import resolve_radius
 from gradaudit.noise import normal
 
@@ -21,7 +21,7 @@ LENGTH = 0.75  # the first step's share of the way to the vertex
 @asks_nobody
 def svce(
     problem: Problem, *, radius: float | Literal["auto"] = "auto", p: float = 1.5, steps: int = 75, momentum: float = 0.9
-) -> Found:
+) -> Solution:
     """Images of high log p(target) in an L_p ball around the originals, by adaptive Frank-Wolfe from a random vertex.
 
     Needs no denoiser and no robust helper: it is as meaningful as the explained classifier's own gradients.

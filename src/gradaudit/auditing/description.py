@@ -1,4 +1,4 @@
-"""What else a reader wants to know of a classifier, and what raises doubts whether it is the one that was meant."""
+"""What else a reader wants to know of a classifier, and what makes one doubt that it is the one that was meant."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from gradaudit.images import ImageSet
-from gradaudit.instruments.bench import Bench
 from gradaudit.instruments.counterfactual.arguments import probabilities_of
+from gradaudit.instruments.setup import Setup
 
 MORE, MOST = 0.2, 0.5  # what another order of the classes must set right, more than now and in all, to be named
 FEWEST = 4  # test images a class, below which some order fits by chance
 NAMED = 20  # classes
 
 
-def predictions(bench: Bench, name: str) -> Tensor:
+def predictions(setup: Setup, name: str) -> Tensor:
     """The class that the classifier gives each test image, int64 (N,)."""
-    return probabilities_of(bench.classifiers[name].to(bench.run.device), bench.test, bench.run.device).argmax(dim=1)
+    return probabilities_of(setup.classifiers[name].to(setup.run.device), setup.test, setup.run.device).argmax(dim=1)
 
 
 def accuracy_of(seen: Tensor, test: ImageSet) -> float:
@@ -29,7 +29,7 @@ def accuracy_of(seen: Tensor, test: ImageSet) -> float:
     return float((seen == test.labels).double().mean())
 
 
-def doubts(test: ImageSet, seen: Mapping[str, Tensor]) -> list[str]:
+def accuracy_caveats(test: ImageSet, seen: Mapping[str, Tensor]) -> list[str]:
     """A sentence for each classifier that is no better than a constant answer, or much better under other names of its outputs.
 
     Better than a constant answer is what is so by two standard errors.
@@ -38,10 +38,10 @@ def doubts(test: ImageSet, seen: Mapping[str, Tensor]) -> list[str]:
         test: images with their labels.
         seen: by name the classes that a classifier gives them.
     """
-    return [sentence for name, one in seen.items() if (sentence := _doubt(test, name, one))]
+    return [sentence for name, one in seen.items() if (sentence := _accuracy_caveat(test, name, one))]
 
 
-def _doubt(test: ImageSet, name: str, seen: Tensor) -> str:
+def _accuracy_caveat(test: ImageSet, name: str, seen: Tensor) -> str:
     accuracy, constant = accuracy_of(seen, test), float(test.labels.bincount().max()) / len(test)
     order, best = _best_order(test, seen)
     swapped = best >= max(accuracy + MORE, MOST) and len(test) >= FEWEST * len(test.classes)
@@ -67,14 +67,14 @@ def _best_order(test: ImageSet, seen: Tensor) -> tuple[list[str], float]:
     return [test.classes[label] for label in labels], float(table[outputs, labels].sum()) / len(test)
 
 
-def facts(bench: Bench, name: str, seen: Tensor) -> dict[str, str]:
+def describe(setup: Setup, name: str, seen: Tensor) -> dict[str, str]:
     """Accuracy, size, and how it was trained where that is known, in words."""
-    weights = sum(weight.numel() for weight in bench.classifiers[name].parameters())
+    weights = sum(weight.numel() for weight in setup.classifiers[name].parameters())
     found = {
-        "accuracy on the test images": f"{accuracy_of(seen, bench.test):.3f}",
+        "accuracy on the test images": f"{accuracy_of(seen, setup.test):.3f}",
         "weights": f"{weights:,}",
     }
-    recipe = bench.recipes.get(name)
+    recipe = setup.recipes.get(name)
     if recipe is not None:
         found |= {"network": recipe.network, "objective": recipe.objective, "epochs": str(recipe.epochs)}
     return found

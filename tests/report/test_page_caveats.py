@@ -12,7 +12,7 @@ def first(anchor):
 
 
 def test_notices_stand_above_every_figure_and_are_escaped(make_result, page_of):
-    page = page_of({"standard": make_result()}, notices=["the images are others: <b>5</b> before"])
+    page = page_of({"standard": make_result()}, caveats=["the images are others: <b>5</b> before"])
     assert "The images are others: &lt;b&gt;5&lt;/b&gt; before." in page
     assert page.index("The images are others") < page.index("<svg")
     assert "Before you read on" not in page_of({"standard": make_result()})

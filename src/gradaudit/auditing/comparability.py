@@ -17,7 +17,7 @@ COLUMNS = ("setting", "before", "after")
 LONGEST = 120  # letters of a value
 
 
-def differing(old: AuditResult, new: AuditResult) -> pd.DataFrame:
+def setting_differences(old: AuditResult, new: AuditResult) -> pd.DataFrame:
     """A row for each setting that differs, as text: `setting`, `before`, `after`; options and versions among them."""
     one, other = (dict(_settings(audit)) for audit in (old, new))
     rows = [(name, one.get(name, "not set"), other.get(name, "not set")) for name in dict.fromkeys([*one, *other])]
@@ -30,7 +30,7 @@ def caveats(old: AuditResult, new: AuditResult, settings: pd.DataFrame, pairs: S
     Args:
         old: the audit before.
         new: the audit after.
-        settings: from `differing`.
+        settings: from `setting_differences`.
         pairs: of the classifiers that are compared, their names before and after.
     """
     named = {str(row["setting"]): (row["before"], row["after"]) for row in settings.to_dict("records")}

@@ -10,7 +10,7 @@ import pytest
 import gradaudit as ga
 from gradaudit.diffusion.mixture import gaussian_mixture
 from gradaudit.instruments.sweep import sweep
-from gradaudit.instruments.sweep.outcomes import Measured
+from gradaudit.instruments.sweep.measured_classifier import MeasuredClassifier
 
 MIXTURE = gaussian_mixture(classes=3, shape=(1, 6, 6), intrinsic_dim=4, spread=0.06, normal_std=0.03)
 TRAIN, TEST = MIXTURE.sample(300, 0), MIXTURE.sample(40, 1)
@@ -30,13 +30,15 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def by_hand(family: str, strength: float, on: np.ndarray, off: np.ndarray, alignment: np.ndarray, **said: Any) -> Measured:
+def by_hand(
+    family: str, strength: float, on: np.ndarray, off: np.ndarray, alignment: np.ndarray, **said: Any
+) -> MeasuredClassifier:
     """A classifier with one radius and one sigma, right everywhere."""
     count = len(on)
     changes = np.stack([on, off])[:, None]
     verdicts = {kind: {"label": "-", "caveats": []} for kind in ("robustness", "alignment", "manifold_robustness")} | said
     right = np.ones((2, count), bool)
-    return Measured(family, strength, right, np.full(count, 0.9), alignment[None], 0 * alignment[None], changes, verdicts)
+    return MeasuredClassifier(family, strength, right, np.full(count, 0.9), alignment[None], 0 * alignment[None], changes, verdicts)
 
 
 class Mixture:

@@ -30,7 +30,7 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class AlignmentInputs:
     """Classifier, denoiser and images, and what is compared.
 
     Args:
@@ -106,21 +106,21 @@ class Maps(NamedTuple):
     sigma: float
 
 
-class Measured(NamedTuple):
+class PerImage(NamedTuple):
     """For each row of the table its images' values (N,), and for all maps their largest magnitudes (N,)."""
 
     values: dict[Row, np.ndarray]
     magnitudes: dict[Maps, np.ndarray]
 
 
-def measure(bench: Bench, sigmas: Sequence[float], batch_size: int, show_progress: bool) -> Measured:
+def measure(inputs: AlignmentInputs, sigmas: Sequence[float], batch_size: int, show_progress: bool) -> PerImage:
     """What is measured at all images, in the images' order."""
-    count = len(bench.images)
-    order = _order(bench)
+    count = len(inputs.images)
+    order = _order(inputs)
 
-    def work(part: slice) -> Measured:
+    def work(part: slice) -> PerImage:
         # One image more: the gradient of the next in the order is the control of each.
-        return _compared(bench, sigmas, bench.batch(order[torch.arange(part.start, part.stop + 1) % count]))
+        return _compared(inputs, sigmas, inputs.batch(order[torch.arange(part.start, part.stop + 1) % count]))
 
     done = []
     with progress("alignment", count, show_progress) as advance:
@@ -129,25 +129,25 @@ def measure(bench: Bench, sigmas: Sequence[float], batch_size: int, show_progres
             advance(part.stop - part.start)
     back = order.argsort().numpy()
     values = {row: np.concatenate([one.values[row] for one in done])[back] for row in done[0].values}
-    return Measured(values, {maps: np.concatenate([one.magnitudes[maps] for one in done])[back] for maps in done[0].magnitudes})
+    return PerImage(values, {maps: np.concatenate([one.magnitudes[maps] for one in done])[back] for maps in done[0].magnitudes})
 
 
-def _compared(bench: Bench, sigmas: Sequence[float], batch: Batch) -> Measured:
+def _compared(inputs: AlignmentInputs, sigmas: Sequence[float], batch: Batch) -> PerImage:
     """What is measured at all images but the last, which is there for its gradient."""
     count = len(batch.images) - 1
-    measured = Measured({}, {})
+    measured = PerImage({}, {})
     gradients: dict[str, Tensor] = {}
     for sigma in sigmas:
-        points = bench.points(batch, sigma)
-        if not gradients or bench.noise == "matched":
-            gradients = bench.gradients_at(points, batch.targets)
-        scores = bench.scores_at(points[:count], sigma, batch.targets[:count])
+        points = inputs.points(batch, sigma)
+        if not gradients or inputs.noise == "matched":
+            gradients = inputs.gradients_at(points, batch.targets)
+        scores = inputs.scores_at(points[:count], sigma, batch.targets[:count])
         for kind, group in (("gradient", gradients), ("score", scores)):
             measured.magnitudes.update({Maps(kind, name, sigma): _magnitudes(maps[:count]) for name, maps in group.items()})
         for name, maps in _with_controls(gradients, batch.random).items():
             for score_name, score_maps in scores.items():
-                for similarity in bench.similarities:
-                    found = bench.similarity(similarity, maps, score_maps).double().cpu().numpy()
+                for similarity in inputs.similarities:
+                    found = inputs.similarity(similarity, maps, score_maps).double().cpu().numpy()
                     measured.values[Row(name, score_name, sigma, similarity)] = found
     return measured
 
@@ -168,9 +168,9 @@ def _as_precise(points: Tensor, denoiser: Denoiser) -> Tensor:
     return points.double() if any(weight.dtype == torch.float64 for weight in weights) else points
 
 
-def _order(bench: Bench) -> Tensor:
+def _order(inputs: AlignmentInputs) -> Tensor:
     """The images' indices in an order that their pixels and the seed decide, so that an image's control is always the same."""
-    total = len(bench.images)
+    total = len(inputs.images)
     parts = (slice(start, start + 1024) for start in range(0, total, 1024))
-    keys = [key for part in parts for key in image_keys(bench.images.floats(part), bench.seed)]
+    keys = [key for part in parts for key in image_keys(inputs.images.floats(part), inputs.seed)]
     return torch.tensor(sorted(range(total), key=keys.__getitem__))

@@ -12,7 +12,7 @@ from gradaudit.instruments.leakage.packing import unpack
 NONE = "none"  # the family of the unregularised classifier
 
 
-class Measured(NamedTuple):
+class MeasuredClassifier(NamedTuple):
     """A classifier of the sweep and its N test images.
 
     Args:
@@ -36,17 +36,19 @@ class Measured(NamedTuple):
     said: dict[str, dict[str, Any]]
 
 
-def read(details: Mapping[str, Any]) -> list[Measured]:
+def read(details: Mapping[str, Any]) -> list[MeasuredClassifier]:
     """The classifiers of a result's details; the unregularised one comes first."""
     return [_read(one) for one in details["classifiers"]]
 
 
-def family_of(measured: list[Measured], family: str) -> list[Measured]:
+def family_of(measured: list[MeasuredClassifier], family: str) -> list[MeasuredClassifier]:
     """A family's classifiers by ascending strength, the unregularised one, whose strength is 0, before them."""
     return [measured[0], *(one for one in measured if one.family == family)]
 
 
-def _read(one: Mapping[str, Any]) -> Measured:
+def _read(one: Mapping[str, Any]) -> MeasuredClassifier:
     names = ("confidence", "alignment", "control", "changes")
     confidence, alignment, control, changes = (unpack(one[name]).astype(float) for name in names)
-    return Measured(one["family"], one["strength"], unpack(one["correct"]), confidence, alignment, control, changes, one["said"])
+    return MeasuredClassifier(
+        one["family"], one["strength"], unpack(one["correct"]), confidence, alignment, control, changes, one["said"]
+    )

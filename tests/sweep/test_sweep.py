@@ -9,7 +9,7 @@ from gradaudit.devices import one_thread
 from gradaudit.errors import InputError
 from gradaudit.instruments.alignment import alignment
 from gradaudit.instruments.manifold_robustness import manifold_robustness
-from gradaudit.instruments.sweep import jobs, read_families
+from gradaudit.instruments.sweep import read_families, schedule
 
 
 def test_every_number_is_what_the_instruments_give(small, swept, swept_store):
@@ -70,19 +70,19 @@ def test_several_workers_and_a_tensor_of_bases_give_the_same(small, swept, tmp_p
 
 
 def test_a_stopped_sweep_goes_on_and_a_finished_one_does_nothing(small, swept, tmp_path, monkeypatch):
-    original, done = jobs.run, []
+    original, done = schedule.outcome_of, []
 
-    def counted(recipe, description, bench):
+    def counted(recipe, description, setup):
         if len(done) == 2:
             raise KeyboardInterrupt
         done.append(recipe.objective)
-        return original(recipe, description, bench)
+        return original(recipe, description, setup)
 
-    monkeypatch.setattr(jobs, "run", counted)
+    monkeypatch.setattr(schedule, "outcome_of", counted)
     with pytest.raises(KeyboardInterrupt):
         small.sweep(tmp_path)
     before, done[:] = [*done], []
-    monkeypatch.setattr(jobs, "run", lambda *arguments: done.append(arguments[0].objective) or original(*arguments))
+    monkeypatch.setattr(schedule, "outcome_of", lambda *arguments: done.append(arguments[0].objective) or original(*arguments))
     found = small.sweep(tmp_path)
     assert len(before) == 2
     assert len(done) == 4

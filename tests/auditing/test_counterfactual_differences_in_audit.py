@@ -10,7 +10,7 @@ from gradaudit.errors import InputError
 from gradaudit.instruments.contract import audited as kinds
 from gradaudit.instruments.counterfactual import counterfactual_differences
 from gradaudit.instruments.counterfactual_differences import CounterfactualDifferencesResult
-from gradaudit.instruments.counterfactual_differences import instrument as stage_module
+from gradaudit.instruments.counterfactual_differences import instrument as instrument_module
 
 NAME = "counterfactual_differences"
 RETRAIN = {"evaluate": "retrain", "train_images": 90, "levels": [0.3], "learner": {"network": "mlp(width=8)", "epochs": 1}}
@@ -18,7 +18,7 @@ RETRAIN = {"evaluate": "retrain", "train_images": 90, "levels": [0.3], "learner"
 
 @pytest.fixture(name="prepared")
 def prepared_fixture(arguments, tmp_path):
-    """An audit of nothing but the stage."""
+    """An audit of nothing but the instrument."""
 
     def prepare(options=None, **changes):
         given = dict.fromkeys(kinds(), False) | {NAME: arguments["options"][NAME] | (options or {})}
@@ -32,13 +32,13 @@ def prepared_fixture(arguments, tmp_path):
 @pytest.fixture(name="asked")
 def asked_fixture(monkeypatch):
     """For how many images counterfactuals were asked, by each call."""
-    counts, made = [], stage_module.counterfactual_differences
+    counts, made = [], instrument_module.counterfactual_differences
 
     def counting(classifier, images, *rest, **options):
         counts.append(len(images))
         return made(classifier, images, *rest, **options)
 
-    monkeypatch.setattr(stage_module, "counterfactual_differences", counting)
+    monkeypatch.setattr(instrument_module, "counterfactual_differences", counting)
     return counts
 
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gradaudit.instruments.sweep.measure import Bench, run
+from gradaudit.instruments.sweep.measure import SweepInputs, outcome_of
 from gradaudit.training import Recipe
 from gradaudit.training.backends import Backend
 from gradaudit.training.workers import run_all
 
 
 @dataclass(frozen=True)
-class Job:
+class PlannedClassifier:
     """One classifier: its family and strength, how it is trained, and its outcome's key in the store."""
 
     family: str
@@ -27,31 +27,33 @@ class Job:
         return f"{self.family} {self.strength:g}"
 
 
-def run_jobs(jobs: Sequence[Job], bench: Bench, *, backend: Backend, workers: int, show_progress: bool) -> list[dict[str, Any]]:
-    """The outcome of every job, in the jobs' order.
+def run_planned(
+    planned: Sequence[PlannedClassifier], inputs: SweepInputs, *, backend: Backend, workers: int, show_progress: bool
+) -> list[dict[str, Any]]:
+    """The outcome of every planned classifier, in their order.
 
     Raises:
         StoreError: an outcome can't be written; what was finished before is kept.
         TrainingError: a loss is no longer finite.
     """
-    outcomes = {place: bench.store.get(job.description) for place, job in enumerate(jobs)}
-    pending = sorted((place for place in outcomes if outcomes[place] is None), key=lambda place: -passes(jobs[place].recipe))
+    outcomes = {place: inputs.store.get(one.description) for place, one in enumerate(planned)}
+    pending = sorted((place for place in outcomes if outcomes[place] is None), key=lambda place: -passes(planned[place].recipe))
     finished = run_all(
         _placed,
-        ((place, jobs[place], bench) for place in pending),
+        ((place, planned[place], inputs) for place in pending),
         len(pending),
         backend=backend,
         workers=workers,
         title="training and measuring classifiers",
         show_progress=show_progress,
-        note=lambda found: jobs[found[0]].title,
+        note=lambda found: planned[found[0]].title,
     )
     outcomes.update(finished)
     return [outcome for outcome in outcomes.values() if outcome is not None]
 
 
-def _placed(place: int, job: Job, bench: Bench) -> tuple[int, dict[str, Any]]:
-    return place, run(job.recipe, job.description, bench)
+def _placed(place: int, one: PlannedClassifier, inputs: SweepInputs) -> tuple[int, dict[str, Any]]:
+    return place, outcome_of(one.recipe, one.description, inputs)
 
 
 def passes(recipe: Recipe) -> int:

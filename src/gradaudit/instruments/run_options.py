@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seeded(Options):
+class SeedOptions(Options):
     """A run that draws."""
 
     seed: int = option(0, Whole(), "every random draw comes from it", of_run=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placed(Seeded):
+class DeviceOptions(SeedOptions):
     """A run that computes."""
 
     device: str | torch.device = option(
@@ -34,7 +34,7 @@ class Placed(Seeded):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored(Placed):
+class StoreOptions(DeviceOptions):
     """A run whose finished work is kept, so that it continues where it was."""
 
     store: Store | str | os.PathLike[str] | None = option(
@@ -47,7 +47,7 @@ class Stored(Placed):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread(Stored):
+class WorkerOptions(StoreOptions):
     """A run of many trainings."""
 
     workers: int | Literal["auto"] = option(
@@ -64,6 +64,6 @@ class Spread(Stored):
     )
 
 
-def running(model: type[Options]) -> frozenset[str]:
+def run_options(model: type[Options]) -> frozenset[str]:
     """The names of those options of a model that say how a run is done, and what only Python can give."""
     return frozenset(name for name, one in declared(model).items() if one.of_run or one.python_only)

@@ -20,7 +20,7 @@ from gradaudit.files import fingerprint
 from gradaudit.images import ImageSet
 from gradaudit.instruments.counterfactual.arguments import Method
 from gradaudit.instruments.counterfactual.packing import pack, unpack
-from gradaudit.instruments.counterfactual.problem import Found, Problem
+from gradaudit.instruments.counterfactual.problem import Problem, Solution
 from gradaudit.progress import Advance, progress
 from gradaudit.training.store import Store
 
@@ -75,8 +75,8 @@ class Counterfactual:
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
-    """What is explained, with what helps, and how it is run.
+class Search:
+    """A search for counterfactuals: what is explained, with what helps, and how it is run.
 
     Args:
         classifier: on `device`, frozen.
@@ -150,7 +150,7 @@ class Bench:
         seconds = (time.perf_counter() - start) / len(wanted)
         return self._finished(found, problem, seconds)
 
-    def _finished(self, found: Found, problem: Problem, seconds: float) -> list[Counterfactual]:
+    def _finished(self, found: Solution, problem: Problem, seconds: float) -> list[Counterfactual]:
         failed = self._failures(found)
         back = torch.tensor([bool(reason) for reason in failed], device=self.device)[:, None, None, None]
         images = _levels(torch.where(back, problem.images, found.images.detach()))
@@ -167,7 +167,7 @@ class Bench:
             for row, reason in enumerate(failed)
         ]
 
-    def _failures(self, found: Found) -> list[str]:
+    def _failures(self, found: Solution) -> list[str]:
         """Why each has no counterfactual; empty where it has one."""
         finite = found.images.isfinite().all(dim=(1, 2, 3)).tolist()
         told = [reason or "" for reason in found.failed] or [""] * len(finite)
@@ -203,14 +203,14 @@ class Bench:
         }
 
 
-def checked(name: str, found: Any, problem: Problem) -> Found:
-    """What a method returned, after checking that it is what `Found` says.
+def checked(name: str, found: Any, problem: Problem) -> Solution:
+    """What a method returned, after checking that it is what `Solution` says.
 
     Raises:
         InputError: it is not; names the method.
     """
-    expected = "a method (problem) -> Found"
-    if not isinstance(found, Found):
+    expected = "a method (problem) -> Solution"
+    if not isinstance(found, Solution):
         raise InputError("method", name, f"{expected}; it returned a {type(found).__name__}")
     images, shape = found.images, tuple(problem.images.shape)
     good = isinstance(images, Tensor) and images.is_floating_point() and tuple(images.shape) == shape

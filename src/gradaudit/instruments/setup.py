@@ -1,4 +1,4 @@
-"""What an instrument works with."""
+"""The setup of an instrument: what is audited, and with what."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class Setup:
     """What is audited, and what it is audited with.
 
     Args:
@@ -63,12 +63,12 @@ class Bench:
     oracles: Mapping[str, nn.Module]
     run: Run
 
-    def words(self, options: Options, model: type[Options]) -> dict[str, Any]:
+    def keywords(self, options: Options, model: type[Options]) -> dict[str, Any]:
         """The keyword arguments of a function that takes a model: how the run is done, and the rest from the options."""
         every = {name: getattr(options, name) for name in declared(type(options))} | vars(self.run)
         return {name: every[name] for name in declared(model) if name in every}
 
-    def tested(self, count: int | None) -> ImageSet:
+    def test_images(self, count: int | None) -> ImageSet:
         """At most so many test images, drawn stratified; all for None."""
         return at_most(self.test, count, self.run.seed)
 
@@ -92,10 +92,10 @@ class Bench:
         """What tells the robust helper from another; None where there is none."""
         return None if self.robust is None else classifier_fingerprint(self.robust)
 
-    def judges(self, name: str) -> dict[str, nn.Module]:
+    def oracles_for(self, name: str) -> dict[str, nn.Module]:
         """The oracles for the classifier of that name: those given, or the other audited ones that know as many classes.
 
-        No classifier is a judge of itself: one of the same fingerprint is left out, under whatever name.
+        No classifier is its own oracle: one of the same fingerprint is left out, under whatever name.
         """
         owner = self._fingerprints[id(self.classifiers[name])]
         found = {other: one for other, one in self._pool.items() if self._fingerprints[id(one)] != owner}
@@ -116,7 +116,7 @@ class Bench:
         return {name: class_count(one, self.test) for name, one in self.classifiers.items()}
 
     @cached_property
-    def fewest(self) -> int:
+    def smallest_class(self) -> int:
         """The number of training images of the class that has the fewest."""
         return int(self.train.labels.bincount(minlength=len(self.train.classes)).min())
 

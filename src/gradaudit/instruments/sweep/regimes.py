@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gradaudit.instruments.sweep.outcomes import Measured
+from gradaudit.instruments.sweep.measured_classifier import MeasuredClassifier
 from gradaudit.instruments.sweep.statistics import resampled_means
 from gradaudit.intervals import CONFIDENCE
 
@@ -22,7 +22,7 @@ UNCERTAIN = "uncertain"
 SHARE = 0.5  # of the unregularised classifier's change
 
 
-def call_regimes(measured: list[Measured], place: int, share: float, seed: int) -> pd.DataFrame:
+def find_regimes(measured: list[MeasuredClassifier], place: int, share: float, seed: int) -> pd.DataFrame:
     """A row for each classifier: `family`, `strength`, `regime`, the probability of each, and its changes.
 
     The changes, `on` and `off` the manifold, are shares of the unregularised classifier's.
@@ -38,13 +38,13 @@ def call_regimes(measured: list[Measured], place: int, share: float, seed: int) 
         relative = changes.mean(axis=2) / changes[0].mean(axis=1)
     drawn = resampled_means(changes.reshape(-1, changes.shape[2]), seed).reshape(*changes.shape[:2], -1)
     on, off = (drawn < share * drawn[0]).swapaxes(0, 1)
-    calls = {WEAK: ~on & ~off, ALIGNED: off & ~on, EXCESSIVE: on & off, INVERTED: on & ~off}
-    shares = np.stack([calls[name].mean(axis=1) for name in REGIMES], axis=1)
+    called = {WEAK: ~on & ~off, ALIGNED: off & ~on, EXCESSIVE: on & off, INVERTED: on & ~off}
+    shares = np.stack([called[name].mean(axis=1) for name in REGIMES], axis=1)
     rows = [
-        (one.family, one.strength, _called(own), *own, *ratios) for one, own, ratios in zip(measured, shares, relative, strict=True)
+        (one.family, one.strength, _regime(own), *own, *ratios) for one, own, ratios in zip(measured, shares, relative, strict=True)
     ]
     return pd.DataFrame(rows, columns=["family", "strength", "regime", *REGIMES, "on", "off"])
 
 
-def _called(shares: np.ndarray) -> str:
+def _regime(shares: np.ndarray) -> str:
     return REGIMES[int(shares.argmax())] if shares.max() >= CONFIDENCE else UNCERTAIN

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gradaudit.instruments.sweep.calling import call_regimes
+from gradaudit.instruments.sweep.regimes import find_regimes
 from gradaudit.instruments.sweep.statistics import resampled_means, spearman
 from gradaudit.instruments.sweep.trends import correlate, find_peaks
 from gradaudit.instruments.sweep.verdict import judge
@@ -41,7 +41,7 @@ def make_fixture(small):
 
 def test_each_regime_is_called_where_it_is_plain(make):
     levels = [(0.4, 0.2, 0.1), (0.39, 0.19, 0.1), (0.35, 0.05, 0.5), (0.02, 0.01, 0.2), (0.1, 0.18, 0.1), (0.2, 0.05, 0.3)]
-    found = call_regimes(make(levels), 0, 0.5, 0)
+    found = find_regimes(make(levels), 0, 0.5, 0)
     assert found["regime"].tolist() == ["weak", "weak", "bayes-aligned", "excessive", "inverted", "uncertain"]
     assert found[["weak", "bayes-aligned", "excessive", "inverted"]].sum(axis=1).to_numpy() == pytest.approx(1.0)
     assert found["on"].tolist() == pytest.approx([1, 0.975, 0.875, 0.05, 0.25, 0.5], abs=0.03)
@@ -50,7 +50,7 @@ def test_each_regime_is_called_where_it_is_plain(make):
 
 def test_the_probability_is_that_of_a_plain_bootstrap(make):
     base, other = make([(0.4, 0.2, 0.1), (0.2, 0.05, 0.3)])
-    found = call_regimes([base, other], 0, 0.5, 0).iloc[1]
+    found = find_regimes([base, other], 0, 0.5, 0).iloc[1]
     rng = np.random.default_rng(1)
     drawn = rng.integers(COUNT, size=(4000, COUNT))
     share = np.mean([other.changes[0, 0][rows].mean() < 0.5 * base.changes[0, 0][rows].mean() for rows in drawn])
@@ -60,13 +60,13 @@ def test_the_probability_is_that_of_a_plain_bootstrap(make):
 def test_pairing_makes_a_proportional_change_certain(small):
     base = RNG.exponential(size=COUNT)
     measured = [small.by_hand("none", 0.0, base, base, base), small.by_hand("a", 1.0, 0.49 * base, 0.51 * base, base)]
-    assert call_regimes(measured, 0, 0.5, 0)["inverted"].iloc[1] == 1.0
+    assert find_regimes(measured, 0, 0.5, 0)["inverted"].iloc[1] == 1.0
 
 
 def test_a_classifier_that_never_changes_beside_one_that_never_does(small):
     still = np.zeros(COUNT)
     measured = [small.by_hand("none", 0.0, still, still, still), small.by_hand("a", 1.0, still, still, still)]
-    found = call_regimes(measured, 0, 0.5, 0)
+    found = find_regimes(measured, 0, 0.5, 0)
     assert found["regime"].tolist() == ["weak", "weak"]
     assert found[["on", "off"]].isna().all(axis=None)
 

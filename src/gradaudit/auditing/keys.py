@@ -17,7 +17,7 @@ from gradaudit.identity import identity
 from gradaudit.registry import imported, parse_spec
 
 
-def decided(value: Any) -> Any:
+def key_part(value: Any) -> Any:
     """The value; of tensors, modules and functions their fingerprints; and of names of files or functions what these hold as well.
 
     A file that was trained again, or a function that was changed, so is another option under the same name.
@@ -27,15 +27,15 @@ def decided(value: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value if value == value and abs(value or 0) != float("inf") else str(value)  # which JSON can't say
     if isinstance(value, Mapping):
-        return {str(key): decided(one) for key, one in value.items()}
+        return {str(key): key_part(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [decided(one) for one in value]
+        return [key_part(one) for one in value]
     if is_dataclass(value) and not isinstance(value, type):  # by its fields: what it has cached since does not count
-        return [type(value).__qualname__, *(decided(getattr(value, field.name)) for field in fields(value))]
+        return [type(value).__qualname__, *(key_part(getattr(value, field.name)) for field in fields(value))]
     if isinstance(value, Path):
         return _behind(str(value))
     if isinstance(value, np.generic):
-        return decided(value.item())
+        return key_part(value.item())
     if isinstance(value, (Tensor, np.ndarray)):
         return fingerprint(value)
     return classifier_fingerprint(value) if isinstance(value, nn.Module) else fingerprint(*identity(value))
@@ -53,5 +53,5 @@ def _behind(text: str) -> Any:
         source = [fingerprint(*identity(imported("option", spec.name)))] if ":" in spec.name else []
     except InputError:
         return text  # what uses it will say so
-    inner = {key: decided(one) for key, one in spec.options.items()} | {"": [decided(one) for one in spec.positional]}
+    inner = {key: key_part(one) for key, one in spec.options.items()} | {"": [key_part(one) for one in spec.positional]}
     return [text, *source, inner] if source or spec.options or spec.positional else text
