@@ -50,8 +50,8 @@ def mixture_fixture():
     return ga.gaussian_mixture(classes=3, shape=(1, 8, 8), spread=0.08, seed=0)
 
 
-@pytest.fixture(scope="session", name="bench")
-def bench_fixture(mixture):
+@pytest.fixture(scope="session", name="setup")
+def setup_fixture(mixture):
     train, test = mixture.sample(220, seed=1), mixture.sample(24, seed=2)
     mask = torch.zeros(len(test), 8, 8, dtype=torch.bool)
     mask[:, :, :4] = True
