@@ -12,21 +12,23 @@ from torch import Tensor
 from gradaudit.errors import require
 
 
-def image_keys(images: Tensor, seed: int) -> list[int]:
+def image_keys(images: Tensor, seed: int, purpose: str = "") -> list[int]:
     """A 128-bit key for each image, from the seed and the image's pixels; equal images get equal keys.
+
+    Keys for another purpose are others: draws that meet in one computation must not repeat each other.
 
     Raises:
         InputError: `seed` is not an integer.
     """
     require(isinstance(seed, int) and not isinstance(seed, bool), "seed", seed, "an integer")
     pixels = images.detach().to("cpu", torch.float32).contiguous().numpy()
-    digests = (hashlib.blake2b(image.tobytes(), digest_size=16, key=str(seed).encode()).digest() for image in pixels)
+    digests = (hashlib.blake2b(image.tobytes(), digest_size=16, key=f"{seed}{purpose}".encode()).digest() for image in pixels)
     return [int.from_bytes(digest, "little") for digest in digests]
 
 
-def generators(images: Tensor, seed: int) -> list[np.random.Generator]:
-    """A generator for each image, keyed by the seed and the image's pixels."""
-    return [np.random.Generator(np.random.Philox(key=key)) for key in image_keys(images, seed)]
+def generators(images: Tensor, seed: int, purpose: str = "") -> list[np.random.Generator]:
+    """A generator for each image, keyed by the seed, the image's pixels and what it is for."""
+    return [np.random.Generator(np.random.Philox(key=key)) for key in image_keys(images, seed, purpose)]
 
 
 def normal(sources: list[np.random.Generator], images: Tensor) -> Tensor:

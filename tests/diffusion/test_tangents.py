@@ -12,6 +12,7 @@ from gradaudit.diffusion.tangents import TANGENTS, tangent_spaces
 from gradaudit.diffusion.tangents.denoiser_jacobian import products
 from gradaudit.errors import InputError
 from gradaudit.images import ImageSet
+from gradaudit.noise import generators, normal
 
 SHAPE = (1, 8, 8)
 MIXTURE = gaussian_mixture(intrinsic_dim=5, shape=SHAPE, seed=0)
@@ -251,3 +252,13 @@ def test_bad_images_and_sources_are_named():
 
 def test_every_way_is_found_by_what_it_takes():
     assert TANGENTS.names() == ("decoder_jacobian", "denoiser_jacobian", "exact", "local_pca")
+
+
+def test_the_start_is_independent_of_noise_of_the_same_seed():
+    """Else the first noise of manifold robustness, which shares the seed, would lie more within the spaces than chance has it."""
+    images = torch.rand(200, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    flat = Denoiser(lambda noisy, sigma, labels: noisy, shape=(1, 8, 8))  # every direction is as good: the spaces are the start's
+    spaces = tangent_spaces(images, flat, dimensions=4, sigma=0.25, seed=3)
+    noise = normal(generators(images, 3), images).flatten(1)
+    inside = (spaces @ noise[:, :, None]).square().sum(dim=(1, 2)) / noise.square().sum(dim=1)
+    assert float(inside.mean()) == pytest.approx(4 / 64, abs=3 * float(inside.std()) / 200**0.5)

@@ -40,7 +40,7 @@ def denoiser_jacobian(
     whole = isinstance(iterations, int) and not isinstance(iterations, bool) and iterations >= 1
     require(whole, "iterations", iterations, "a whole number, 1 or more")
     levels = deviations(sigma, images)
-    sources = generators(images, seed)
+    sources = generators(images, seed, "start")  # the noise that is measured along these spaces has the same seed
     width = min(kept + SPARE, features)
     start = torch.stack([normal(sources, images).flatten(1) for _ in range(width)], dim=1).to(images.dtype)
     basis = _orthonormal(products(source, images, levels, start))
