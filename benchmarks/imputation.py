@@ -15,7 +15,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -43,7 +42,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=512, help="images in a batch")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "imputation.md")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     torch.set_flush_denormal(True)
@@ -51,24 +49,19 @@ def main() -> None:
     colours = ImageSet(
         torch.randint(0, 256, (arguments.images, 3, 32, 32), dtype=torch.uint8), digits.labels[: arguments.images], digits.classes
     )
-    head = f"{arguments.images} images in a batch, torch {torch.__version__}, {arguments.device}, {torch.get_num_threads()} threads"
-    lines = [
-        head,
-        "",
-        "| images | masks | kept | one by one, ms | float32, ms | faster | float64, ms | faster | differ by, float64 | float32 |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    print(
+        f"{arguments.images} images in a batch, torch {torch.__version__}, {arguments.device}, {torch.get_num_threads()} threads\n"
+    )
+    print("| images | masks | kept | one by one, ms | float32, ms | faster | float64, ms | faster | differ by, float64 | float32 |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     with recording(__file__, __doc__, arguments) as rows:
         cases = []
         for images in (digits[: arguments.images], colours):
             for clustered in (False, True):
                 for level in LEVELS[2:4] if arguments.short else LEVELS:
                     cases.append(Case(images, level, clustered, 1 if arguments.short else arguments.rounds, arguments.device))
-                    lines.append(cases[-1].line())
-                    print(lines[-1], flush=True)
+                    print(cases[-1].line(), flush=True)
         rows += as_rows(cases)
-    if not arguments.short:
-        arguments.out.write_text("\n".join(["# Noisy linear imputation, both ways", "", (__doc__ or "").strip(), "", *lines, ""]))
 
 
 class Case:
