@@ -5,7 +5,7 @@ every fill, rankings by the label's, the predicted class's and all classes' grad
 given the mask (bits), with intervals.
 
 Run: `python benchmarks/conditional.py --data-dir DATA --weights-dir WEIGHTS --only mnist`, and so on for `fashion-mnist` and
-`cifar10`; `--draw` alone makes the table of what is there. Hours on 2 cores for all; a stopped run continues.
+`cifar10`; `--draw` alone prints the kept table, a cell a level. Hours on 2 cores for all; a stopped run continues.
 """
 
 from __future__ import annotations
@@ -90,13 +90,14 @@ def main() -> None:
     parser.add_argument("--fill", default="", help="only fills whose name begins so")
     parser.add_argument("--target", default="", help="only this ranking")
     parser.add_argument("--seeds", type=int, help="instead of two")
-    parser.add_argument("--draw", action="store_true", help="only the table of what is there")
+    parser.add_argument("--draw", action="store_true", help="print the kept table, a cell a level")
     arguments = parser.parse_args()
-    for data in [] if arguments.draw else [arguments.only] if arguments.only else SETTINGS:
-        measure(data, arguments)
-    table = collected(arguments.out / "out")
-    write_text(arguments.out / "conditional.csv", table.to_csv(index=False))
-    print(as_markdown(table))
+    kept = arguments.out / "conditional.csv"
+    if not arguments.draw:
+        for data in [arguments.only] if arguments.only else SETTINGS:
+            measure(data, arguments)
+        write_text(kept, collected(arguments.out / "out").to_csv(index=False))
+    print(as_markdown(pd.read_csv(kept)))
 
 
 def measure(title: str, arguments: argparse.Namespace) -> None:

@@ -74,6 +74,8 @@ def main() -> None:
     )
     parser.add_argument("--draw", action="store_true", help="only the tables of what is there")
     arguments = parser.parse_args()
+    if arguments.draw and not (arguments.out / "out").is_dir():
+        parser.error(f"nothing was measured here that --draw could show: there is no {arguments.out / 'out'}")
     for data in [] if arguments.draw else [arguments.only] if arguments.only else DATA:
         table = measured(data, arguments)
         write_text(arguments.out / "out" / f"{data}.csv", table.to_csv(index=False, float_format="%.5g"))

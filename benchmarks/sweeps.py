@@ -52,7 +52,7 @@ def main() -> None:
         print(f"{number}/{len(jobs)}, {time.perf_counter() - start:.0f} s: {part[0]['family']} {part[0]['strength']:g}: {note}")
     table = pd.DataFrame(rows).sort_values(["family", "strength", "measure", "eps"], ignore_index=True)
     write_text(arguments.out / "sweeps.csv", table.to_csv(index=False))
-    save_figure(arguments.out / "sweeps.png", drawn(table), dpi=150)
+    save_figure(arguments.out / "sweeps.png", drawn(table))
     print(f"{arguments.out}: sweeps.csv, sweeps.png; {time.perf_counter() - start:.0f} s, {versions()}")
 
 

@@ -36,6 +36,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--draw", action="store_true", help="only the table of what is there")
     arguments = parser.parse_args()
+    if arguments.draw and not (arguments.out / "out").is_dir():
+        parser.error(f"nothing was measured here that --draw could show: there is no {arguments.out / 'out'}")
     for data in [] if arguments.draw else [arguments.only] if arguments.only else SETS:
         measure(data, arguments)
     text = as_markdown(arguments.out / "out")

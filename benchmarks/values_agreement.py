@@ -43,6 +43,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=48, help="of the evaluator, which has every kind of mask to learn")
     parser.add_argument("--draw", action="store_true", help="only the table of what is there")
     arguments = parser.parse_args()
+    if arguments.draw and not (arguments.out / "out").is_dir():
+        parser.error(f"nothing was measured here that --draw could show: there is no {arguments.out / 'out'}")
     for data in [] if arguments.draw else [arguments.only] if arguments.only else SETS:
         start = time.perf_counter()
         rows = measured(data, arguments)
