@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +11,8 @@ from scipy import stats
 from torch import nn
 
 import gradaudit as ga
+from _record import table_parser
 
-RESULTS = Path(__file__).parent / "results"
 # AdamW, since the convnet on two blocks does not learn under attack with SGD at the MLP's rate; the same for both objectives.
 NETWORKS: dict[str, dict[str, Any]] = {
     "mlp": {"network": "mlp"},
@@ -27,17 +25,13 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 TWO, TEN = (0, 1), tuple(range(10))
 
 
-def parser(about: str | None, results: str) -> argparse.ArgumentParser:
+def parser(file: str, about: str | None) -> argparse.ArgumentParser:
     """The options that all have."""
-    made = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/")
+    made = table_parser(file, about)
     made.add_argument("--seeds", type=int, default=5)
     made.add_argument("--epochs", type=int, default=5)
     made.add_argument("--train-images", type=int, help="of MNIST; all unless given")
     made.add_argument("--test-images", type=int, default=2000, help="of the blocks made of MNIST's test images")
-    made.add_argument("--workers", type=int, default=os.cpu_count())
-    made.add_argument("--store", help="folder for finished work; the user's own unless given")
-    made.add_argument("--out", type=Path, default=RESULTS / results)
     return made
 
 

@@ -13,9 +13,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-RESULTS = Path(__file__).parent / "results"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RESULTS = Path(__file__).parent  # what a script found lies beside it: a record as NAME.json, tables and figures in NAME/
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,34 @@ def benchmark_parser(about: str | None) -> argparse.ArgumentParser:
     """The options that all benchmarks with a record have."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="a trial with little work, which says nothing of the claim")
-    parser.add_argument("--results", type=Path, help="folder for the record; benchmarks/results unless given or a trial")
+    parser.add_argument("--results", type=Path, help="folder for the record; beside the script unless given or a trial")
     return parser
+
+
+def table_parser(
+    file: str, about: str | None, weights: bool = False, workers: int | None = os.cpu_count()
+) -> argparse.ArgumentParser:
+    """The options that benchmarks with tables of their own have; `--weights-dir` and `--workers` where they take them."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/, fashion_mnist/, cifar10/")
+    if weights:
+        own = os.environ.get("GRADAUDIT_WEIGHTS")
+        parser.add_argument("--weights-dir", default=own, help="holds the classifiers that others trained")
+    if workers:
+        parser.add_argument("--workers", type=int, default=workers)
+    parser.add_argument("--store", type=Path, help="folder for finished work; the user's own unless given")
+    folder = RESULTS / Path(file).stem
+    parser.add_argument("--out", type=Path, default=folder, help="folder for tables and figures; whole results go to out/ in it")
+    return parser
+
+
+def save_figure(path: Path, figure: Figure, dpi: float = 100) -> None:
+    """Write the figure as its file's ending says, whole or not at all."""
+    from gradaudit.files import whole_file
+
+    undated = {"Date": None} if path.suffix == ".svg" else None
+    with whole_file(path) as file:
+        figure.savefig(file, format=path.suffix[1:], dpi=dpi, metadata=undated)
 
 
 @contextmanager

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 
 import gradaudit as ga
-from _record import RESULTS
+from _record import table_parser
 from gradaudit.instruments.sweep import BASE
 
 
-def sweep_parser(about: str | None, results: str) -> argparse.ArgumentParser:
+def sweep_parser(file: str, about: str | None) -> argparse.ArgumentParser:
     """The options that all have."""
-    made = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/")
+    made = table_parser(file, about)
     made.add_argument("--train-images", type=int)
     made.add_argument("--test-images", type=int, default=1000)
     made.add_argument("--epochs", type=int, default=BASE.epochs)
-    made.add_argument("--workers", type=int, default=os.cpu_count())
     made.add_argument("--seed", type=int, default=0)
-    made.add_argument("--store", help="folder for finished work; the user's own unless given")
-    made.add_argument("--out", type=Path, default=RESULTS / results)
     return made
 
 

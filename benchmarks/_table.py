@@ -57,8 +57,7 @@ def line_of(row: Row) -> tuple[str, ...]:
 
 def results_of(benchmark: Benchmark) -> str:
     """Where a benchmark without a record keeps what it found."""
-    folder = RESULTS / benchmark.name
-    return f"see benchmarks/results/{benchmark.name}/" if folder.is_dir() else ""
+    return f"see benchmarks/{benchmark.name}/" if benchmark.path.with_suffix("").is_dir() else ""
 
 
 def letter_of(record: Record, machines: list[str]) -> str:

@@ -12,19 +12,15 @@ continues.
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 import gradaudit as ga
+from _record import table_parser
 from conditional import CONVNET, classifiers, sign
-from gradaudit.files import whole_file, write_text
-from gradaudit.instruments.diffroar.measures import CONDITIONAL, RAW, Measure
+from gradaudit.files import write_text
+from gradaudit.instruments.diffroar.measures import RAW, Measure
 from gradaudit.instruments.diffroar.statistics import interval
 from gradaudit.results import versions
 
@@ -32,18 +28,13 @@ LEVELS = (0.02, 0.05, 0.1, 0.2, 0.5, 0.8)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds cifar10/")
-    parser.add_argument("--weights-dir", default=os.environ.get("GRADAUDIT_WEIGHTS"), help="holds the classifiers' files")
+    parser = table_parser(__file__, __doc__, weights=True)
     parser.add_argument("--train-images", type=int, default=12000)
     parser.add_argument("--test-images", type=int, default=3000)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--learner", help="the name of a recipe, instead of the small convnet")
     parser.add_argument("--no-masks", action="store_true", help="without learners of the masks alone")
     parser.add_argument("--conditional", action="store_true", help="also learners of mask and pixels: half as many networks again")
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--store", type=Path, help="where finished work is kept")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "cifar10_diffroar")
     arguments = parser.parse_args()
     whole, test = ga.load_images("cifar10", folder=arguments.data_dir)
     train, test = whole.sample(arguments.train_images, 0), test.sample(arguments.test_images, 0)
@@ -67,14 +58,11 @@ def main() -> None:
             device="cpu",
             show_progress=True,
         )
-        found[name].save(arguments.out / name)
+        found[name].save(arguments.out / "out" / name)
         print(f"{name}: {found[name].verdict}", flush=True)
     table = compared(found)
     text = f"{as_markdown(table)}\n\n{time.perf_counter() - start:.0f} s, what the store had before not counted; {versions()}\n"
-    write_text(arguments.out / "cifar10_diffroar.csv", table.to_csv(index=False))
-    write_text(arguments.out / "cifar10_diffroar.txt", text)
-    with whole_file(arguments.out / "cifar10_diffroar.svg") as file:
-        drawn(table).savefig(file, format="svg")
+    write_text(arguments.out / "cifar10_diffroar.md", text)
     print(text)
 
 
@@ -124,25 +112,6 @@ def as_markdown(table: pd.DataFrame) -> str:
                 continue
             lines.append(f"{name}, {side}: " + ", ".join(f"{value:.3f}" for value in rows[f"{name}_{side}"]))
     return "\n".join(lines)
-
-
-def drawn(table: pd.DataFrame) -> Figure:
-    """Each measure's two curves against the level."""
-    measures = list(table["measure"].unique())
-    figure = Figure(figsize=(4.6 * len(measures), 3.6), layout="constrained")
-    for axes, measure in zip(figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True):
-        rows = table[table["measure"] == measure]
-        for name, line in (("standard", "--"), ("robust", "-")):
-            mean, low, high = (rows[f"{name}_{part}"] for part in ("mean", "low_all", "high_all"))
-            spread = np.vstack([mean - low, high - mean])
-            axes.errorbar(100 * rows["level"], mean, yerr=spread, linestyle=line, marker="o", markersize=3, capsize=2, label=name)
-        axes.axhline(0, color="0.4", linewidth=0.8)
-        given = measure == CONDITIONAL.column
-        axes.set(xscale="log", xlabel="pixels kept, %", ylabel="given the mask, bits" if given else "DiffROAR, accuracy")
-        axes.set_xticks(100 * rows["level"], labels=[f"{100 * one:g}" for one in rows["level"]])
-        axes.minorticks_off()
-        axes.legend()
-    return figure
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """CIFAR-10 from lossless WebP sheets to the `.npz` that `load_images("cifar10")` reads.
 
-    python benchmarks/cifar_sheets.py SHEETS_FOLDER OUT.npz
+    python benchmarks/cifar_sheets.py SHEETS OUT.npz
 
 A sheet has 1,000 images, 40 rows of 25, row by row: train_00.webp ..., test_00.webp ..., with train_labels.npy, test_labels.npy and
 classes.txt. The sheets are sorted by class, so both halves are shuffled, always in the same way.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +35,12 @@ def half(folder: Path, name: str) -> ImageSet:
 
 def main() -> None:
     """Convert, read back and describe."""
-    folder, out = map(Path, sys.argv[1:])
-    save_images(out, half(folder, "train"), half(folder, "test"))
-    for images in load_images(out):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sheets", type=Path)
+    parser.add_argument("out", type=Path)
+    given = parser.parse_args()
+    save_images(given.out, half(given.sheets, "train"), half(given.sheets, "test"))
+    for images in load_images(given.out):
         print(images, describe_images(images)["counts"], images.fingerprint)
 
 

@@ -5,26 +5,24 @@ every fill, rankings by the label's, the predicted class's and all classes' grad
 given the mask (bits), with intervals.
 
 Run: `python benchmarks/conditional.py --data-dir DATA --weights-dir WEIGHTS --only mnist`, and so on for `fashion-mnist` and
-`cifar10`; `--draw` alone makes table and figure of what is there. Hours on 2 cores for all; a stopped run continues.
+`cifar10`; `--draw` alone prints the kept table, a cell a level. Hours on 2 cores for all; a stopped run continues.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from torch import nn
 
 import gradaudit as ga
-from gradaudit.files import whole_file, write_text
+from _record import table_parser
+from gradaudit.files import write_text
 from gradaudit.results import versions
 
 VERIFIED = (0.4914, 0.4822, 0.4465)
@@ -87,27 +85,19 @@ SETTINGS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/, fashion_mnist/, cifar10/")
-    parser.add_argument("--weights-dir", default=os.environ.get("GRADAUDIT_WEIGHTS"), help="holds the classifiers' files")
+    parser = table_parser(__file__, __doc__, weights=True)
     parser.add_argument("--only", choices=[*SETTINGS], help="one data set")
     parser.add_argument("--fill", default="", help="only fills whose name begins so")
     parser.add_argument("--target", default="", help="only this ranking")
     parser.add_argument("--seeds", type=int, help="instead of two")
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--store", type=Path, help="where finished work is kept")
-    parser.add_argument("--draw", action="store_true", help="only table and figure of what is there")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "conditional")
+    parser.add_argument("--draw", action="store_true", help="print the kept table, a cell a level")
     arguments = parser.parse_args()
-    for data in [] if arguments.draw else [arguments.only] if arguments.only else SETTINGS:
-        measure(data, arguments)
-    table = collected(arguments.out)
-    write_text(arguments.out / "conditional.csv", table.to_csv(index=False))
-    write_text(arguments.out / "conditional.md", as_markdown(table))
-    for suffix in ("svg", "png"):
-        with whole_file(arguments.out / f"conditional.{suffix}") as file:
-            drawn(table).savefig(file, format=suffix, dpi=100)
-    print(as_markdown(table))
+    kept = arguments.out / "conditional.csv"
+    if not arguments.draw:
+        for data in [arguments.only] if arguments.only else SETTINGS:
+            measure(data, arguments)
+        write_text(kept, collected(arguments.out / "out").to_csv(index=False))
+    print(as_markdown(pd.read_csv(kept)))
 
 
 def measure(title: str, arguments: argparse.Namespace) -> None:
@@ -140,7 +130,7 @@ def measure(title: str, arguments: argparse.Namespace) -> None:
                 show_progress=True,
             )
             short = fill.partition("(")[0]
-            result.save(arguments.out / f"{folder_name(title)}_{name}_{target}_{short}")
+            result.save(arguments.out / "out" / f"{folder_name(title)}_{name}_{target}_{short}")
             print(f"{data}, {name}, {target}, {fill}: {result.verdict} ({time.perf_counter() - start:.0f} s)", flush=True)
 
 
@@ -232,43 +222,6 @@ CONDITIONAL = ("conditional_low_all", "conditional_high_all")
 def sign(low: float, high: float) -> str:
     """Which side of 0 the interval is on."""
     return " `+`" if low > 0 else " `-`" if high < 0 else ""
-
-
-def drawn(table: pd.DataFrame) -> Figure:
-    """Above raw, below conditional DiffROAR against the level, a column a data set; the label's ranking."""
-    names = [name for name in SETTINGS if (table["data"] == name).any() and "," not in name]
-    figure = Figure(figsize=(4.2 * len(names), 7), layout="constrained")
-    grid = figure.subplots(2, len(names), squeeze=False, sharey="row")
-    fills = [*CHEAP]
-    for column, data in enumerate(names):
-        for (name, fill), rows in table[(table["data"] == data) & (table["target"] == "label")].groupby(
-            ["classifier", "fill"], sort=False
-        ):
-            style = {
-                "color": f"C{fills.index(fill)}",
-                "linestyle": "--" if name == "standard" else "-",
-                "marker": "o",
-                "markersize": 3,
-            }
-            label = f"{fill}, {name}"
-            for axes, value, low, high in (
-                (grid[0][column], "mean", "low", "high"),
-                (grid[1][column], "conditional_mean", "conditional_low", "conditional_high"),
-            ):
-                spread = np.abs(np.vstack([rows[value] - rows[low], rows[high] - rows[value]]))
-                axes.errorbar(100 * rows["level"], rows[value], yerr=spread, capsize=2, linewidth=1, label=label, **style)
-        for axes in grid[:, column]:
-            axes.axhline(0, color="0.4", linewidth=0.8)
-            shown = sorted(100 * table[table["data"] == data]["level"].unique())
-            axes.set(xscale="log", xlabel="share of pixels kept, %")
-            axes.set_xticks(shown, labels=[f"{one:g}" for one in shown])
-            axes.minorticks_off()
-        grid[1][column].set_ylim(-0.4, 0.5)  # some intervals of two seeds are wider than all that is of interest
-        grid[0][column].set_title(data)
-    grid[0][0].set_ylabel("raw DiffROAR, accuracy")
-    grid[1][0].set_ylabel("DiffROAR given the mask, bits")
-    figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize="x-small")
-    return figure
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from scipy.optimize import nnls
 
 from _processes import alone, peak, reset_peak
-from _record import RESULTS, Row, benchmark_parser, recording
-from gradaudit.files import whole_file, write_text
+from _record import RESULTS, Row, benchmark_parser, recording, save_figure
+from gradaudit.files import write_text
 
 CELLS, IMAGES, SIDES = (2, 4, 8, 16), (2000, 4000, 8000, 16000, 32000), (14, 28, 56, 112)
 OFF = 0.2  # of a point from its line, which still counts as one
@@ -64,13 +64,11 @@ def main() -> None:
     with recording(__file__, __doc__, arguments) as rows:
         table = measured(arguments.rounds, arguments.short)
         lines = lines_of(table)
-        print(as_markdown(table, lines))
+        print(table.round(2).to_string(index=False))
         rows += as_rows(table, lines)
     if not arguments.short:
         write_text(arguments.out / "cost.csv", table.round(4).to_csv(index=False))
-        write_text(arguments.out / "cost.md", as_markdown(table, lines))
-        with whole_file(arguments.out / "cost.svg") as file:
-            drawn(table, lines).savefig(file, format="svg", metadata={"Date": None})
+        save_figure(arguments.out / "cost.svg", drawn(table, lines))
 
 
 def measured(rounds: int, short: bool) -> pd.DataFrame:
@@ -167,23 +165,6 @@ def as_rows(table: pd.DataFrame, lines: dict[tuple[str, str, str], Line]) -> lis
     for network in table["network"].unique():
         rows.append(Row(f"{network}: wall time", each(table, network), "ns a network, epoch, image and pixel"))
     return rows
-
-
-def as_markdown(table: pd.DataFrame, lines: dict[tuple[str, str, str], Line]) -> str:
-    """The lines and the time of each, then the points."""
-    out = ["| learner | varied | wall time, s | off | memory, MB | off |", "|---|---|---|---|---|---|"]
-    for network, varied in dict.fromkeys(key[:2] for key in lines):
-        both = (lines[network, varied, measure] for measure in MEASURES)
-        cells = [f"{one.constant:.2g} + {one.rate:.2g} {ONE[varied]} | {100 * one.off:.0f} %" for one in both]
-        out.append(f"| {network} | {varied} | {' | '.join(cells)} |")
-    out.append("")
-    for network in table["network"].unique():
-        out.append(f"- {network}: {each(table, network):.3g} ns a network, epoch, training image and pixel.")
-    out += ["", "| learner | networks | images | side | s | MB |", "|---|---|---|---|---|---|"]
-    for keys, points in table.groupby(["network", "networks", "images", "side"], sort=False):
-        middle = points[list(MEASURES)].median()
-        out.append(f"| {' | '.join(str(key) for key in keys)} | {middle['seconds']:.2f} | {middle['megabytes']:.0f} |")
-    return "\n".join(out) + "\n"
 
 
 def drawn(table: pd.DataFrame, lines: dict[tuple[str, str, str], Line]) -> Figure:

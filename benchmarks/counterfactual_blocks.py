@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 
 import gradaudit as ga
 from _blocks import TWO, data, parser, trained
-from gradaudit.files import whole_file, write_text
+from _record import save_figure
+from gradaudit.files import write_text
 from gradaudit.results import versions
 
 CASES = [
@@ -32,7 +33,7 @@ IMAGES = 100
 
 
 def main() -> None:
-    arguments = parser(__doc__, "counterfactual_blocks").parse_args()
+    arguments = parser(__file__, __doc__).parse_args()
     start = time.perf_counter()
     rows, pictures = [], {}
     for position, network, objective in CASES:
@@ -45,7 +46,7 @@ def main() -> None:
         )
         leaked = ga.leakage(classifier, test, top=(0.1,), controls=(), device="cpu").table.set_index("measure").loc["null_top_0.1"]
         name = f"{network}, {objective}, {position}"
-        result.save(arguments.out / name.replace(",", "").replace(" ", "_"))
+        result.save(arguments.out / "out" / name.replace(",", "").replace(" ", "_"))
         for method in METHODS:
             found = result.summary[result.summary["method"] == method].set_index("measure")
             measures = {key: found.loc[key] for key in ("flip_rate", "outside_mask", *(f"agreed_{one}" for one in others))}
@@ -58,9 +59,7 @@ def main() -> None:
         print(pd.DataFrame(rows).round(3).to_string(index=False), flush=True)
     table = pd.DataFrame(rows)
     write_text(arguments.out / "counterfactual_blocks.csv", table.to_csv(index=False))
-    for suffix in ("svg", "png"):
-        with whole_file(arguments.out / f"counterfactual_blocks.{suffix}") as file:
-            drawn(table, pictures).savefig(file, format=suffix, dpi=100)
+    save_figure(arguments.out / "counterfactual_blocks.svg", drawn(table, pictures))
     print(f"{arguments.out}; {time.perf_counter() - start:.0f} s, {versions()}")
 
 

@@ -10,16 +10,16 @@ Run: `python benchmarks/counterfactuals.py --data-dir DATA --weights-dir WEIGHTS
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
 from pathlib import Path
 
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 
 import gradaudit as ga
-from gradaudit.files import whole_file, write_text
+from _record import save_figure, table_parser
+from gradaudit.files import write_text
 from gradaudit.results import versions
 
 LIKE = {0: 6, 1: 7, 2: 3, 3: 8, 4: 9, 5: 6, 6: 0, 7: 9, 8: 3, 9: 4}  # what a digit is most easily taken for
@@ -39,14 +39,10 @@ SHOWN = ("flip_rate", "agreed_convnet", "agreed_lenet5_adversarial", "l1", "l2",
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/")
-    parser.add_argument("--weights-dir", default=os.environ.get("GRADAUDIT_WEIGHTS"), help="holds the classifiers' files")
+    parser = table_parser(__file__, __doc__, weights=True, workers=None)
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--only", default="", help="runs whose name has this in it")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--store", type=Path, help="where finished work is kept")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "counterfactuals")
     arguments = parser.parse_args()
     train, test = ga.load_images("mnist", folder=arguments.data_dir)
     weights = Path(arguments.weights_dir)
@@ -60,7 +56,7 @@ def main() -> None:
     frames = []
     for name, (method, helped) in RUNS.items():
         if arguments.only not in name:  # as it was found before
-            if (folder := arguments.out / folder_name(name)).exists():
+            if (folder := arguments.out / "out" / folder_name(name)).exists():
                 frames.append(in_short(name, ga.CounterfactualResult.load(folder)))
             continue
         start = time.perf_counter()
@@ -78,20 +74,17 @@ def main() -> None:
             device="cpu",
             show_progress=True,
         )
-        folder = result.save(arguments.out / folder_name(name))
+        folder = result.save(arguments.out / "out" / folder_name(name))
         if result.frames:
             result.animation(folder / "animation.webp")
         frames.append(in_short(name, result))
         print(f"{name}: {result.verdict} ({time.perf_counter() - start:.0f} s now)", flush=True)
     every = pd.concat(frames)
-    write_text(arguments.out / "summary.csv", every.to_csv(index=False))
     text = as_markdown(every)
     write_text(arguments.out / "table.md", text + f"\n{arguments.images} images, seed {arguments.seed}, {versions()}\n")
     print(text)
-    with whole_file(arguments.out / "gallery.png") as file:
-        gallery(arguments.out, [name for name in RUNS if (arguments.out / folder_name(name)).exists()]).savefig(
-            file, format="png", dpi=100
-        )
+    found = [name for name in RUNS if (arguments.out / "out" / folder_name(name)).exists()]
+    save_figure(arguments.out / "gallery.png", gallery(arguments.out / "out", found))
 
 
 def folder_name(run: str) -> str:
@@ -134,10 +127,8 @@ def _cell(row: pd.Series) -> str:
     return f"{row['value']:.{digits}f}{ends}"
 
 
-def gallery(folder: Path, names: list[str]) -> object:
+def gallery(folder: Path, names: list[str]) -> Figure:
     """One digit of each class: the original, and what each run made of it."""
-    from matplotlib.figure import Figure
-
     results = {name: ga.CounterfactualResult.load(folder / folder_name(name)) for name in names}
     table = next(iter(results.values())).table
     rows = table.drop_duplicates("source").index[:10].tolist()

@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 
 import gradaudit as ga
 from _blocks import TEN, data, over_seeds, parser, trained
+from _record import save_figure
 from gradaudit.devices import one_thread
-from gradaudit.files import whole_file, write_text
+from gradaudit.files import write_text
 from gradaudit.results import versions
 
 DEVIATIONS = tuple(float(f"{std:.4g}") for std in np.geomspace(0.01, 10, 30))
@@ -27,7 +28,7 @@ OBJECTIVES = ("standard", "adversarial")
 
 
 def main() -> None:
-    own = parser(__doc__, "distractor")
+    own = parser(__file__, __doc__)
     own.set_defaults(test_images=1000, seeds=3)
     arguments = own.parse_args()
     start = time.perf_counter()
@@ -38,9 +39,7 @@ def main() -> None:
     ratios, null, signal = (over_seeds(table, by, name) for name in ("ratio", "null", "signal"))
     changes = null.merge(signal, on=by, suffixes=("_null", "_signal"))
     print(ratios.merge(changes, on=by).round(4).to_string(index=False))
-    for suffix in ("svg", "png"):
-        with whole_file(arguments.out / f"distractor.{suffix}") as file:
-            drawn(ratios, changes).savefig(file, format=suffix, dpi=110)
+    save_figure(arguments.out / "distractor.svg", drawn(ratios, changes))
     print(f"{arguments.out}; {time.perf_counter() - start:.0f} s, {versions()}")
 
 

@@ -16,9 +16,9 @@ import torch
 from matplotlib.figure import Figure
 
 import gradaudit as ga
-from _record import Row, benchmark_parser, recording
+from _record import RESULTS, Row, benchmark_parser, recording, save_figure
 from gradaudit.devices import one_thread
-from gradaudit.files import whole_file, write_text
+from gradaudit.files import write_text
 from gradaudit.results import versions
 
 EPOCHS = (1, 2, 4, 8, 16, 32)
@@ -29,8 +29,7 @@ def main() -> None:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--pictures", type=Path, help="a folder for the figure as PNG")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "exact_score")
+    parser.add_argument("--out", type=Path, default=RESULTS / "exact_score")
     arguments = parser.parse_args()
     with recording(__file__, __doc__, arguments) as rows:
         images, epochs = (400, EPOCHS[:2]) if arguments.short else (arguments.images, EPOCHS)
@@ -38,11 +37,7 @@ def main() -> None:
         rows += as_rows(table)
     if not arguments.short:
         write_text(arguments.out / "exact_score.csv", table.to_csv(index=False))
-    figure = drawn(table)
-    for folder, suffix in ((None if arguments.short else arguments.out, "svg"), (arguments.pictures, "png")):
-        if folder:
-            with whole_file(folder / f"exact_score.{suffix}") as file:
-                figure.savefig(file, format=suffix, dpi=90)
+        save_figure(arguments.out / "exact_score.svg", drawn(table))
     print(f"{arguments.out}; {versions()}")
 
 

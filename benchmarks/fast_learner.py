@@ -13,12 +13,10 @@ is there; a stopped run continues.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Iterator, Mapping
 from math import ceil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,6 +26,7 @@ from torch import nn
 
 import conditional
 import gradaudit as ga
+from _record import table_parser
 from gradaudit.classifiers import build_network
 from gradaudit.devices import one_thread, seeded
 from gradaudit.files import write_text
@@ -68,22 +67,19 @@ LEARNERS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/, fashion_mnist/, cifar10/")
-    parser.add_argument("--weights-dir", default=os.environ.get("GRADAUDIT_WEIGHTS"), help="holds the classifiers' files")
+    parser = table_parser(__file__, __doc__, weights=True, workers=1)
     parser.add_argument("--only", choices=DATA, help="one data set")
     parser.add_argument(
         "--learner", action="append", choices=[*LEARNERS], help="only this one, beside the long one; may be repeated"
     )
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--store", type=Path, help="where finished work is kept")
     parser.add_argument("--draw", action="store_true", help="only the tables of what is there")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "fast_learner")
     arguments = parser.parse_args()
+    if arguments.draw and not (arguments.out / "out").is_dir():
+        parser.error(f"nothing was measured here that --draw could show: there is no {arguments.out / 'out'}")
     for data in [] if arguments.draw else [arguments.only] if arguments.only else DATA:
         table = measured(data, arguments)
-        write_text(arguments.out / f"{data}.csv", table.to_csv(index=False, float_format="%.5g"))
-    table = pd.concat([pd.read_csv(path) for data in DATA if (path := arguments.out / f"{data}.csv").exists()])
+        write_text(arguments.out / "out" / f"{data}.csv", table.to_csv(index=False, float_format="%.5g"))
+    table = pd.concat([pd.read_csv(path) for data in DATA if (path := arguments.out / "out" / f"{data}.csv").exists()])
     write_text(arguments.out / "fast_learner.md", as_markdown(table))
     print(as_markdown(table))
 

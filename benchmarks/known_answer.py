@@ -15,15 +15,14 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
 import gradaudit as ga
+from _record import table_parser
 from gradaudit.files import write_text
 from gradaudit.results import versions
 
@@ -32,12 +31,8 @@ EXPECTED = {"top confesses": "0", "both confess": "0", "silence": "0", "signal":
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/")
+    parser = table_parser(__file__, __doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--store", type=Path, help="where finished work is kept")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "known_answer")
     arguments = parser.parse_args()
     start = time.perf_counter()
     train, test = ga.load_images("mnist", folder=arguments.data_dir)
@@ -46,7 +41,6 @@ def main() -> None:
     lines = [ga.coordinate_images(count, dimensions=10, seed=seed) for count, seed in ((6000, 0), (2000, 1))]
     frames.append(measured("x = y e_j", lines, (0.1, 0.2), ("zero", "noise"), arguments))
     table = pd.concat(frames)
-    write_text(arguments.out / "known_answer.csv", table.to_csv(index=False))
     text = as_markdown(table)
     write_text(arguments.out / "known_answer.md", f"{text}\n{arguments.seeds} seeds, {versions()}\n")
     print(text)
@@ -77,7 +71,7 @@ def measured(
             device="cpu",
             show_progress=True,
         )
-        result.save(arguments.out / f"{title.replace(' ', '_')}_{fill}")
+        result.save(arguments.out / "out" / f"{title.replace(' ', '_')}_{fill}")
         frames.append(result.summary.assign(data=title, fill=fill))
     return pd.concat(frames)
 

@@ -37,7 +37,7 @@ SHOWN = ("null_top_0.1", "null_mass", "pointing", "auroc")
 
 
 def main() -> None:
-    arguments = parser(__doc__, "leakage").parse_args()
+    arguments = parser(__file__, __doc__).parse_args()
     start = time.perf_counter()
     jobs = [(*job, seed) for job in JOBS for seed in range(arguments.seeds)]
     parts = Parallel(n_jobs=arguments.workers, return_as="generator_unordered")(delayed(measured)(arguments, *job) for job in jobs)

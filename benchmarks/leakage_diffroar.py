@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 import gradaudit as ga
 from _blocks import TWO, data, parser, trained
-from gradaudit.files import whole_file, write_text
+from _record import save_figure
+from gradaudit.files import write_text
 from gradaudit.results import versions
 
 LEVELS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
@@ -23,7 +24,7 @@ PAIRS = [(network, objective) for network in ("mlp", "convnet") for objective in
 
 
 def main() -> None:
-    arguments = parser(__doc__, "leakage_diffroar").parse_args()
+    arguments = parser(__file__, __doc__).parse_args()
     start = time.perf_counter()
     train, test = data(arguments, TWO, 0, position="random")
     frames = []
@@ -44,7 +45,7 @@ def main() -> None:
             device="cpu",
             show_progress=True,
         )
-        audit.save(arguments.out / f"{network}_{objective}")
+        audit.save(arguments.out / "out" / f"{network}_{objective}")
         table = audit.summary.assign(network=network, objective=objective)
         leaked = ga.leakage(classifier, test, top=LEVELS, controls=(), device="cpu").table.set_index("measure")["value"]
         table["null_top"] = [leaked[f"null_top_{level:g}"] for level in table["level"]]
@@ -53,9 +54,7 @@ def main() -> None:
     table = pd.concat(frames)
     write_text(arguments.out / "leakage_diffroar.csv", table.to_csv(index=False))
     print(table[table["attribution"] != "random"].round(3).to_string(index=False))
-    for suffix in ("svg", "png"):
-        with whole_file(arguments.out / f"leakage_diffroar.{suffix}") as file:
-            drawn(table).savefig(file, format=suffix, dpi=110)
+    save_figure(arguments.out / "leakage_diffroar.svg", drawn(table))
     print(f"{arguments.out}; {time.perf_counter() - start:.0f} s, {versions()}")
 
 

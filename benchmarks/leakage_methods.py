@@ -14,12 +14,11 @@ from typing import Any
 
 import pandas as pd
 from joblib import Parallel, delayed
-from matplotlib.figure import Figure
 
 import gradaudit as ga
 from _blocks import TWO, data, over_seeds, parser, trained
 from gradaudit.devices import one_thread
-from gradaudit.files import whole_file, write_text
+from gradaudit.files import write_text
 from gradaudit.results import versions
 
 METHODS = {
@@ -35,7 +34,7 @@ NETWORKS, OBJECTIVES = ("mlp", "convnet"), ("standard", "adversarial")
 
 
 def main() -> None:
-    own = parser(__doc__, "leakage_methods")
+    own = parser(__file__, __doc__)
     own.set_defaults(test_images=300)
     arguments = own.parse_args()
     start = time.perf_counter()
@@ -48,9 +47,6 @@ def main() -> None:
     for column in ("mean", "low", "high"):
         print(f"\n{column}")
         print(summary.pivot_table(index="attribution", columns="network", values=column, sort=False).round(3).to_string(na_rep=""))
-    for suffix in ("svg", "png"):
-        with whole_file(arguments.out / f"leakage_methods.{suffix}") as file:
-            drawn(summary).savefig(file, format=suffix, dpi=110)
     print(f"\n{arguments.out}; {time.perf_counter() - start:.0f} s, {versions()}")
 
 
@@ -66,22 +62,6 @@ def measured(arguments: argparse.Namespace, network: str, objective: str, seed: 
     own = {"network": network, "objective": objective, "seed": seed}
     rows = result.table[result.table["measure"] == "null_top_0.1"]
     return [{**own, "attribution": row["attribution"], "value": row["value"]} for row in rows.to_dict("records")]
-
-
-def drawn(summary: pd.DataFrame) -> Figure:
-    """A group of bars a method, a bar a network; the dashed line is chance."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    axes = figure.subplots()
-    methods = list(dict.fromkeys(summary["attribution"]))
-    for place, (name, rows) in enumerate(summary.groupby("network", sort=False)):
-        where = [methods.index(one) + 0.2 * (place - 1.5) for one in rows["attribution"]]
-        spread = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
-        axes.bar(where, rows["mean"], 0.19, yerr=spread, color=f"C{place}", label=name, error_kw={"linewidth": 0.8})
-    axes.axhline(0.5, color="0.4", linestyle="--", linewidth=0.8)
-    axes.set_xticks(range(len(methods)), methods, rotation=25, ha="right")
-    axes.set(ylabel="share of the top 10 % in the null block", ylim=(0, None))
-    axes.legend(fontsize="small", ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.12))
-    return figure
 
 
 if __name__ == "__main__":

@@ -8,12 +8,11 @@ Run: `python benchmarks/mask_recovery.py --data-dir DATA --weights-dir WEIGHTS`.
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
 from pathlib import Path
 
 import gradaudit as ga
+from _record import table_parser
 from gradaudit.files import write_text
 from gradaudit.results import versions
 
@@ -21,14 +20,9 @@ FILLS = ("zero", "mean", "noise", "blur", "imputation", "imputation(noise=0.1)",
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/")
-    parser.add_argument("--weights-dir", default=os.environ.get("GRADAUDIT_WEIGHTS"), help="holds the classifiers' files")
+    parser = table_parser(__file__, __doc__, weights=True)
     parser.add_argument("--train-images", type=int, default=2000)
     parser.add_argument("--test-images", type=int, default=500)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--store", type=Path, help="where finished work is kept")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "mask_recovery")
     arguments = parser.parse_args()
     train, test = ga.load_images("mnist", folder=arguments.data_dir)
     classifier = ga.load_classifier("lenet5", Path(arguments.weights_dir) / "mnist_lenet5_clntrained.pt")
@@ -44,7 +38,7 @@ def main() -> None:
         device="cpu",
         show_progress=True,
     )
-    result.save(arguments.out)
+    result.save(arguments.out / "out")
     text = result.table.round(3).to_string(index=False)
     write_text(arguments.out / "mask_recovery.txt", f"{text}\n\n{time.perf_counter() - start:.0f} s, {versions()}\n")
     print(text)

@@ -14,10 +14,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from _record import save_figure
 from _sweeps import digits, sweep_parser
 from gradaudit.cli._output import print_table, print_verdict
 from gradaudit.diffusion.autoencoder import load_autoencoder, train_autoencoder
 from gradaudit.diffusion.load import load_denoiser
+from gradaudit.files import write_text
 from gradaudit.instruments.sweep import BASE, STRENGTHS, SweepResult, sweep
 from gradaudit.instruments.sweep.instrument import INSTRUMENT
 from gradaudit.results import versions
@@ -28,10 +30,10 @@ SIGMAS = (0.25, 0.5)
 
 
 def main() -> None:
-    parser = sweep_parser(__doc__, "regimes")
+    parser = sweep_parser(__file__, __doc__)
     parser.add_argument("--denoiser", default="zoo:mnist")
     parser.add_argument("--tangents", type=Path, help="an autoencoder's file; one is trained unless given")
-    parser.add_argument("--score", default="auto", help="conditional, unconditional or bayes")
+    parser.add_argument("--score", default="conditional", choices=("conditional", "unconditional", "bayes"))
     parser.add_argument("--family", action="append", choices=[*STRENGTHS], help="all unless given; may be repeated")
     arguments = parser.parse_args()
     train, test = digits(arguments)
@@ -54,12 +56,24 @@ def main() -> None:
         device="cpu",
         show_progress=True,
     )
-    result.save(arguments.out)
+    result.save(arguments.out / "out" / arguments.score)
+    keep(result, arguments.out, arguments.score)
     for title, rows in INSTRUMENT.tables(result, "MNIST"):
         print_table(title, rows)
     print_verdict(result.verdict)
     print_dependence(result)
     print(f"{arguments.out}; {time.perf_counter() - start:.0f} s, {versions()}")
+
+
+def keep(result: SweepResult, folder: Path, score: str) -> None:
+    """Table and figures with the Bayes score; with another one, only what depends on it."""
+    table = result.table
+    if score == "bayes":
+        for name, figure in {"bayes": result.plot(), "bayes_map": result.map()}.items():
+            save_figure(folder / f"{name}.png", figure, dpi=85 if name == "bayes" else 90)
+    else:
+        table = table[table["measure"].str.startswith("alignment")]
+    write_text(folder / f"{score}.csv", table.to_csv(index=False))
 
 
 def print_dependence(result: SweepResult) -> None:

@@ -14,7 +14,6 @@ AutoAttack (`--no-autoattack`) or on a GPU; a stopped run continues.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,8 @@ import pandas as pd
 from torch import nn
 
 import gradaudit as ga
+from _record import table_parser
+from gradaudit.files import write_text
 
 VERIFIED = (0.4914, 0.4822, 0.4465)
 CLEAN, PGD = 0.001, 0.02  # allowed distances
@@ -52,17 +53,13 @@ TABLE = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/ and cifar10/")
-    parser.add_argument("--weights-dir", default=os.environ.get("GRADAUDIT_WEIGHTS"), help="holds the classifiers' files")
+    parser = table_parser(__file__, __doc__, weights=True, workers=None)
     parser.add_argument("--images", type=int, default=500, help="attacked images: the first of the test set")
     parser.add_argument("--cifar-images", type=int, default=3000, help="of CIFAR-10, for PGD alone")
     parser.add_argument("--original-order", action="store_true", help="CIFAR-10's test images are in the original files' order")
     parser.add_argument("--only", default="", help="classifiers whose file has this in its name")
     parser.add_argument("--autoattack", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--store", type=Path, help="where finished work is kept")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "robustness_weights")
     arguments = parser.parse_args()
     frames, good = [], True
     for before in TABLE:
@@ -71,7 +68,7 @@ def main() -> None:
             frames.append(frame)
             good &= fits
     table = pd.concat(frames)
-    table.to_csv(arguments.out / "table.csv", index=False)
+    write_text(arguments.out / "robustness_weights.csv", table.to_csv(index=False))
     print(table.round(4).to_string(index=False))
     print("all as measured before" if good else "NOT as measured before: see the rows above")
 
@@ -98,7 +95,7 @@ def attacked(
     start = time.perf_counter()
     options = {"steps": 20, "device": arguments.device, "store": arguments.store, "show_progress": True}
     result = ga.robustness(classifier, images, eps=[eps / 255 for eps in before.pgd], attack=attacks, **options)
-    result.save(arguments.out / f"{Path(before.file).stem}_{attacks[-1]}")
+    result.save(arguments.out / "out" / f"{Path(before.file).stem}_{attacks[-1]}")
     print(f"{before.file}, {len(images):,} images: {result.verdict}; {time.perf_counter() - start:.0f} s", flush=True)
     for caveat in result.verdict.caveats:
         print(f"  - but {caveat}")

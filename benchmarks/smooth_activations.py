@@ -8,16 +8,14 @@ Run: `python benchmarks/smooth_activations.py --data-dir DATA`. About 20 minutes
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from joblib import Parallel, delayed
 
 import gradaudit as ga
+from _record import table_parser
 from gradaudit.devices import one_thread
 from gradaudit.files import write_text
 from gradaudit.results import versions
@@ -29,15 +27,11 @@ DECIDES = ("linf", 0.1)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/")
+    parser = table_parser(__file__, __doc__)
     parser.add_argument("--train-images", type=int, default=20_000)
     parser.add_argument("--test-images", type=int, default=500)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--store", help="folder for finished work; the user's own unless given")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "smooth_activations")
     arguments = parser.parse_args()
     train, test = ga.load_images("mnist", folder=arguments.data_dir)
     train, test = train.sample(arguments.train_images), test.sample(arguments.test_images)

@@ -17,9 +17,10 @@ from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 
 import gradaudit as ga
+from _record import save_figure
 from _sweeps import digits, sweep_parser
 from gradaudit.devices import one_thread
-from gradaudit.files import whole_file, write_text
+from gradaudit.files import write_text
 from gradaudit.instruments.sweep import BASE, STRENGTHS, read_families
 from gradaudit.results import versions
 
@@ -34,7 +35,7 @@ FAMILIES = read_families([*STRENGTHS])
 
 
 def main() -> None:
-    arguments = sweep_parser(__doc__, "sweeps").parse_args()
+    arguments = sweep_parser(__file__, __doc__).parse_args()
     train, test = digits(arguments)
     store = ga.Store(arguments.store)
     base = BASE.with_(epochs=arguments.epochs, seed=arguments.seed)
@@ -51,11 +52,8 @@ def main() -> None:
         print(f"{number}/{len(jobs)}, {time.perf_counter() - start:.0f} s: {part[0]['family']} {part[0]['strength']:g}: {note}")
     table = pd.DataFrame(rows).sort_values(["family", "strength", "measure", "eps"], ignore_index=True)
     write_text(arguments.out / "sweeps.csv", table.to_csv(index=False))
-    figure = drawn(table)
-    for suffix in ("svg", "png"):
-        with whole_file(arguments.out / f"sweeps.{suffix}") as file:
-            figure.savefig(file, format=suffix, dpi=150)
-    print(f"{arguments.out}: sweeps.csv, sweeps.svg, sweeps.png; {time.perf_counter() - start:.0f} s, {versions()}")
+    save_figure(arguments.out / "sweeps.png", drawn(table))
+    print(f"{arguments.out}: sweeps.csv, sweeps.png; {time.perf_counter() - start:.0f} s, {versions()}")
 
 
 def measured(

@@ -21,10 +21,11 @@ from joblib import Parallel, delayed
 from matplotlib.figure import Figure
 
 import gradaudit as ga
-from _blocks import RESULTS, over_seeds
+from _blocks import over_seeds
+from _record import RESULTS, save_figure
 from gradaudit.datasets import COORDINATE_NORMALISATION, block_vectors_normalisation
 from gradaudit.devices import one_thread
-from gradaudit.files import whole_file, write_text
+from gradaudit.files import write_text
 from gradaudit.results import versions
 
 WIDTHS = (30, 100, 300, 1000, 3000)
@@ -37,7 +38,6 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--seeds", type=int, default=5)
     arguments.add_argument("--workers", type=int, default=os.cpu_count())
-    arguments.add_argument("--pictures", type=Path, help="a folder for the figure as PNG")
     arguments.add_argument("--out", type=Path, default=RESULTS / "theory")
     given = arguments.parse_args()
     start = time.perf_counter()
@@ -54,11 +54,7 @@ def main() -> None:
     ranks = summary[summary["measure"].str.startswith("rank ") & (summary["width"] == WIDTH)]
     print("\nshare of images by the rank of the signal's coordinate, 1 the highest; width", WIDTH)
     print(ranks.pivot_table(index="eps", columns="measure", values="mean", sort=False).round(3).to_string())
-    figure = drawn(summary)
-    for folder, suffix in ((given.out, "svg"), (given.pictures, "png")):
-        if folder:
-            with whole_file(folder / f"theory.{suffix}") as file:
-                figure.savefig(file, format=suffix, dpi=100)
+    save_figure(given.out / "theory.svg", drawn(summary))
     print(f"{given.out}; {time.perf_counter() - start:.0f} s, {versions()}")
 
 

@@ -12,13 +12,15 @@ Run: `python benchmarks/values.py --data-dir DATA --weights-dir WEIGHTS --only m
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
 
 import pandas as pd
+import torch
+from torch import nn
 
 import gradaudit as ga
+from _record import RESULTS, table_parser
 from conditional import classifiers
 from gradaudit.attributions import attribute_all
 from gradaudit.files import write_text
@@ -26,23 +28,19 @@ from gradaudit.results import versions
 
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.5)
 SETS = ("mnist", "fashion-mnist", "cifar10")
-HERE = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/, fashion_mnist/, cifar10/")
-    parser.add_argument("--weights-dir", default=os.environ.get("GRADAUDIT_WEIGHTS"), help="holds the classifiers' files")
+    parser = table_parser(__file__, __doc__, weights=True)
     parser.add_argument("--only", choices=SETS, help="one data set")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--store", type=Path, help="where finished work is kept")
     parser.add_argument("--draw", action="store_true", help="only the table of what is there")
-    parser.add_argument("--out", type=Path, default=HERE / "values")
     arguments = parser.parse_args()
+    if arguments.draw and not (arguments.out / "out").is_dir():
+        parser.error(f"nothing was measured here that --draw could show: there is no {arguments.out / 'out'}")
     for data in [] if arguments.draw else [arguments.only] if arguments.only else SETS:
         measure(data, arguments)
-    text = as_markdown(arguments.out)
+    text = as_markdown(arguments.out / "out")
     write_text(arguments.out / "values.md", text)
     print(text)
 
@@ -53,15 +51,12 @@ def measure(data: str, arguments: argparse.Namespace) -> None:
     train, test = ga.load_images(data, folder=arguments.data_dir)
     whole = train
     train, test = train.sample(12000, 0), test.sample(3000, 0)
-    scores = {}
-    for name, classifier in classifiers(data, whole, arguments).items():
-        for target in ("label", "all"):
-            scores[f"{name}, {target}"] = attribute_all(classifier, test, "logit_gradient", target=target, device="cpu")
+    models = classifiers(data, whole, arguments)
     result = ga.diffroar(
-        classifier,  # it is not asked: all scores are given
+        models["robust"],  # it is not asked: all scores are given
         train,
         test,
-        [{name: own} for name, own in scores.items()],
+        gradients(models, test),
         levels=LEVELS,
         seeds=arguments.seeds,
         controls=("random", "edges"),
@@ -71,15 +66,24 @@ def measure(data: str, arguments: argparse.Namespace) -> None:
         device="cpu",
         show_progress=True,
     )
-    result.save(arguments.out / data)
+    result.save(arguments.out / "out" / data)
     for name, verdict in result.verdicts.items():
         print(f"{data}, {name}: {verdict}", *verdict.caveats, sep="\n  ", flush=True)
     print(f"{data}: {time.perf_counter() - start:.0f} s", flush=True)
 
 
+def gradients(models: dict[str, nn.Module], test: ga.ImageSet) -> list[dict[str, torch.Tensor]]:
+    """The rankings: of each classifier the gradient of the label's logit and of all classes'."""
+    return [
+        {f"{name}, {target}": attribute_all(classifier, test, "logit_gradient", target=target, device="cpu")}
+        for name, classifier in models.items()
+        for target in ("label", "all")
+    ]
+
+
 def as_markdown(folder: Path) -> str:
     """Values for each data set and ranking by level; and beside them what retraining says of the same rankings."""
-    retrained = pd.read_csv(HERE / "conditional" / "conditional.csv")
+    retrained = pd.read_csv(RESULTS / "conditional" / "conditional.csv")
     heads = " | ".join(f"{100 * level:g} %" for level in LEVELS)
     lines = ["### Values, bits, top less bottom", "", f"| data | ranking | {heads} |", "|---|---|" + "---|" * len(LEVELS)]
     results = {data: ga.load_result(folder / data) for data in SETS if (folder / data).exists()}

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 
 import gradaudit as ga
+from _record import table_parser
 from conditional import classifiers
 from gradaudit.attributions import attribute_all, kept, kept_count, rank
 from gradaudit.evaluator import Evaluator, EvaluatorTraining, PoolRanking, trained
@@ -32,28 +32,25 @@ from gradaudit.results import versions
 from gradaudit.training.backends.local import local
 from gradaudit.training.workers import run_all
 from gradaudit.usable_information import calibrated_bits
-from values import LEVELS, SETS
+from values import LEVELS, SETS, gradients
 
 KEPT = (0.05, 0.2)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/, fashion_mnist/, cifar10/")
-    parser.add_argument("--weights-dir", default=os.environ.get("GRADAUDIT_WEIGHTS"), help="holds the classifiers' files")
+    parser = table_parser(__file__, __doc__, weights=True)
     parser.add_argument("--only", choices=SETS, help="one data set")
     parser.add_argument("--epochs", type=int, default=48, help="of the evaluator, which has every kind of mask to learn")
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--store", type=Path, help="where finished work is kept")
     parser.add_argument("--draw", action="store_true", help="only the table of what is there")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "values_agreement")
     arguments = parser.parse_args()
+    if arguments.draw and not (arguments.out / "out").is_dir():
+        parser.error(f"nothing was measured here that --draw could show: there is no {arguments.out / 'out'}")
     for data in [] if arguments.draw else [arguments.only] if arguments.only else SETS:
         start = time.perf_counter()
         rows = measured(data, arguments)
-        write_text(arguments.out / f"{data}.json", json.dumps({"rows": rows, "versions": versions()}, indent=1) + "\n")
+        write_text(arguments.out / "out" / f"{data}.json", json.dumps({"rows": rows, "versions": versions()}, indent=1) + "\n")
         print(f"{data}: {time.perf_counter() - start:.0f} s", flush=True)
-    text = as_markdown(arguments.out)
+    text = as_markdown(arguments.out / "out")
     write_text(arguments.out / "values_agreement.md", text)
     print(text)
 
@@ -63,16 +60,11 @@ def measured(data: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     train, test = ga.load_images(data, folder=arguments.data_dir)
     models = classifiers(data, train, arguments)
     train, test = train.sample(12000, 0), test.sample(3000, 0)
-    scores = {
-        f"{name}, {target}": attribute_all(classifier, test, "logit_gradient", target=target, device="cpu")
-        for name, classifier in models.items()
-        for target in ("label", "all")
-    }
     run = ga.prepare_diffroar(
         models["standard"],
         train,
         test,
-        [{name: own} for name, own in scores.items()],
+        gradients(models, test),
         levels=LEVELS,
         seeds=1,
         controls=("random", "edges"),

@@ -24,6 +24,7 @@ from PIL import Image
 from torch import nn
 
 import gradaudit as ga
+from _record import RESULTS
 from gradaudit.files import write_text
 from gradaudit.results import versions
 
@@ -34,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds imagenet_sample/")
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "values_imagenet" / "values_imagenet.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "values_imagenet" / "values_imagenet.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     images = load(Path(arguments.data_dir) / "imagenet_sample")

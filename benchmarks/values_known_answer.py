@@ -9,26 +9,21 @@ Run: `python benchmarks/values_known_answer.py --data-dir DATA`. About 15 minute
 from __future__ import annotations
 
 import argparse
-import os
 import time
-from pathlib import Path
 
 import pandas as pd
 
 import gradaudit as ga
+from _record import table_parser
 from gradaudit.files import write_text
 from gradaudit.results import versions
 from known_answer import EXPECTED, scores
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds mnist/")
+    parser = table_parser(__file__, __doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=32)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--store", type=Path, help="where finished work is kept")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "values_known_answer")
     arguments = parser.parse_args()
     start = time.perf_counter()
     train, test = ga.load_images("mnist", folder=arguments.data_dir)
@@ -63,7 +58,7 @@ def measured(
         device="cpu",
         show_progress=True,
     )
-    result.save(arguments.out / title.replace(" ", "_"))
+    result.save(arguments.out / "out" / title.replace(" ", "_"))
     return result.table.assign(data=title)
 
 

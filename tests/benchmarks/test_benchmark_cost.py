@@ -54,7 +54,9 @@ def test_cost_in_proportion_is_as_needed(cost):
     assert lines["mlp", "networks", "megabytes"].rate == pytest.approx(0, abs=1e-9)
     assert cost.each(table, "mlp") == pytest.approx(5)
     assert len(cost.drawn(table, lines).axes) == 6
-    assert " + 3.9e-05 an image | 0 % | 20 + 0.00078 an image | 0 % |" in cost.as_markdown(table, lines)
+    said = " and ".join(row.what for row in cost.as_rows(table, lines))
+    assert " and 3.9e-05 s an image" in said
+    assert "mlp: memory is 20 MB and 0.00078 MB an image" in said
 
 
 def test_cost_that_grows_faster_is_not(cost):
