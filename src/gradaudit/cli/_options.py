@@ -149,6 +149,18 @@ def numbers(argument: str, text: str) -> tuple[float, ...]:
         raise InputError(argument, text, "numbers separated by commas, such as 0.05,0.1,0.2") from None
 
 
+def specs(text: str) -> tuple[str, ...]:
+    """The names in a list, of which some may have options in brackets; nothing for `none`."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([") - (letter in ")]")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return () if text == "none" else tuple(part.strip() for part in parts)
+
+
 def radii(text: str) -> tuple[float, ...]:
     """The numbers in a list, of which some may be fractions."""
     try:

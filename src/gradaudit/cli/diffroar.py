@@ -40,6 +40,7 @@ from gradaudit.cli._options import (
     images,
     load_audited,
     numbers,
+    specs,
     workers_of,
 )
 from gradaudit.cli._output import console, deliver, pictured, print_verdict
@@ -89,7 +90,9 @@ def diffroar(
     seeds: Annotated[
         int | None, typer.Option(help="Independent seeds; intervals need at least 2.", show_default="3, or 5 to retrain")
     ] = None,
-    controls: Annotated[str, typer.Option(help="Model-free attributions beside, or `none`.")] = "random,blurred_random,edges",
+    controls: Annotated[
+        str, typer.Option(help="Controls beside, such as `edges,untrained`, or `none`.")
+    ] = "random,blurred_random,edges",
     features: Annotated[Features, typer.Option(help="Rank coordinates, or pixels over channels.")] = Features.coordinates,
     target: Annotated[
         RankingTarget, typer.Option(help="Attribute the label, the predicted class, one drawn at random, or all.")
@@ -164,7 +167,7 @@ def diffroar(
         learner=recipe,
         levels=shares,
         seeds=seeds,
-        controls=() if controls == "none" else tuple(name.strip() for name in controls.split(",")),
+        controls=specs(controls),
         features=features.value,
         target=target.value,
         fill=fill,

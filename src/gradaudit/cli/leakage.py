@@ -29,6 +29,7 @@ from gradaudit.cli._options import (
     images,
     load_audited,
     numbers,
+    specs,
 )
 from gradaudit.cli._output import console, deliver, pictured, print_verdict
 from gradaudit.errors import InputError, require
@@ -62,7 +63,9 @@ def leakage(
             show_default="the data set's own",
         ),
     ] = None,
-    controls: Annotated[str, typer.Option(help="Model-free attributions beside, or `none`.")] = "random,blurred_random,edges",
+    controls: Annotated[
+        str, typer.Option(help="Controls beside, such as `edges,untrained`, or `none`.")
+    ] = "random,blurred_random,edges",
     features: Annotated[Features, typer.Option(help="Rank coordinates, or pixels over channels.")] = Features.coordinates,
     target: Annotated[Target, typer.Option(help="Attribute the label or the predicted class.")] = Target.label,
     test_images: TestImages = None,
@@ -95,7 +98,7 @@ def leakage(
         attribution=attributions,
         target=target.value,
         top=levels,
-        controls=() if controls == "none" else tuple(name.strip() for name in controls.split(",")),
+        controls=specs(controls),
         features=features.value,
         seed=seed,
         device=device,

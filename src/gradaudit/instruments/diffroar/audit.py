@@ -98,7 +98,7 @@ def prepare(
         levels: shares of the features that are kept, each in (0, 1).
         seeds: how many independent evaluators or learners, or their seeds; top and bottom share a seed, so that they are paired. 3
             evaluators, or 5 learners a cell, unless given.
-        controls: model-free attributions that run beside.
+        controls: names of controls that run beside: attributions that know no classifier, one that is untrained, or a blurred map.
         features: `"coordinates"` ranks all C*H*W values, `"pixels"` the H*W positions by the sum of magnitudes over channels.
         target: the class that is attributed: the `"label"` or the `"predicted"` one; or, so that the mask cannot tell which class
             was asked for, one drawn at `"random"` for each image, or `"all"`, the attribution's magnitudes summed over the classes.

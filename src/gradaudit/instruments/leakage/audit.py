@@ -54,7 +54,7 @@ def leakage(
         target: the class that is attributed: the `"label"` or the `"predicted"` one.
         top: shares of the features that count as top-ranked, each in (0, 1); the verdict is about the middle one.
         signal_mask: boolean (N, H, W), True where the image carries its label; the images' own unless given.
-        controls: model-free attributions that run beside.
+        controls: names of controls that run beside: attributions that know no classifier, one that is untrained, or a blurred map.
         features: `"coordinates"` ranks all C*H*W values, `"pixels"` the H*W positions by the sum of magnitudes over channels.
         seed: of ties, controls and attributions that draw. Ties are drawn by seed and the image's place in the set.
         device: `"auto"` or a torch device.
