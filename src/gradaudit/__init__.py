@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gradaudit.attributions import attribute, attribute_all
     from gradaudit.auditing import AuditResult, audit, compare, load_audit, prepare_audit
     from gradaudit.classifiers import load_classifier, normalised, save_classifier, two_logits
-    from gradaudit.datasets import block_vectors, blocks, coordinate_images, load_images, save_images
+    from gradaudit.datasets import block_vectors, blocks, coordinate_images, load_images, save_images, trigger
     from gradaudit.diffusion import (
         Autoencoder,
         Denoiser,
@@ -42,7 +42,14 @@ if TYPE_CHECKING:
     from gradaudit.instruments.alignment import AlignmentResult, alignment
     from gradaudit.instruments.counterfactual import CounterfactualResult, counterfactual, counterfactual_differences
     from gradaudit.instruments.diffroar import CounterfactualDifferencesResult, DiffROARResult, diffroar, prepare_diffroar
-    from gradaudit.instruments.leakage import LeakageResult, SensitivityResult, leakage, mask_from_boxes, sensitivity
+    from gradaudit.instruments.leakage import (
+        LeakageResult,
+        SensitivityResult,
+        leakage,
+        mask_from_boxes,
+        sensitivity,
+        verified_triggers,
+    )
     from gradaudit.instruments.manifold_robustness import ManifoldRobustnessResult, manifold_robustness
     from gradaudit.instruments.mask_recovery import MaskRecoveryResult, mask_recovery
     from gradaudit.instruments.robustness import RobustnessResult, robustness
@@ -55,7 +62,7 @@ _HOMES = {
     "gradaudit.attributions": ("attribute", "attribute_all"),
     "gradaudit.auditing": ("AuditResult", "audit", "compare", "load_audit", "prepare_audit"),
     "gradaudit.classifiers": ("load_classifier", "normalised", "save_classifier", "two_logits"),
-    "gradaudit.datasets": ("block_vectors", "blocks", "coordinate_images", "load_images", "save_images"),
+    "gradaudit.datasets": ("block_vectors", "blocks", "coordinate_images", "load_images", "save_images", "trigger"),
     "gradaudit.diffusion": (
         "Autoencoder",
         "Denoiser",
@@ -80,7 +87,14 @@ _HOMES = {
     "gradaudit.instruments.alignment": ("AlignmentResult", "alignment"),
     "gradaudit.instruments.counterfactual": ("CounterfactualResult", "counterfactual", "counterfactual_differences"),
     "gradaudit.instruments.diffroar": ("CounterfactualDifferencesResult", "DiffROARResult", "diffroar", "prepare_diffroar"),
-    "gradaudit.instruments.leakage": ("LeakageResult", "SensitivityResult", "leakage", "mask_from_boxes", "sensitivity"),
+    "gradaudit.instruments.leakage": (
+        "LeakageResult",
+        "SensitivityResult",
+        "leakage",
+        "mask_from_boxes",
+        "sensitivity",
+        "verified_triggers",
+    ),
     "gradaudit.instruments.manifold_robustness": ("ManifoldRobustnessResult", "manifold_robustness"),
     "gradaudit.instruments.mask_recovery": ("MaskRecoveryResult", "mask_recovery"),
     "gradaudit.instruments.robustness": ("RobustnessResult", "robustness"),
@@ -161,7 +175,9 @@ __all__ = [
     "train_autoencoder",
     "train_denoiser",
     "train_once",
+    "trigger",
     "two_logits",
+    "verified_triggers",
 ]
 
 

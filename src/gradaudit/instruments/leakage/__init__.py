@@ -5,5 +5,6 @@ from gradaudit.instruments.leakage.boxes import mask_from_boxes
 from gradaudit.instruments.leakage.result import LeakageResult
 from gradaudit.instruments.leakage.sensitivity import sensitivity
 from gradaudit.instruments.leakage.sensitivity_result import SensitivityResult
+from gradaudit.instruments.leakage.triggers import verified_triggers
 
-__all__ = ["LeakageResult", "SensitivityResult", "leakage", "mask_from_boxes", "sensitivity"]
+__all__ = ["LeakageResult", "SensitivityResult", "leakage", "mask_from_boxes", "sensitivity", "verified_triggers"]
