@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gradaudit.attributions import attribute, attribute_all
     from gradaudit.auditing import AuditResult, audit, compare, load_audit, prepare_audit
     from gradaudit.classifiers import load_classifier, normalised, save_classifier, two_logits
-    from gradaudit.datasets import block_vectors, blocks, coordinate_images, load_images, save_images
+    from gradaudit.datasets import block_vectors, blocks, coordinate_images, load_images, save_images, trigger
     from gradaudit.diffusion import (
         Autoencoder,
         Denoiser,
@@ -45,7 +45,14 @@ if TYPE_CHECKING:
     from gradaudit.instruments.counterfactual import CounterfactualResult, counterfactual, counterfactual_differences
     from gradaudit.instruments.counterfactual_differences import CounterfactualDifferencesResult
     from gradaudit.instruments.diffroar import DiffROARResult, diffroar, prepare_diffroar
-    from gradaudit.instruments.leakage import LeakageResult, SensitivityResult, leakage, mask_from_boxes, sensitivity
+    from gradaudit.instruments.leakage import (
+        LeakageResult,
+        SensitivityResult,
+        leakage,
+        mask_from_boxes,
+        sensitivity,
+        verified_triggers,
+    )
     from gradaudit.instruments.load import load_result
     from gradaudit.instruments.manifold_robustness import ManifoldRobustnessResult, manifold_robustness
     from gradaudit.instruments.mask_recovery import MaskRecoveryResult, mask_recovery
@@ -59,7 +66,7 @@ _HOMES = {
     "gradaudit.attributions": ("attribute", "attribute_all"),
     "gradaudit.auditing": ("AuditResult", "audit", "compare", "load_audit", "prepare_audit"),
     "gradaudit.classifiers": ("load_classifier", "normalised", "save_classifier", "two_logits"),
-    "gradaudit.datasets": ("block_vectors", "blocks", "coordinate_images", "load_images", "save_images"),
+    "gradaudit.datasets": ("block_vectors", "blocks", "coordinate_images", "load_images", "save_images", "trigger"),
     "gradaudit.diffusion": (
         "Autoencoder",
         "Denoiser",
@@ -85,7 +92,14 @@ _HOMES = {
     "gradaudit.instruments.counterfactual": ("CounterfactualResult", "counterfactual", "counterfactual_differences"),
     "gradaudit.instruments.counterfactual_differences": ("CounterfactualDifferencesResult",),
     "gradaudit.instruments.diffroar": ("DiffROARResult", "diffroar", "prepare_diffroar"),
-    "gradaudit.instruments.leakage": ("LeakageResult", "SensitivityResult", "leakage", "mask_from_boxes", "sensitivity"),
+    "gradaudit.instruments.leakage": (
+        "LeakageResult",
+        "SensitivityResult",
+        "leakage",
+        "mask_from_boxes",
+        "sensitivity",
+        "verified_triggers",
+    ),
     "gradaudit.instruments.manifold_robustness": ("ManifoldRobustnessResult", "manifold_robustness"),
     "gradaudit.instruments.mask_recovery": ("MaskRecoveryResult", "mask_recovery"),
     "gradaudit.instruments.robustness": ("RobustnessResult", "robustness"),
@@ -169,7 +183,9 @@ __all__ = [
     "train_autoencoder",
     "train_denoiser",
     "train_once",
+    "trigger",
     "two_logits",
+    "verified_triggers",
 ]
 
 

@@ -256,7 +256,18 @@ def test_weights_that_are_nan_are_named():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("name", ["logit_gradient", "smoothgrad(samples=3)", "captum(method=GradientShap)", "random"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "logit_gradient",
+        "smoothgrad(samples=3)",
+        "captum(method=GradientShap)",
+        "random",
+        "excitation_pullback",
+        "untrained",
+        "blurred(of=excitation_pullback)",
+    ],
+)
 def test_a_classifier_on_the_cpu_is_copied_to_the_device(name):
     model = network().double()
     expected = attribute_all(model, images(), name, device="cpu")

@@ -41,6 +41,18 @@ def test_it_prints_a_table_and_writes_result_table_figure_and_page(cli, trained,
     assert page.count('class="outline"') == 8 * 3
 
 
+def test_controls_may_have_options_and_see_the_classifier(cli, trained, masked, tmp_path):
+    controls = "edges, blurred(of='smoothgrad(samples=2, noise=0.1)', sigma=1),untrained"
+    found = cli("leakage", trained, masked, "--controls", controls, "--attribution", "blurred(of=logit_gradient, sigma=1)", *FAST)
+    assert found.status == 0, found.err
+    result = ga.load_result(tmp_path / "out")
+    assert result.controls == ("edges", "blurred(of='smoothgrad(samples=2, noise=0.1)', sigma=1)", "untrained")
+    assert result.audited == ("blurred",)
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "there before training" in page
+    assert "under a blur" in page
+
+
 def test_json_is_the_result_and_nothing_else(cli, trained, masked, tmp_path):
     found = cli("leakage", trained, masked, "--top", "0.3", "--features", "pixels", "--json", "--out", "other", *FAST)
     assert json.loads(found.out) == json.loads((tmp_path / "other" / "results.json").read_text(encoding="utf-8"))

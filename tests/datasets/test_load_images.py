@@ -110,7 +110,7 @@ def test_a_path_may_have_brackets(tmp_path: Path) -> None:
 def test_every_data_set_is_listed_with_a_line() -> None:
     listing = data_sets()
     real = {"cifar10", "cifar100", "fashion-mnist", "folder", "idx", "mnist", "mnist5k", "npz", "svhn"}
-    assert set(listing) == real | {"blocks", "block-vectors", "coordinate"}
+    assert set(listing) == real | {"blocks", "block-vectors", "coordinate", "trigger"}
     assert all(len(line) > 20 and line.endswith(".") for line in listing.values())
 
 

@@ -82,7 +82,7 @@ def refused_fixture(planted, tmp_path):
         ({"features": "patches"}, '"coordinates" or "pixels"'),
         ({"controls": ("randon",)}, "did you mean 'random'"),
         ({"controls": "random"}, "list of the names"),
-        ({"controls": ("logit_gradient",)}, "model-free"),
+        ({"controls": ("logit_gradient",)}, "the name of a control"),
         ({"controls": ("random", "random(sigma=2)")}, "options"),
         ({"controls": None}, "list of the names"),
         ({"attribution": "logit_gradiant"}, "did you mean 'logit_gradient'"),

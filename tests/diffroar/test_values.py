@@ -341,3 +341,45 @@ def test_options_of_learners_are_refused_where_none_is_fitted(run, option):
     with pytest.raises(ga.InputError, match="no learner is fitted") as caught:
         run(**option)
     assert caught.value.argument == next(iter(option))
+
+
+def judged_against(**leads):
+    """Verdict on made-up values of 1, with a lead over each control that is the same at every level."""
+    leads = {name.replace("blurred", "blurred(sigma=2)"): lead for name, lead in leads.items()}
+    rows = [
+        {"attribution": name, "level": level, "seed": seed, "values": 1 - lead, "values_top": 1 - lead, "values_bottom": 0.0}
+        | dict.fromkeys(("top", "bottom", "diffroar", "diffroar_bits"), 0.0)
+        | {f"{kind}_{side}": 0.0 for kind in ("swap", "as_read") for side in ("top", "bottom")}
+        for name, lead in (("ours", 0.0), *leads.items())
+        for level in LEVELS
+        for seed in range(3)
+    ]
+    against = {
+        name: [{"level": level, "mean": lead, "low_all": lead - 0.1, "high_all": lead + 0.1} for level in LEVELS]
+        for name, lead in leads.items()
+    }
+    details = {"whole": [0.97], "whole_bits": [0.1], "nothing": 3.32, "chance": 0.1, "gap": [], "against": {"ours": against}}
+    return judge(summarise(pd.DataFrame(rows), 1000, details), ("ours",), tuple(leads), details)["ours"]
+
+
+def test_an_untrained_network_must_be_beaten():
+    assert judged_against(untrained=0.5).label == "more than untrained"
+    verdict = judged_against(untrained=-0.5)
+    assert verdict.label == "no more than untrained"
+    assert "which was never trained (behind at 2%, 5%, 10%, 20%)" in verdict.sentence
+
+
+@pytest.mark.parametrize(("others", "label"), [({"edges": 0.5}, "more than edges"), ({}, "informative first")])
+def test_a_blurred_map_need_not_be_beaten_but_is_named(others, label):
+    better, worse = judged_against(blurred=-0.5, **others), judged_against(blurred=0.5, **others)
+    assert better.label == worse.label == label
+    assert "at 2%, 5%, 10%, 20% blurred(sigma=2) do better" in better.caveats
+    assert worse.caveats == ()
+
+
+def test_controls_that_see_the_classifier_run_beside(run, planted, tmp_path):
+    result = run("logit_gradient", controls=("random", "untrained", "blurred(of=logit_gradient, sigma=1)"), seeds=2)
+    assert result.controls == ("random", "untrained", "blurred(of=logit_gradient, sigma=1)")
+    assert list(result.table["attribution"].unique()) == ["logit_gradient", *result.controls]
+    # Masks of untrained and blurred maps, which see images, are among the evaluators'; those of random scores are not.
+    assert "rankings of other images (logit_gradient; untrained; blurred(of=logit_gradient, sigma=1))" in result.settings["masks"]

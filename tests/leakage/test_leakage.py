@@ -185,6 +185,10 @@ def test_caveats_about_controls(blocks):
     blank[:, :, [0, 5, 6, 11]] = 0  # the block's own edges lie inside it
     on_signal = ga.ImageSet(blank, images.labels, images.classes, images.signal_mask)
     assert "control edges, which knows no classifier, stays on the signal" in caveats(blocks.network(), on_signal)
+    focused = blocks.images(60, position="top")
+    assert "control blurred(sigma=0) stays on the signal" in caveats(
+        blocks.looking_at("top"), focused, controls=("blurred(sigma=0)",)
+    )
 
 
 def test_caveats_about_maps(blocks):
@@ -246,7 +250,7 @@ NO_MASK = ga.ImageSet(IMAGES, [0, 1, 2, 0], ("a", "b", "c"))
         ("attribution", "at least one", {"attribution": []}),
         ("attribution", "differently", {"attribution": ["edges", "edges"]}),
         ("attribution", "scores of shape", {"attribution": torch.zeros(3, 1, 12, 6)}),
-        ("controls", "model-free", {"controls": ("logit_gradient",)}),
+        ("controls", "the name of a control", {"controls": ("logit_gradient",)}),
         ("controls", "other attributions", {"attribution": "edges", "controls": ("edges",)}),
         ("batch_size", "whole number", {"batch_size": 0}),
         ("device", "works here", {"device": "nowhere"}),

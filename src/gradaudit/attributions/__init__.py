@@ -1,7 +1,7 @@
-"""Attributions: functions `(classifier, images, targets) -> scores`, controls that know no classifier, and rankings by scores."""
+"""Attributions: functions `(classifier, images, targets) -> scores`, controls that keep them honest, and rankings by scores."""
 
 from gradaudit.attributions._attribute import attribute, attribute_all
-from gradaudit.attributions._named import each_named, named_controls
+from gradaudit.attributions._named import each_named, named_controls, what_lacks
 from gradaudit.attributions._ranking import Features, kept, kept_count, magnitudes, rank, rank_dtype
 from gradaudit.attributions._resolve import ATTRIBUTIONS, Attribution, AttributionLike, resolve_attribution
 
@@ -20,4 +20,5 @@ __all__ = [
     "rank",
     "rank_dtype",
     "resolve_attribution",
+    "what_lacks",
 ]

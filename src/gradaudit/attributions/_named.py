@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gradaudit.attributions._resolve import Attribution, resolve_attribution
+from gradaudit.attributions._control import NO_CLASSIFIER
+from gradaudit.attributions._resolve import ATTRIBUTIONS, Attribution, resolve_attribution
 from gradaudit.errors import InputError, require
 
 
@@ -21,9 +22,9 @@ def named_controls(controls: Sequence[str], seed: int) -> dict[str, Attribution]
     """The controls by name.
 
     Raises:
-        InputError: not a list of the names of model-free attributions.
+        InputError: not a list of the names of controls.
     """
-    expected = 'a list of the names of model-free attributions, such as ("random", "edges")'
+    expected = 'a list of the names of controls, such as ("random", "edges", "untrained")'
     listed = isinstance(controls, Iterable) and not isinstance(controls, (str, Mapping))
     require(listed and all(isinstance(name, str) for name in controls), "controls", controls, expected)
     named = {}
@@ -32,5 +33,15 @@ def named_controls(controls: Sequence[str], seed: int) -> dict[str, Attribution]
             named[name] = resolve_attribution(name, seed=seed)
         except InputError as error:
             raise InputError("controls", name, f"{expected} ({error})") from None
-        require(not named[name].needs_classifier, "controls", name, "the name of a model-free attribution")
+        honest = named[name].control or not named[name].needs_classifier
+        require(honest, "controls", name, "the name of a control, which lacks what the audited attributions know")
     return named
+
+
+def what_lacks(control: str) -> str | None:
+    """What a control of this name lacks, in words that follow "which"; None for one that lacks nothing, as a blurred map."""
+    name = control.partition("(")[0].strip().replace("-", "_")
+    if name not in ATTRIBUTIONS.names():
+        return NO_CLASSIFIER
+    lacks: str | None = getattr(ATTRIBUTIONS.function("controls", name), "lacks", NO_CLASSIFIER)
+    return lacks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -35,6 +35,7 @@ class Attribution:
         scores: precomputed, real (N, C, H, W) or (N, H, W), memory-mapped where they were a file; else None.
         needs_classifier: False for controls and precomputed scores.
         knows_images: False for controls whose scores are mere noise, whatever the image.
+        control: True for what runs beside the audited attributions to keep them honest.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Attribution:
     scores: np.ndarray | None = None
     needs_classifier: bool = True
     knows_images: bool = True
+    control: bool = False
 
 
 AttributionLike: TypeAlias = str | Mapping[str, Any] | Spec | os.PathLike[str] | Function | Tensor | np.ndarray | Attribution
@@ -82,14 +84,33 @@ def _named(spec: Spec, seed: int) -> Attribution:
     plain = spec.name if ":" in spec.name else spec.name.replace("-", "_")
     # Registered functions are told apart by name; a user's own may change under the same name.
     who = identity(function) if ":" in spec.name else [plain]
+    inner = made_of({**known, **given}["of"], given.get("seed", seed)) if getattr(function, "of_another", False) else None
+    if inner is not None:
+        changed["of"] = inner.fingerprint
+        named |= {"of": inner.name} if "of" in named else {}
     parts = [part for key in sorted(changed) for part in (key, changed[key])]
-    return Attribution(
-        str(Spec(plain, named)),
-        fingerprint(*who, *parts),
-        bound,
-        needs_classifier=getattr(function, "needs_classifier", True),
-        knows_images=getattr(function, "knows_images", True),
-    )
+    return Attribution(str(Spec(plain, named)), fingerprint(*who, *parts), bound, None, *_marks(function, inner))
+
+
+def made_of(of: AttributionLike, seed: int) -> Attribution:
+    """The attribution that another is made of, by what a user gave as `of`.
+
+    Raises:
+        InputError: it is none, or scores, of which a batch could not be told from another.
+    """
+    try:
+        inner = resolve_attribution(of, seed=seed)
+    except InputError as error:
+        raise InputError("of", of, f"an attribution ({error})") from None
+    require(inner.function is not None, "of", of, "an attribution by name, or a function, not scores")
+    return inner
+
+
+def _marks(function: Callable[..., Any], inner: Attribution | None = None) -> Iterator[bool]:
+    """`needs_classifier`, `knows_images` and `control`, as marked; where marks leave it open, as of what it is made of."""
+    for mark, default in (("needs_classifier", True), ("knows_images", True), ("control", False)):
+        marked = getattr(function, mark, default)
+        yield bool(marked if marked is not None else getattr(inner, mark, default))
 
 
 def _own(function: Callable[..., Tensor], seed: int) -> Attribution:
@@ -100,13 +121,7 @@ def _own(function: Callable[..., Tensor], seed: int) -> Attribution:
     who = identity(function)
     if "seed" in options_of(function) and "seed" not in getattr(function, "keywords", {}):
         function, who = functools.partial(function, seed=seed), [*who, "seed", seed]
-    return Attribution(
-        name,
-        fingerprint(*who),
-        function,
-        needs_classifier=getattr(inner, "needs_classifier", True),
-        knows_images=getattr(inner, "knows_images", True),
-    )
+    return Attribution(name, fingerprint(*who), function, None, *_marks(inner))
 
 
 def _from_file(path: Path) -> Attribution:

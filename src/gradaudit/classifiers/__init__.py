@@ -8,6 +8,7 @@ from gradaudit.classifiers.logits import with_logits
 from gradaudit.classifiers.normalisation import Normalisation, Normalise, normalised, read_normalisation
 from gradaudit.classifiers.saving import classifier_metadata, save_classifier
 from gradaudit.classifiers.two_logits import two_logits
+from gradaudit.classifiers.untrained import untrained_copy
 
 __all__ = [
     "NETWORKS",
@@ -25,5 +26,6 @@ __all__ = [
     "read_normalisation",
     "save_classifier",
     "two_logits",
+    "untrained_copy",
     "with_logits",
 ]

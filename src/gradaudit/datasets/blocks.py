@@ -131,7 +131,7 @@ def _chosen(images: ImageSet, classes: Any) -> tuple[Tensor, Tensor, tuple[str, 
         return torch.arange(len(images)), images.labels, images.classes
     listed = isinstance(classes, Iterable) and not isinstance(classes, str)
     require(listed, "classes", classes, "a sequence of classes, each an index or a name")
-    wanted = [_class_index(images.classes, one) for one in classes]
+    wanted = [class_index(images.classes, one, "classes") for one in classes]
     require(0 < len(set(wanted)) == len(wanted), "classes", classes, "one class or more, each once")
     relabelled = torch.full((len(images.classes),), -1)
     relabelled[wanted] = torch.arange(len(wanted))
@@ -141,12 +141,17 @@ def _chosen(images: ImageSet, classes: Any) -> tuple[Tensor, Tensor, tuple[str, 
     return chosen, labels[chosen], tuple(images.classes[index] for index in wanted)
 
 
-def _class_index(names: tuple[str, ...], one: Any) -> int:
+def class_index(names: tuple[str, ...], one: Any, argument: str) -> int:
+    """The index of a class that is given by index or by name.
+
+    Raises:
+        InputError: there is none; names `argument`.
+    """
     if isinstance(one, str) and one in names:
         return names.index(one)
     if isinstance(one, int | np.integer) and not isinstance(one, bool) and 0 <= one < len(names):
         return int(one)
-    raise InputError("classes", one, f"an index from 0 to {len(names) - 1} or one of the names {', '.join(names)}")
+    raise InputError(argument, one, f"an index from 0 to {len(names) - 1} or one of the names {', '.join(names)}")
 
 
 def _chunks(grid: np.ndarray) -> Iterator[slice]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gradaudit.attributions import AttributionLike, attribute_all, resolve_attribution
+from gradaudit.attributions import AttributionLike, attribute_all, named_controls, resolve_attribution
 from gradaudit.images import ImageSet
 from gradaudit.markup.pictures import Pictures
 from gradaudit.results import Result
@@ -31,7 +31,7 @@ def gallery(
         images: from which some are drawn; a signal mask of theirs is outlined.
         attribution: what is shown; precomputed scores are those of all `images`.
         target: the class that is attributed: the `"label"` or the `"predicted"` one.
-        controls: names of model-free attributions to show beside.
+        controls: names of controls to show beside; one that needs a classifier for each of them.
         count: number of images, 1 or more.
         seed: of the draw, and of attributions that draw.
     """
@@ -47,7 +47,7 @@ def gallery(
         chosen.floats(),
         [chosen.classes[label] for label in chosen.labels],
         {name: scores(classifier, wanted) for name, classifier in classifiers.items()},
-        {name: scores(None, name) for name in controls},
+        dict(_of_controls(controls, classifiers, seed, scores)),
         chosen.signal_mask,
     )
 
@@ -58,6 +58,18 @@ def gallery_of(result: Result, name: str, classifier: nn.Module, images: ImageSe
     settings = result.settings
     options = {"target": settings["target"], "controls": settings["controls"], "seed": settings["seed"]}
     return gallery({name: classifier}, images, first, **options)
+
+
+def _of_controls(
+    controls: Sequence[str], classifiers: Mapping[str, nn.Module], seed: int, scores: Callable[..., Tensor]
+) -> Iterator[tuple[str, Tensor]]:
+    """The scores of each control, once where it needs no classifier or there is one, else of each classifier under both names."""
+    for name, one in named_controls(controls, seed).items():
+        if not one.needs_classifier:
+            yield name, scores(None, one)
+        else:
+            for owner, classifier in classifiers.items():
+                yield (name if len(classifiers) == 1 else f"{name}, {owner}"), scores(classifier, one)
 
 
 def _one_of_each_class(images: ImageSet, count: int, seed: int) -> list[int]:

@@ -223,7 +223,7 @@ class SpecList(Form):
         """The parts."""
         found, depth = [""], 0
         for letter in given:
-            depth += (letter == "(") - (letter == ")")
+            depth += (letter in "([") - (letter in ")]")
             if letter == "," and depth == 0:
                 found.append("")
             else:

@@ -90,7 +90,8 @@ class DiffROAROptions(WorkerOptions):
     controls: Sequence[str] = option(
         ("random", "blurred_random", "edges"),
         Names(),
-        "model-free attributions that run beside; `none`, in Python an empty list, for none of them",
+        "controls that run beside, such as `edges` or `untrained`: attributions that know no classifier, one that is untrained, "
+        "or a blurred map; `none`, in Python an empty list, for none",
     )
     features: Features = option(
         "coordinates",

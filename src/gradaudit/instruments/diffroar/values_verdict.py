@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradaudit.attributions import what_lacks
 from gradaudit.instruments.diffroar.cells import SIDES
 from gradaudit.instruments.diffroar.verdict import LITTLE, levels_of, percent
 from gradaudit.results import Verdict
@@ -26,7 +27,7 @@ def values_verdict(summary: pd.DataFrame, name: str, controls: Sequence[str], de
     more. *Upside down*: they tell less at some level, and not more at half of them. *Not at all*: they differ by less than 2 % of
     the label's bits at every level. More and less mean that the interval which holds at all levels at once excludes 0. The label of
     the first says whether its lead over every control that sees the image, such as edges, is above 0 at half of the levels or more,
-    and below 0 at fewer, by the paired difference.
+    and below 0 at fewer, by the paired difference; a map that is only blurred lacks nothing, and is no such control.
 
     Args:
         summary: from `summarise`.
@@ -37,7 +38,9 @@ def values_verdict(summary: pd.DataFrame, name: str, controls: Sequence[str], de
     rows = summary[summary["attribution"] == name]
     against, blind = details["against"][name], details.get("blind", BLIND)
     seen = {control: levels for control, levels in against.items() if control not in blind}  # nobody need beat the others by name
-    label, sentence = _ruled(rows, seen or against, float(details["nothing"]))
+    lacking = {control: levels for control, levels in against.items() if what_lacks(control)}
+    rivals = {control: levels for control, levels in lacking.items() if control in seen} or lacking
+    label, sentence = _ruled(rows, rivals, float(details["nothing"]))
     caveats = (
         *_hardly_learned(details),
         *_below_somewhere(rows, label),
@@ -72,9 +75,9 @@ def _ruled(rows: pd.DataFrame, rivals: Mapping[str, Sequence[Mapping[str, float]
 
 
 def _compared(first: str, rivals: Mapping[str, Sequence[Mapping[str, float]]]) -> tuple[str, str]:
-    """The same for an attribution that ranks informative pixels first, with its lead over each of these controls."""
+    """The same for an attribution that ranks informative pixels first, with its lead over each control that knows less."""
     if not rivals:
-        return "informative first", f"{first}; no control ran beside it"
+        return "informative first", f"{first}; no control that knows less ran beside it"
     beaten = [control for control, levels in rivals.items() if _leads(levels)]
     others = [control for control in rivals if control not in beaten]
     if others:
@@ -91,7 +94,7 @@ def _and_where(controls: Sequence[str], rivals: Mapping[str, Sequence[Mapping[st
     for control in controls:
         ahead, behind = _ahead_and_behind(rivals[control])
         parts = [f"{word} at {', '.join(at)}" for word, at in (("ahead", ahead), ("behind", behind)) if at]
-        words.append(f"{control}, which knows no classifier" + (f" ({'; '.join(parts)})" if parts else ""))
+        words.append(f"{control}, which {what_lacks(control)}" + (f" ({'; '.join(parts)})" if parts else ""))
     return _listed(words)
 
 
@@ -108,10 +111,10 @@ def _ahead_and_behind(levels: Sequence[Mapping[str, float]]) -> tuple[list[str],
 
 
 def _behind_somewhere(against: Mapping[str, Sequence[Mapping[str, float]]], label: str) -> list[str]:
-    """A caveat on `more than edges` where it is behind them."""
-    if not label.startswith("more than "):
-        return []
-    behind = {control: _ahead_and_behind(levels)[1] for control, levels in against.items()}
+    """A caveat on `more than edges` where it is behind them; on any label where it is behind a control that lacks nothing."""
+    named = label.startswith("more than ")
+    told = (control for control in against if named or not what_lacks(control))
+    behind = {control: _ahead_and_behind(against[control])[1] for control in told}
     return [f"at {', '.join(at)} {control} do better" for control, at in behind.items() if at]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from gradaudit.attributions import what_lacks
 from gradaudit.instruments.diffroar.cells import SIDES, Side
 from gradaudit.instruments.diffroar.measures import CONDITIONAL, RAW, Measure
 from gradaudit.results import Verdict
@@ -123,8 +124,10 @@ def _against_controls(summary: pd.DataFrame, rows: pd.DataFrame, controls: Seque
         theirs = summary[summary["attribution"] == control].set_index("level").loc[ours.index]
         as_good = theirs[(theirs[f"{prefix}mean"] >= ours) & (theirs[f"{prefix}low_all"] > 0)]
         if len(as_good):
+            lacks = what_lacks(control)
+            which = f", which {lacks}," if lacks else ""
             caveats.append(
-                f"the control {control}, which knows no classifier, reaches the same {wording.name} or more at"
+                f"the control {control}{which} reaches the same {wording.name} or more at"
                 f" {', '.join(percent(level) for level in as_good.index)}"
             )
     return caveats

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from gradaudit.instruments.leakage.noise import sensitivity
     from gradaudit.instruments.leakage.result import LeakageResult
     from gradaudit.instruments.leakage.sensitivity_result import SensitivityResult
+    from gradaudit.instruments.leakage.triggers import verified_triggers
 
-__all__ = ["LeakageResult", "SensitivityResult", "leakage", "mask_from_boxes", "sensitivity"]
+__all__ = ["LeakageResult", "SensitivityResult", "leakage", "mask_from_boxes", "sensitivity", "verified_triggers"]
 __getattr__ = lazily(
     __name__,
     {
@@ -20,5 +21,6 @@ __getattr__ = lazily(
         "noise": ("sensitivity",),
         "result": ("LeakageResult",),
         "sensitivity_result": ("SensitivityResult",),
+        "triggers": ("verified_triggers",),
     },
 )

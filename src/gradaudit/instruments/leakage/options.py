@@ -44,7 +44,10 @@ class LeakageOptions(DeviceOptions):
         python_only=True,
     )
     controls: Sequence[str] = option(
-        ("random", "blurred_random", "edges"), Names(), "model-free attributions that run beside; none for an empty list"
+        ("random", "blurred_random", "edges"),
+        Names(),
+        "controls that run beside, such as `edges` or `untrained`: attributions that know no classifier, one that is untrained, "
+        "or a blurred map; `none`, in Python an empty list, for none",
     )
     features: Features = option(
         "coordinates",

@@ -43,7 +43,7 @@ def leakage_section(results: Mapping[str, LeakageResult]) -> Section:
             shares=_shares(results),
             measurements=_measurements(results),
             accuracies={name: percent(round(result.accuracy, 4)) for name, result in results.items()},
-            controls=any(result.controls for result in results.values()),
+            controls={control.partition("(")[0] for result in results.values() for control in result.controls},
         ),
     )
 

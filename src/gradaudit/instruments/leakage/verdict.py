@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradaudit.attributions import kept_count
+from gradaudit.attributions import kept_count, what_lacks
 from gradaudit.instruments.leakage.measures import null_top
 from gradaudit.instruments.leakage.packing import unpack
 from gradaudit.results import Verdict
@@ -70,7 +70,9 @@ def _about_controls(rows: pd.DataFrame, name: str, settings: Mapping[str, Any]) 
                 " they seem"
             )
         elif value < PART * chance and value <= rows["value"][name]:
-            yield f"the control {control}, which knows no classifier, stays on the signal as well ({value:.1%} outside)"
+            lacks = what_lacks(control)
+            which = f", which {lacks}," if lacks else ""
+            yield f"the control {control}{which} stays on the signal as well ({value:.1%} outside)"
 
 
 def _about_maps(details: Mapping[str, Any], name: str, level: float, settings: Mapping[str, Any]) -> Iterator[str]:
