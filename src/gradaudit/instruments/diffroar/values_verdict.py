@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradaudit.instruments.diffroar.cells import SIDES
+from gradaudit.instruments.diffroar.unmasking import SIDES
 from gradaudit.instruments.diffroar.verdict import LITTLE, levels_of, percent
 from gradaudit.results import Verdict
 
