@@ -125,7 +125,6 @@ def gaps_by_image(
             store=arguments.store,
             workers=arguments.workers,
             device="cpu",
-            together="one_by_one",  # so that no figure depends on which way is fastest here
             show_progress=True,
         )
         result = grid.run()
@@ -138,9 +137,9 @@ def gaps_by_image(
 
 def right(grid: Grid, level: float, side: str) -> np.ndarray:
     """1 or 0, (seeds, test images): what the store has of the learners of one level and side."""
-    jobs = grid.jobs(grid.rankings(make=False))
+    cells = grid.cells(grid.rankings(make=False))
     count = len(grid.sets["test"])
-    stored = (grid.crew.store.get(jobs["logit_gradient", level, seed, side].description) for seed in grid.compared.seeds)
+    stored = (grid.crew.store.get(cells["logit_gradient", level, seed, side].description) for seed in grid.compared.seeds)
     return np.stack([unpacked(outcome["correct"], count) for outcome in stored if outcome]).astype(float)
 
 

@@ -25,7 +25,8 @@ from _record import Row, benchmark_parser, recording
 from gradaudit.attributions import kept_count
 from gradaudit.devices import one_thread, seeded
 from gradaudit.fills import resolve_fill
-from gradaudit.instruments.diffroar.cells import Cell, Split, build_learner, logits_of, unmasking
+from gradaudit.instruments.diffroar.cells import Cell, logits_of
+from gradaudit.instruments.diffroar.unmasking import Unmasking
 from gradaudit.training.fitting import fit
 from inner_loop import CPU, LEVEL, ranked
 
@@ -53,16 +54,15 @@ def main() -> None:
     if arguments.short:
         train, test, arguments.rounds = train.sample(1000), test.sample(500), 1
     splits = [ranked(images, seed) for seed, images in enumerate((train, test))]
-    keep = kept_count(LEVEL, splits[0].ranks.shape[1])
+    unmasking = Unmasking(kept_count(LEVEL, splits[0].ranks.shape[1]), "top", "image", resolve_fill("zero", train))
     with recording(__file__, __doc__, arguments) as rows, one_thread():
         peaks = {precision: peak(dtype) for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))}
         for precision, found in peaks.items():
             rows.append(Row(f"peak of one core's matrix products, {precision}", found / 1e9, "GFLOP/s"))
         for network in ("mlp", "convnet"):
-            cell = Cell(
-                keep, "top", "image", resolve_fill("zero", train), ga.Recipe(network=network, epochs=1 if arguments.short else 4)
-            )
-            rows += profiled(network, Fitting(cell, splits, len(train.classes)), peaks, arguments.rounds)
+            recipe = ga.Recipe(network=network, epochs=1 if arguments.short else 4)
+            fitting = Fitting(Cell(unmasking, recipe, *splits, len(train.classes), {}))
+            rows += profiled(network, fitting, peaks, arguments.rounds)
 
 
 def peak(dtype: torch.dtype, repeats: int = 5) -> float:
@@ -82,19 +82,16 @@ class Fitting:
     """A cell's fit, with marks for the profiler."""
 
     cell: Cell
-    splits: list[Split]
-    classes: int
 
     def __call__(self) -> None:
         """Fit and evaluate, as `fit_cell` does."""
-        train, test = self.splits
-        recipe = self.cell.recipe
+        train, test, recipe, unmasking = self.cell.train, self.cell.test, self.cell.recipe, self.cell.unmasking
         with seeded(recipe.seed):
-            learner = build_learner(self.cell, train, self.classes)
-            fill: Any = marked("filling", self.cell.fill)
-            draw = marked("drawing", unmasking(replace(self.cell, fill=fill), train, CPU))
-            fit(learner, draw, len(train.labels), recipe, device=CPU)
-            marked("evaluating", logits_of)(learner, unmasking(self.cell, test, CPU), len(test.labels), recipe, CPU)
+            learner = self.cell.build()
+            fill: Any = marked("filling", unmasking.fill)
+            draw = marked("drawing", replace(unmasking, fill=fill).draw(train, CPU))
+            fit(learner, draw, len(train), recipe, device=CPU)
+            marked("evaluating", logits_of)(learner, unmasking.draw(test, CPU), len(test), recipe, CPU)
 
 
 def marked(name: str, function: Any) -> Callable[..., Any]:

@@ -1,7 +1,7 @@
-"""What only a GPU can show, part by part: does it run, classifiers, denoisers, DiffROAR as in the papers, rates, counterfactuals.
+"""What only a GPU can show, part by part: does it run, classifiers, denoisers, DiffROAR, a guided step, counterfactuals.
 
     python benchmarks/gpu.py --data-dir DATA --out OUT                                      all parts, 10 minutes each
-    python benchmarks/gpu.py --parts works rates --minutes 8 --data-dir DATA --out OUT      some of them
+    python benchmarks/gpu.py --parts works diffroar --minutes 8 --data-dir DATA --out OUT   some of them
     python benchmarks/gpu.py --device cpu --tiny --out OUT                                  a dry run on a CPU, about 2 minutes
 
 Each part is a process of its own that ends at its limit and goes on where it was when it is asked for again: what it trains is in

@@ -13,7 +13,8 @@ import math
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
@@ -26,9 +27,10 @@ from _record import Row, benchmark_parser, recording
 from _timing import compared, in_turn
 from gradaudit.attributions import kept_count, rank
 from gradaudit.fills import resolve_fill
-from gradaudit.instruments.diffroar.cells import Cell, Split, fit_cell, unmasking
-from gradaudit.instruments.diffroar.grid import run_jobs
-from gradaudit.instruments.diffroar.groups import Job, Together
+from gradaudit.instruments.crew import Crew
+from gradaudit.instruments.diffroar.cells import Cell, describe, fit_cell, run_cells
+from gradaudit.instruments.diffroar.unmasking import Split, Unmasking
+from gradaudit.training.backends.local import local
 
 LEVEL = 0.1
 CPU = torch.device("cpu")
@@ -52,14 +54,12 @@ def main() -> None:
     train = train.sample(arguments.train_images) if arguments.train_images else train
     test = test.sample(arguments.test_images) if arguments.test_images else test
     splits = [ranked(images, seed) for seed, images in enumerate((train, test))]
-    zero = resolve_fill("zero", train)
-    keep = kept_count(LEVEL, splits[0].ranks.shape[1])
+    unmasking = Unmasking(kept_count(LEVEL, splits[0].ranks.shape[1]), "top", "image", resolve_fill("zero", train))
     print(f"{train}, {arguments.epochs} epochs, torch {torch.__version__}, {torch.get_num_threads()} threads")
     with recording(__file__, __doc__, arguments) as rows:
         for network in NEEDED:
             recipe = ga.Recipe(network=network, epochs=arguments.epochs)
-            cell = Cell(keep, "top", "image", zero, recipe)
-            rows += compare(network, cell, splits, len(train.classes), arguments.rounds)
+            rows += compare(network, Cell(unmasking, recipe, *splits, len(train.classes), {}), arguments.rounds)
 
 
 def ranked(images: ga.ImageSet, seed: int) -> Split:
@@ -68,16 +68,16 @@ def ranked(images: ga.ImageSet, seed: int) -> Split:
     return Split(images.images.numpy(), images.labels.numpy(), rank(scores, 0, seed))
 
 
-def compare(network: str, cell: Cell, splits: list[Split], classes: int, rounds: int) -> list[Row]:
+def compare(network: str, cell: Cell, rounds: int) -> list[Row]:
     """Time them in turn; print and return seconds a network, accuracy and ratios."""
     fits = max(4, 2 * (os.cpu_count() or 1))
     ways: dict[str, Callable[[int], list[float]]] = {
-        PLAIN[0]: lambda seed: [plain(with_seed(cell, seed), splits, classes)],
-        PLAIN[1]: lambda seed: [on_one_thread(with_seed(cell, seed), splits, classes)],
-        "inner loop, one thread": lambda seed: [fit_cell(with_seed(cell, seed), *splits, classes, CPU)["accuracy"]],
-        GRID: lambda seed: grid([with_seed(cell, seed + 100 * n) for n in range(fits)], splits, classes),
+        PLAIN[0]: lambda seed: [plain(with_seed(cell, seed))],
+        PLAIN[1]: lambda seed: [on_one_thread(with_seed(cell, seed))],
+        "inner loop, one thread": lambda seed: [fit_cell(with_seed(cell, seed), CPU)["accuracy"]],
+        GRID: lambda seed: grid([with_seed(cell, seed + 100 * n) for n in range(fits)]),
     }
-    grid([with_seed(cell, 10_000 + n) for n in range(os.cpu_count() or 1)], splits, classes)  # starts the workers
+    grid([with_seed(cell, 10_000 + n) for n in range(os.cpu_count() or 1)])  # starts the workers
     seconds, accuracies = in_turn(ways, rounds)
     each = {name: [spent / len(found) for spent, found in zip(seconds[name], accuracies[name], strict=True)] for name in ways}
     reached = {name: [value for found in accuracies[name] for value in found] for name in ways}
@@ -118,35 +118,37 @@ def apart_and_by_chance(ours: list[float], theirs: list[float]) -> tuple[float, 
 
 
 def with_seed(cell: Cell, seed: int) -> Cell:
-    return Cell(cell.keep, cell.side, cell.content, cell.fill, cell.recipe.with_(seed=seed))
+    recipe = cell.recipe.with_(seed=seed)
+    return replace(cell, recipe=recipe, description=describe(cell.unmasking, recipe, [], CPU))
 
 
-def grid(cells: list[Cell], splits: list[Split], classes: int) -> list[float]:
+def grid(cells: list[Cell]) -> list[float]:
     """The cells as the grid fits them, into an empty store."""
     with tempfile.TemporaryDirectory() as folder:
-        jobs = {n: Job(cell, *splits, cell.describe([str(n)], CPU)) for n, cell in enumerate(cells)}
-        found = run_jobs(jobs, ga.Store(folder), Together(classes, CPU, workers=os.cpu_count() or 1))
+        store = ga.Store(folder)
+        crew = Crew(store, os.cpu_count() or 1, local(store, CPU), CPU, show_progress=False)
+        found = run_cells(dict(enumerate(cells)), crew)
     return [outcome["accuracy"] for outcome in found.values()]
 
 
-def on_one_thread(cell: Cell, splits: list[Split], classes: int) -> float:
+def on_one_thread(cell: Cell) -> float:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return plain(cell, splits, classes)
+        return plain(cell)
     finally:
         torch.set_num_threads(threads)
 
 
-def plain(cell: Cell, splits: Sequence[Split], classes: int, device: torch.device = CPU) -> float:
+def plain(cell: Cell) -> float:
     """What one would write without thinking of speed."""
     recipe = cell.recipe
     torch.manual_seed(recipe.seed)
     sets = []
-    for split in splits:
-        images, labels = unmasking(cell, split, CPU)(torch.arange(len(split.labels)))
+    for split in (cell.train, cell.test):
+        images, labels = cell.unmasking.draw(split, CPU)(torch.arange(len(split)))
         sets.append(TensorDataset(images, labels))
-    network = recipe.build(splits[0].images.shape[1:], classes).to(device)
+    network = recipe.build(cell.train.images.shape[1:], cell.classes)
     optimizer = torch.optim.SGD(
         network.parameters(), lr=recipe.learning_rate, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay
     )
@@ -159,13 +161,13 @@ def plain(cell: Cell, splits: Sequence[Split], classes: int, device: torch.devic
     for _ in range(recipe.epochs):
         for images, labels in DataLoader(sets[0], batch_size=recipe.batch_size, shuffle=True):
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(network(images.to(device)), labels.to(device)).backward()
+            torch.nn.functional.cross_entropy(network(images), labels).backward()
             optimizer.step()
             schedule.step()
     network.eval()
     with torch.no_grad():
         batches = DataLoader(sets[1], batch_size=512)
-        correct = sum(int((network(images.to(device)).argmax(1).cpu() == labels).sum()) for images, labels in batches)
+        correct = sum(int((network(images).argmax(1) == labels).sum()) for images, labels in batches)
     return correct / len(sets[1])
 
 

@@ -301,7 +301,7 @@ def test_everything_of_the_users_own(cli, images, tmp_path):
     sys.modules.pop("their_model")
 
 
-@pytest.mark.parametrize(("options", "place"), [(FAST, "retraining.run_jobs"), (READ, "values.run_all")])
+@pytest.mark.parametrize(("options", "place"), [(FAST, "retraining.run_cells"), (READ, "values.run_all")])
 def test_an_interruption_says_that_work_is_kept(cli, images, trained, monkeypatch, options, place):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gradaudit.attributions import rank
 from gradaudit.evaluator import build_with_mask
 from gradaudit.fills import Fill
-from gradaudit.instruments.diffroar.cells import Cell, Split, unmasking
+from gradaudit.instruments.diffroar.unmasking import Split, Unmasking
 from gradaudit.training import Recipe
 
 CPU = torch.device("cpu")
@@ -54,25 +54,23 @@ def masked_copy(split, keep, side, content, fill):
 def test_batches_are_those_of_a_masked_copy(channels, features, side, content):
     split = split_of(channels, features)
     fill = LEVELS[channels] if content.endswith("with fill") else ()
-    cell = Cell(7, side, content.split()[0], constant(fill) if fill else BLACK, Recipe())
-    images, labels = unmasking(cell, split, CPU)(torch.tensor([4, 0, 8, 4]))
-    expected = masked_copy(split, 7, side, cell.content, fill)
+    unmasking = Unmasking(7, side, content.split()[0], constant(fill) if fill else BLACK)
+    images, labels = unmasking.draw(split, CPU)(torch.tensor([4, 0, 8, 4]))
+    expected = masked_copy(split, 7, side, unmasking.content, fill)
     assert torch.equal(images, expected[[4, 0, 8, 4]])
     assert labels.tolist() == [4, 0, 8, 4]
 
 
 def test_whole_images_are_shown_as_they_are():
     split = split_of(3, "coordinates")
-    images, labels = unmasking(Cell(0, "top", "whole", None, Recipe()), Split(split.images, split.labels, None), CPU)(
-        torch.arange(3)
-    )
+    images, labels = Unmasking(0, "top", "whole", None).draw(replace(split, ranks=None), CPU)(torch.arange(3))
     assert torch.equal(images, torch.from_numpy(split.images[:3]).float() / 255)
     assert labels.tolist() == [0, 1, 2]
 
 
 def test_images_that_come_filled_are_shown_as_they_are():
     split = replace(split_of(3, "pixels"), filled=True)
-    images, _ = unmasking(Cell(7, "top", "both", None, Recipe()), split, CPU)(torch.arange(3))
+    images, _ = Unmasking(7, "top", "both", None).draw(split, CPU)(torch.arange(3))
     assert torch.equal(images[:, :3], torch.from_numpy(split.images[:3]).float() / 255)
     assert torch.equal(images[:, 3:], masked_copy(split, 7, "top", "mask", ())[:3, :1])
 
@@ -91,7 +89,7 @@ def test_the_recipes_normalisation_is_the_images_alone():
 def test_drawing_leaves_images_and_ranks_as_they_were():
     split = split_of(1, "coordinates")
     before = split.images.copy(), split.ranks.copy()
-    unmasking(Cell(3, "top", "image", BLACK, Recipe()), split, CPU)(torch.arange(COUNT))[0].fill_(7)
+    Unmasking(3, "top", "image", BLACK).draw(split, CPU)(torch.arange(COUNT))[0].fill_(7)
     np.testing.assert_array_equal(split.images, before[0])
     np.testing.assert_array_equal(split.ranks, before[1])
 
@@ -116,5 +114,5 @@ def test_no_masked_copy_of_the_set_is_made():
     images, ranks = np.zeros((20_000, 1, 28, 28), np.uint8), np.zeros((20_000, 784), np.int16)
     split = Split(images, np.zeros(20_000, int), ranks)
     with LargestTensor(images, ranks, split.labels) as seen:
-        drawn, _ = unmasking(Cell(3, "top", "image", constant((0.5,)), Recipe()), split, CPU)(torch.arange(8))
+        drawn, _ = Unmasking(3, "top", "image", constant((0.5,))).draw(split, CPU)(torch.arange(8))
     assert drawn.nbytes <= seen.largest <= 2 * drawn.nbytes

@@ -208,19 +208,6 @@ def toy(store, device, *, strength=1):
     """A toy backend: this process, which notes that it was asked."""
     return Toy(strength)
 ''',
-    "together": '''
-from gradaudit.training.together.ways._marks import marked
-from gradaudit.training.together.ways.one_by_one import one_by_one
-
-trained = []
-
-
-@marked(lambda member, recipe, device: None, in_turn=True)
-def toy(members, count, recipe, device, after_step, *, strength=1):
-    """A toy way: one by one, and noted how strongly."""
-    trained.append(strength)
-    yield from one_by_one(members, count, recipe, device, after_step)
-''',
 }
 
 

@@ -62,10 +62,10 @@ def test_diffroar(classifier, printed):
 
 def test_diffroar_by_retraining(classifier, printed, toy_of):
     small = ("--levels", 0.5, "--seeds", 1, "--workers", 1, "--epochs", 1, "--device", "cpu", "--no-mask-only")
-    chosen = ("--attribution", TOY, "--fill", TOY, "--learner", TOY, "--controls", "none", "--together", TOY)
+    chosen = ("--attribution", TOY, "--fill", TOY, "--learner", TOY, "--controls", "none", "--backend", TOY)
     found = printed("diffroar", classifier, TOY, "--evaluate", "retrain", *chosen, *small)
     assert found["settings"]["learner"]["network"] == TOY
-    assert {*toy_of("together").trained} == {2}
+    assert {*toy_of("backends").Toy.ran} == {2}
 
 
 def test_mask_recovery(classifier, printed):

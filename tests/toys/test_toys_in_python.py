@@ -88,7 +88,7 @@ def test_fills(data):
     assert filled[..., 4:].unique().tolist() == pytest.approx([0.2])
 
 
-def test_fills_backends_and_ways_of_training_together(data, classifier, toy_of, tmp_path):
+def test_fills_and_backends_that_retrain(data, classifier, toy_of, tmp_path):
     found = ga.diffroar(
         classifier,
         *data,
@@ -100,7 +100,6 @@ def test_fills_backends_and_ways_of_training_together(data, classifier, toy_of, 
         controls=(),
         fill=TOY,
         mask_only=False,
-        together=TOY,
         backend=TOY,
         workers=1,
         store=tmp_path,
@@ -109,7 +108,6 @@ def test_fills_backends_and_ways_of_training_together(data, classifier, toy_of, 
     assert found.settings["fill"] == TOY
     assert found.table["attribution"].tolist() == [TOY]
     assert {*toy_of("backends").Toy.ran} == {2}
-    assert {*toy_of("together").trained} == {2}
 
 
 def test_attacks(data, classifier, tmp_path):

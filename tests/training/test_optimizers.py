@@ -13,7 +13,7 @@ from gradaudit.devices import seeded
 from gradaudit.errors import InputError
 from gradaudit.training.fitting import fit, optimizer_of, set_rate
 from gradaudit.training.optimizers.muon import muon, orthogonal
-from gradaudit.training.recipe import OPTIMIZERS, Recipe
+from gradaudit.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 
@@ -31,26 +31,6 @@ def layers(*shapes):
 
 
 # By name
-
-
-def test_those_that_act_number_by_number_say_so():
-    flags = {name: getattr(OPTIMIZERS.function("optimizer", name), "elementwise", False) for name in OPTIMIZERS.names()}
-    assert flags == {"adamw": True, "sgd": True, "muon": False}
-
-
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
-def test_the_flag_is_true_stacked_weights_move_as_each_alone(name):
-    stacked = nn.Parameter(drawn(3, 4, 5))
-    alone = [nn.Parameter(part.clone()) for part in stacked.detach()]
-    make = OPTIMIZERS.bind("optimizer", name)
-    together, apart = make([stacked], 0.1, 0.01), [make([weight], 0.1, 0.01) for weight in alone]
-    for step in range(3):
-        stacked.grad = drawn(3, 4, 5, seed=step)
-        together.step()
-        for number, (weight, optimizer) in enumerate(zip(alone, apart, strict=True)):
-            weight.grad = stacked.grad[number].clone()
-            optimizer.step()
-    assert torch.equal(stacked, torch.stack(alone))
 
 
 def own(weights, learning_rate, weight_decay, *, momentum=0.0):

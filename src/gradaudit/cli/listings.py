@@ -41,7 +41,6 @@ KINDS = {  # where each kind is found; in a kind, things are found by being ther
     "denoiser-networks": "gradaudit.diffusion.recipe:NETWORKS",
     "samplers": "gradaudit.diffusion.sampling:SAMPLERS",
     "backends": "gradaudit.training.backends:BACKENDS",
-    "together": "gradaudit.training.together:WAYS",
 }
 
 

@@ -24,12 +24,13 @@ from gradaudit.training.fitting import Draw, fit
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.run import TrainingRun
 from gradaudit.training.store import Store
+from gradaudit.training.timing import seconds_a_step
 
 BLOCK = 8  # similar images that are shown under one mask; of many classes, more
 WAYS = 16  # of forming blocks
 CHECKPOINT_SECONDS = 60.0  # between two checkpoints of a training
 
-VERSIONS = {"torch": str(torch.__version__), "gradaudit": version("gradaudit")}
+VERSIONS = {"torch": str(torch.__version__), "gradaudit": version("gradaudit")}  # in keys: another version's outcomes are not used
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,14 +108,7 @@ class EvaluatorTraining:
             start = time.perf_counter()
             draw, blocks = self.draw()
             ready = time.perf_counter() - start
-            recipe = self.by_block
-            some = min(blocks, recipe.batch_size * steps)
-            short = recipe.with_(epochs=1)
-            fit(network, draw, some, short, device=self.device)  # the first steps are slow
-            start = time.perf_counter()
-            fit(network, draw, some, short, device=self.device)
-            step = (time.perf_counter() - start) / -(-some // recipe.batch_size)
-        return ready + step * self.steps
+            return ready + self.steps * seconds_a_step(network, draw, blocks, self.by_block, steps, device=self.device)
 
     @property
     def by_block(self) -> Recipe:

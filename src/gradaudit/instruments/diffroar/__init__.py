@@ -6,7 +6,7 @@ from gradaudit.lazy import lazily
 
 if TYPE_CHECKING:
     from gradaudit.instruments.diffroar.audit import diffroar, prepare_diffroar
-    from gradaudit.instruments.diffroar.grid import Plan
+    from gradaudit.instruments.diffroar.plan import Plan
     from gradaudit.instruments.diffroar.result import DiffROARResult
     from gradaudit.instruments.diffroar.retraining import Grid
     from gradaudit.instruments.diffroar.values import Values
@@ -16,7 +16,7 @@ __getattr__ = lazily(
     __name__,
     {
         "audit": ("diffroar", "prepare_diffroar"),
-        "grid": ("Plan",),
+        "plan": ("Plan",),
         "result": ("DiffROARResult",),
         "retraining": ("Grid",),
         "values": ("Values",),

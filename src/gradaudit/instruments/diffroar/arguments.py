@@ -11,13 +11,16 @@ import torch
 from torch import Tensor
 
 from gradaudit.attributions import Attribution, each_named, resolve_attribution
+from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.devices import seeded
-from gradaudit.errors import require
+from gradaudit.errors import InputError, first_line, require
+from gradaudit.evaluator import build_with_mask
 from gradaudit.fills import Fill, FillLike, resolve_fill
 from gradaudit.images import ImageSet
-from gradaudit.instruments.diffroar.cells import Content
 from gradaudit.instruments.diffroar.options import DiffROAROptions
+from gradaudit.instruments.diffroar.unmasking import Content
 from gradaudit.training.learners import check_sets
+from gradaudit.training.recipe import Recipe
 
 SPLITS = ("train", "test")
 
@@ -60,6 +63,27 @@ def check_fill(fill: FillLike, train: ImageSet, seed: int, device: torch.device)
         images = train.floats([0, len(train) - 1], device)
         found(images, torch.arange(images.shape[2], device=device).view(1, 1, -1, 1).expand_as(images) % 2 == 0)
     return found
+
+
+def check_learner_of_both(recipe: Recipe, images: ImageSet, mask_channels: int) -> str:
+    """The fingerprint of the recipe's network for these images with a mask as further channels.
+
+    Raises:
+        InputError: the network can't take these.
+    """
+    channels, height, width = images.shape
+    seen = torch.zeros(2, channels + mask_channels, height, width)
+    try:
+        with seeded(recipe.seed), torch.no_grad():
+            network = build_with_mask(recipe, images.shape, mask_channels, len(images.classes)).eval()
+            network(seen)
+    except Exception as error:  # a user's module may raise anything
+        expected = (
+            f"one for any number of channels, such as the {seen.shape[1]} of an image with its mask; or give conditional=False"
+            f" ({type(error).__name__}: {first_line(error)})"
+        )
+        raise InputError("learner", recipe.network, expected) from error
+    return classifier_fingerprint(network)
 
 
 def resolve_contents(options: DiffROAROptions) -> dict[str, Content]:

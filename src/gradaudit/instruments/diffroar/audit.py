@@ -10,17 +10,16 @@ from gradaudit.classifiers import check_classifier
 from gradaudit.errors import require
 from gradaudit.evaluator import mask_shape, resolve_evaluator
 from gradaudit.images import ImageSet
-from gradaudit.instruments.crew import Crew, crew_of
+from gradaudit.instruments.crew import crew_of
 from gradaudit.instruments.diffroar.arguments import (
     SPLITS,
     check_fill,
     check_images,
+    check_learner_of_both,
     check_pairs,
     named_attributions,
     resolve_contents,
 )
-from gradaudit.instruments.diffroar.grid import check_learner_of_both
-from gradaudit.instruments.diffroar.groups import Together
 from gradaudit.instruments.diffroar.options import DiffROAROptions
 from gradaudit.instruments.diffroar.result import DiffROARResult
 from gradaudit.instruments.diffroar.retraining import Compared, Grid, Learners
@@ -28,7 +27,6 @@ from gradaudit.instruments.diffroar.values import Values
 from gradaudit.options import takes
 from gradaudit.training.learners import check_recipe, check_seeds
 from gradaudit.training.recipe import Recipe
-from gradaudit.training.together import resolve_at_once, resolve_together
 
 
 @takes(DiffROAROptions, "attribution")
@@ -100,7 +98,6 @@ def _prepared(classifier: nn.Module, train: ImageSet, test: ImageSet, options: D
         compared=compared,
         learners=learners,
         crew=crew,
-        way=_way(options, train, crew),
         doubts=doubts,
     )
     return grid if spec is None else Values(grid, spec, options.masks, min(options.gap, len(compared.seeds)))
@@ -132,9 +129,3 @@ def _learners(options: DiffROAROptions, train: ImageSet, mask_channels: int) -> 
     if "both" in networks:
         networks["both"] = check_learner_of_both(recipe, train, mask_channels)
     return Learners(recipe, networks, contents)
-
-
-def _way(options: DiffROAROptions, train: ImageSet, crew: Crew) -> Together:
-    """How learners are fitted side by side."""
-    way, at_once = resolve_together(options.together, crew.device), resolve_at_once(options.at_once)
-    return Together(len(train.classes), crew.device, crew.workers, way, at_once)

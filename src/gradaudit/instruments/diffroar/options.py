@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gradaudit.instruments.contract import About
 from gradaudit.instruments.run_options import WorkerOptions
-from gradaudit.options import Anything, Choice, Files, Flag, Names, Number, Numbers, Spec, Specs, Whole, WholeOr, Wholes, option
+from gradaudit.options import Anything, Choice, Files, Flag, Names, Number, Numbers, Spec, Specs, Whole, Wholes, option
 
 if TYPE_CHECKING:
     from gradaudit.attributions import Features
@@ -119,20 +119,6 @@ class DiffROAROptions(WorkerOptions):
         "to retrain: also fit learners that see the features and which were kept, for what the pixels tell given the mask. With "
         "both, three times as many networks are fitted as with neither",
         shown="as mask_only",
-    )
-    together: str | Mapping[str, Any] = option(
-        "auto",
-        Spec(),
-        "how fits train side by side on one device: `stacked`, `stacked(compile=true)`, `graphed`, `streams` or `one_by_one`. "
-        "`auto` times the ways on an accelerator and takes the fastest; on a CPU, where fits one by one repeat to the last bit, it "
-        "is those. A way that can't train this learner gives way to fits one by one, and the plan says why. Outcomes of another "
-        "way differ in the last digits and have keys of their own in the store; those of fits one by one count in every way",
-    )
-    at_once: int | Literal["auto"] = option(
-        "auto",
-        WholeOr(),
-        "fits in a group, of ways that train several at once; `auto` doubles it while that trains at least 5 % more fits a second, "
-        "memory lasts, and every worker has a group",
     )
 
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from gradaudit.attributions import Attribution, Features, attribute, rank, rank_dtype
 from gradaudit.classifiers import classifier_fingerprint
+from gradaudit.evaluator.training import VERSIONS
 from gradaudit.files import fingerprint, map_array, whole_array, write_text
 from gradaudit.images import ImageSet
-from gradaudit.instruments.diffroar.cells import VERSIONS
 from gradaudit.progress import Advance, progress
 from gradaudit.training.store import Store
 

@@ -12,8 +12,9 @@ import torch
 from gradaudit.attributions import Features, kept
 from gradaudit.devices import one_thread
 from gradaudit.evaluator import Evaluator, EvaluatorTraining, mask_shape, trained
+from gradaudit.evaluator.training import VERSIONS
 from gradaudit.images import ImageSet
-from gradaudit.instruments.diffroar.cells import VERSIONS, Side
+from gradaudit.instruments.diffroar.unmasking import Side
 from gradaudit.training.store import Store, key_of, packed
 from gradaudit.usable_information import packed_bits
 

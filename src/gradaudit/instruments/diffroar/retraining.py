@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,17 +16,16 @@ from gradaudit.fills import Fill
 from gradaudit.images import ImageSet
 from gradaudit.instruments.crew import Crew, settings_of_images
 from gradaudit.instruments.diffroar.arguments import SPLITS
-from gradaudit.instruments.diffroar.cells import SIDES, Cell, Content, Split
-from gradaudit.instruments.diffroar.fillings import Filling
-from gradaudit.instruments.diffroar.grid import Plan, predict, run_jobs
-from gradaudit.instruments.diffroar.groups import Job, Together
+from gradaudit.instruments.diffroar.cells import Cell, describe, run_cells
+from gradaudit.instruments.diffroar.filled_images import FilledImages
 from gradaudit.instruments.diffroar.measures import ACCURACIES, ALWAYS, COLUMNS
+from gradaudit.instruments.diffroar.plan import Plan, predict
 from gradaudit.instruments.diffroar.rankings import Ranker, Ranking
 from gradaudit.instruments.diffroar.result import DiffROARResult, judged
 from gradaudit.instruments.diffroar.statistics import image_variances
+from gradaudit.instruments.diffroar.unmasking import SIDES, Content, Split, Unmasking
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import unpacked
-from gradaudit.training.together import ONE_BY_ONE
 from gradaudit.usable_information import bits_free_to_ignore, bits_of_nothing, label_prior, packed_bits, unpacked_bits
 
 
@@ -79,7 +77,6 @@ class Grid:
         compared: levels, seeds and what else makes a cell.
         learners: what is fitted on it.
         crew: who fits.
-        way: how fits train side by side.
         doubts: what a reader must know of the classifier.
     """
 
@@ -90,28 +87,26 @@ class Grid:
     compared: Compared
     learners: Learners
     crew: Crew
-    way: Together
     doubts: tuple[str, ...] = ()
 
     def plan(self) -> Plan:
         """How many networks will be trained and how long that takes, predicted by a few steps of the learner."""
-        return predict(self.jobs(self.rankings(make=False)), self.crew.store, self.way)
+        return predict(self.cells(self.rankings(make=False)), self.crew)
 
     def run(self) -> DiffROARResult:
         """Rank, fit every cell that the store lacks, and put what the learners know in a table."""
-        jobs = self.jobs(self.rankings(make=True))
+        cells = self.cells(self.rankings(make=True))
         if self.crew.show_progress:
             from rich.console import Console
 
-            Console(stderr=True).print(f"DiffROAR: {predict(jobs, self.crew.store, self.way)}")
-        outcomes = self.free_to_ignore(self.fitted(jobs))
+            Console(stderr=True).print(f"DiffROAR: {predict(cells, self.crew)}")
+        outcomes = self.free_to_ignore(self.fitted(cells))
         table, details = self._table(outcomes), self._details(outcomes)
         return judged(table, self.settings(), details)
 
-    def fitted(self, jobs: Mapping[Any, Job]) -> dict[Any, dict[str, Any]]:
-        """The outcome of every job, fitted where the store lacks it."""
-        crew = self.crew
-        return run_jobs(jobs, crew.store, self.way, backend=crew.backend, show_progress=crew.show_progress)
+    def fitted(self, cells: Mapping[Any, Cell]) -> dict[Any, dict[str, Any]]:
+        """The outcome of every cell, fitted where the store lacks it."""
+        return run_cells(cells, self.crew)
 
     @cached_property
     def ranker(self) -> Ranker:
@@ -123,24 +118,27 @@ class Grid:
         """The rankings of both sets by every attribution and control; those that the store lacks are made, or stood in for."""
         return self.ranker.rankings(self.attributions | self.controls, make=make, show_progress=self.crew.show_progress)
 
-    def jobs(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> dict[Any, Job]:
+    def cells(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> dict[Any, Cell]:
         """Every fit of the run, under the name that the table looks it up by."""
-        jobs: dict[Any, Job] = {}
+        cells: dict[Any, Cell] = {}
         splits = self._splits(rankings)
         for seed in self.compared.seeds:
-            recipe = self.learners.recipe.with_(seed=seed)
             if "" in self.learners.contents:
-                jobs["whole", seed] = self._job(Cell(0, "top", "whole", None, recipe), splits["whole"])
+                cells["whole", seed] = self._cell(Unmasking(0, "top", "whole", None), seed, *splits["whole"])
             for name in rankings:
-                shift = self.shift(name, seed)
                 for level in self.compared.levels:
-                    keep = kept_count(level, self.ranker.feature_count)
-                    for side in SIDES:
-                        for prefix, content in self.learners.contents.items():
-                            fill = None if content == "mask" else self.compared.fill
-                            cell = Cell(keep, side, content, fill, recipe, shift)
-                            jobs[name, level, seed, f"{prefix}{side}"] = self._job(cell, splits[name])
-        return jobs
+                    for column, unmasking in self._unmaskings(name, level, seed).items():
+                        cells[name, level, seed, column] = self._cell(unmasking, seed, *splits[name])
+        return cells
+
+    def _unmaskings(self, name: str, level: float, seed: int) -> dict[str, Unmasking]:
+        """What the learners of one ranking, level and seed see, by the column of their accuracies."""
+        keep, shift = kept_count(level, self.ranker.feature_count), self.shift(name, seed)
+        return {
+            f"{prefix}{side}": Unmasking(keep, side, content, None if content == "mask" else self.compared.fill, shift)
+            for side in SIDES
+            for prefix, content in self.learners.contents.items()
+        }
 
     def shift(self, name: str, seed: int) -> int:
         """A random control is drawn anew for every seed, so that its interval covers the luck of the draw."""
@@ -148,29 +146,29 @@ class Grid:
             return 0
         return int(np.random.default_rng([self.compared.seed, seed]).integers(1 << 31))
 
-    def _splits(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> dict[str, list[tuple[Split, tuple[str, str]]]]:
-        """The training and test images with each ranking, or whole, and the fingerprints of both."""
-        # One array object for all jobs: joblib shares an array between workers, but takes each new view for another array.
+    def _splits(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> dict[str, list[Split]]:
+        """The training and the test images with each ranking, or whole."""
+        # One array object for all cells: joblib shares an array between workers, but takes each new view for another array.
         arrays = {part: (images.images.numpy(), images.labels.numpy()) for part, images in self.sets.items()}
         whole = dict.fromkeys(SPLITS, Ranking(None, ""))
         return {
             name: [
-                (Split(*arrays[part], ranking[part].ranks), (self.sets[part].fingerprint, ranking[part].fingerprint))
+                Split(*arrays[part], ranking[part].ranks, (self.sets[part].fingerprint, ranking[part].fingerprint))
                 for part in SPLITS
             ]
             for name, ranking in {"whole": whole, **rankings}.items()
         }
 
-    def _job(self, cell: Cell, data: list[tuple[Split, tuple[str, str]]]) -> Job:
-        fingerprints = [text for _, texts in data for text in texts]
-        description = cell.describe([self.learners.networks[cell.content], *fingerprints], self.crew.device)
-        fillings: tuple[Filling, ...] = ()
-        if cell.fill is not None and cell.fill.costly:
+    def _cell(self, unmasking: Unmasking, seed: int, train: Split, test: Split) -> Cell:
+        recipe, device = self.learners.recipe.with_(seed=seed), self.crew.device
+        data = [self.learners.networks[unmasking.content], *train.data, *test.data]
+        filled: tuple[FilledImages, ...] = ()
+        if unmasking.fill is not None and unmasking.fill.costly:
             # Shared by the learners of this seed and others that see the filled images, with the mask and without.
-            shown = Cell(cell.keep, cell.side, "image", cell.fill, self.learners.recipe, cell.shift)
-            fillings = tuple(Filling(shown, split, texts, self.crew.device) for split, texts in data)
-        (train, _), (test, _) = data
-        return Job(cell, train, test, description, fillings)
+            seen = replace(unmasking, content="image")
+            filled = tuple(FilledImages(seen, split, device) for split in (train, test))
+        classes = len(self.sets["train"].classes)
+        return Cell(unmasking, recipe, train, test, classes, describe(unmasking, recipe, data, device), filled)
 
     def free_to_ignore(self, outcomes: dict[Any, dict[str, Any]]) -> dict[Any, dict[str, Any]]:
         """The outcomes, but of a learner of image and mask the bits of one that may ignore the image."""
@@ -209,7 +207,6 @@ class Grid:
             "whole_bits": [outcome["bits"] for outcome in whole],
             "nothing": bits_of_nothing(label_prior(train, len(self.sets["train"].classes)), test),
             "chance": int(np.bincount(test).max()) / len(test),
-            "together": dict(sorted(Counter(outcome.get("together", ONE_BY_ONE) for outcome in outcomes.values()).items())),
             **image_variances(images, ALWAYS),
         }
 

@@ -16,14 +16,14 @@ from gradaudit.attributions import kept_count, named_controls
 from gradaudit.devices import one_thread
 from gradaudit.evaluator import EvaluatorSpec, EvaluatorTraining, PoolRanking, untrained
 from gradaudit.instruments.diffroar.arguments import SPLITS
-from gradaudit.instruments.diffroar.cells import SIDES
-from gradaudit.instruments.diffroar.grid import Plan
 from gradaudit.instruments.diffroar.measures import COLUMNS, MEASURES, VALUES
+from gradaudit.instruments.diffroar.plan import Plan
 from gradaudit.instruments.diffroar.rankings import Ranking
 from gradaudit.instruments.diffroar.reading import Reading, read_all, train_evaluator
 from gradaudit.instruments.diffroar.result import DiffROARResult, judged
 from gradaudit.instruments.diffroar.retraining import Compared, Grid
 from gradaudit.instruments.diffroar.statistics import image_variance, image_variances, interval
+from gradaudit.instruments.diffroar.unmasking import SIDES
 from gradaudit.training.store import key_of, unpacked
 from gradaudit.training.workers import run_all
 from gradaudit.usable_information import bits_of_nothing, label_prior, unpacked_bits
@@ -69,7 +69,7 @@ class Values:
             return Plan(total, total - len(found), seconds, self.grid.crew.workers, pending=pending, reading=reading)
         more = self.grid.plan()
         both = (total + more.networks, total - len(found) + more.stored, seconds + more.seconds)
-        return Plan(*both, self.grid.crew.workers, more.fillings, more.choices, pending | more.pending, reading)
+        return Plan(*both, self.grid.crew.workers, more.to_fill, pending | more.pending, reading)
 
     def run(self) -> DiffROARResult:
         """Rank, train the evaluators that the store lacks, read, and put what the pixels tell in a table."""
@@ -202,7 +202,7 @@ class Values:
 
     def _selected(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> dict[Any, dict[str, Any]]:
         """The outcomes of learners of mask and pixels, where they were asked for."""
-        return self.grid.fitted(self.grid.jobs(rankings)) if self._selects else {}
+        return self.grid.fitted(self.grid.cells(rankings)) if self._selects else {}
 
     def _table(self, outcomes: Mapping[Any, Mapping[str, Any]], selected: Mapping[Any, Mapping[str, Any]]) -> pd.DataFrame:
         rows = []

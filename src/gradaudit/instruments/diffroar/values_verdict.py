@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gradaudit.attributions import what_lacks
-from gradaudit.instruments.diffroar.cells import SIDES
+from gradaudit.instruments.diffroar.unmasking import SIDES
 from gradaudit.instruments.diffroar.verdict import LITTLE, levels_of, percent
 from gradaudit.results import Verdict
 

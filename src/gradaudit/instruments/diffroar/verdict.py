@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from gradaudit.attributions import what_lacks
-from gradaudit.instruments.diffroar.cells import SIDES, Side
 from gradaudit.instruments.diffroar.measures import CONDITIONAL, RAW, Measure
+from gradaudit.instruments.diffroar.unmasking import SIDES, Side
 from gradaudit.results import Verdict
 
 MORE = 0.02  # by how much a part of the image must beat the whole to count

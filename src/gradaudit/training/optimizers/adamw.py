@@ -7,10 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from gradaudit.training.optimizers._elementwise import elementwise
 
-
-@elementwise
 def adamw(weights: Iterable[nn.Parameter], learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
     """AdamW (Loshchilov and Hutter, 2019, algorithm 2), whose steps do not grow with the loss.
 

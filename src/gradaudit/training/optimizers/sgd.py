@@ -7,10 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from gradaudit.training.optimizers._elementwise import elementwise
 
-
-@elementwise
 def sgd(weights: Iterable[nn.Parameter], learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum 0.9; the weight decay is an L2 penalty.
 

@@ -1,10 +1,10 @@
-"""Fillings: images whose removed features are filled once and kept in the store, where the fill is too costly for every batch."""
+"""Images whose removed features are filled once and kept in the store, where the fill is too costly for every batch."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,43 +12,37 @@ import numpy as np
 import torch
 
 from gradaudit.devices import one_thread
+from gradaudit.evaluator.training import VERSIONS
 from gradaudit.files import map_array, whole_array
-from gradaudit.instruments.diffroar.cells import VERSIONS, Cell, Split, unmasking
+from gradaudit.instruments.diffroar.unmasking import Split, Unmasking
 from gradaudit.training.store import Store, key_of
 
 AT_ONCE = 2**18  # features that are filled at once
 
 
 @dataclass(frozen=True)
-class Filling:
+class FilledImages:
     """One set of images to be filled, once for all the learners that see it.
 
     Args:
-        cell: which features are kept, and the fill.
+        unmasking: which features are kept, and the fill; its content is `"image"`.
         split: the images and their ranking.
-        data: the fingerprints of both.
         device: where the fill is computed.
     """
 
-    cell: Cell
+    unmasking: Unmasking
     split: Split
-    data: tuple[str, ...]
     device: torch.device
 
     @property
     def description(self) -> dict[str, Any]:
         """The store's key."""
-        return {
-            "what": "fillings",
-            "data": list(self.data),
-            "device": self.device.type,
-            **self.cell.unmasked(),
-            **VERSIONS,
-        }
+        decided = {"data": list(self.split.data), "device": self.device.type, **self.unmasking.describe()}
+        return {"what": "fillings", **decided, **VERSIONS}
 
     @property
     def key(self) -> str:
-        """Two fillings with this in common are the same."""
+        """Two with this in common are the same."""
         return key_of(self.description)
 
     def path(self, store: Store) -> Path:
@@ -59,7 +53,7 @@ class Filling:
         """The images as they are filled in the store, or None where they are not; damaged ones count as none, with a warning."""
         path = store.fetch(self.path(store))
         try:
-            return Split(map_array(path), self.split.labels, self.split.ranks, filled=True)
+            return replace(self.split, images=map_array(path), filled=True)
         except FileNotFoundError:
             return None
         except (OSError, EOFError, ValueError) as error:
@@ -68,22 +62,22 @@ class Filling:
 
 
 @torch.no_grad()
-def make_filling(filling: Filling, store: Store) -> None:
+def fill_images(wanted: FilledImages, store: Store) -> None:
     """Fill the images and keep them in the store, whole or not at all; kept features have their very values.
 
     Raises:
         StoreError: the disk has too little room, or can't be written.
     """
-    images = filling.split.images
-    draw = unmasking(filling.cell, filling.split, filling.device)
-    path = filling.path(store)
+    images = wanted.split.images
+    draw = wanted.unmasking.draw(wanted.split, wanted.device)
+    path = wanted.path(store)
     with one_thread(), whole_array(path, images.shape, np.dtype(np.uint8)) as filled:
-        for indices in chunks(len(images), int(np.prod(images.shape[1:]))):
+        for indices in chunks(images):
             seen, _ = draw(indices)
             filled[indices.numpy()] = seen.mul_(255).round_().to("cpu", torch.uint8).numpy()
     store.publish(path)
 
 
-def chunks(count: int, features: int) -> Sequence[torch.Tensor]:
-    """The indices of `count` images in the batches in which they are filled."""
-    return torch.split(torch.arange(count), max(1, AT_ONCE // features))
+def chunks(images: np.ndarray) -> Sequence[torch.Tensor]:
+    """The indices of images (N, C, H, W) in the batches in which they are filled."""
+    return torch.split(torch.arange(len(images)), max(1, AT_ONCE // int(np.prod(images.shape[1:]))))
