@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,6 @@ from gradaudit.training.learners import check_sets
 from gradaudit.training.recipe import Recipe
 
 SPLITS = ("train", "test")
-
-Attributed = str | Mapping[str, Any] | Callable[..., Tensor] | tuple[Any, Any] | Tensor | np.ndarray
 
 
 def named_attributions(attribution: Any, seed: int) -> dict[str, dict[str, Attribution]]:

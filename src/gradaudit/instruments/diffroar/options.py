@@ -12,11 +12,12 @@ from gradaudit.instruments.run_options import WorkerOptions
 from gradaudit.options import Anything, Choice, Files, Flag, Names, Number, Numbers, Spec, Specs, Whole, Wholes, option
 
 if TYPE_CHECKING:
-    from gradaudit.attributions import Features
+    from gradaudit.attributions import AttributionLike, Features
     from gradaudit.evaluator import EvaluatorLike, PoolRanking
     from gradaudit.fills import FillLike
-    from gradaudit.instruments.diffroar.arguments import Attributed
     from gradaudit.training import Recipe
+
+    Attributed = AttributionLike | Mapping[str, Any] | tuple[Any, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
