@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,18 @@ from hypothesis import settings
 
 settings.register_profile("gradaudit", deadline=None)  # a first call that imports, or a busy machine, is no failure
 settings.load_profile("gradaudit")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays to the end: the garbage collector need not look through it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
 
 LIBRARIES = ("torch", "pandas", "scipy.stats", "matplotlib.figure", "sklearn", "joblib", "pydantic", "typer")
 BEGIN = """
