@@ -1,8 +1,6 @@
 """Names and fingerprints: the same for the same scores, different for different ones."""
 
 import functools
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -114,7 +112,7 @@ def test_names_of_users_functions():
     assert resolve_attribution(Scaled(1)).name == "Scaled"
 
 
-def test_a_users_function_is_found_by_its_path(tmp_path, monkeypatch):
+def test_a_users_function_is_found_by_its_path(tmp_path, monkeypatch, run_program):
     (tmp_path / "own_attributions.py").write_text(
         "def twice(classifier, images, targets, *, factor=2):\n    return factor * images\n"
     )
@@ -126,8 +124,7 @@ def test_a_users_function_is_found_by_its_path(tmp_path, monkeypatch):
     assert torch.equal(found.function(None, torch.ones(1, 1, 2, 2), None), torch.full((1, 1, 2, 2), 3.0))
     assert found.fingerprint != resolve_attribution("own_attributions:twice").fingerprint
     script = "from gradaudit.attributions import resolve_attribution as r; print(r('own_attributions:twice(factor=3)').fingerprint)"
-    elsewhere = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert elsewhere.stdout.strip() == found.fingerprint
+    assert run_program(script, cwd=tmp_path).stdout.strip() == found.fingerprint
 
 
 def test_a_path_to_something_else_is_named(tmp_path, monkeypatch):

@@ -64,3 +64,9 @@ def audited(arguments, tmp_path_factory):
     """A finished audit, and the store that has it."""
     store = tmp_path_factory.mktemp("audited")
     return ga.audit(**arguments, store=store), store
+
+
+@pytest.fixture(scope="session")
+def written(audited, tmp_path_factory):
+    """The folder of that audit's report, which tests leave as it is."""
+    return audited[0].write(tmp_path_factory.mktemp("written") / "report").parent

@@ -3,8 +3,6 @@
 import copy
 import hashlib
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -71,11 +69,10 @@ def test_the_helper_is_no_judge_among_the_scores(small, classifiers):
     assert set(result.scores["classifier"]) <= {"bayes"}
 
 
-def test_an_audit_is_loaded_by_a_process_that_has_measured_nothing(small, tmp_path):
+def test_an_audit_is_loaded_by_a_process_that_has_measured_nothing(small, tmp_path, run_program):
     small(only(counterfactual=COUNTERFACTUAL)).run().write(tmp_path / "report")
     code = "import sys, gradaudit as ga; print(*ga.load_audit(sys.argv[1]).results['mlp'])"
-    found = subprocess.run([sys.executable, "-c", code, str(tmp_path / "report")], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["counterfactual"]
+    assert run_program(code, tmp_path / "report").stdout.split() == ["counterfactual"]
 
 
 def test_a_classifier_without_results_does_not_break_the_page(small, classifiers, recipe, tmp_path):

@@ -45,9 +45,8 @@ def test_better_and_worse_know_which_way_is_up(audited):
     assert [turned[change] for change in there] == [*back]
 
 
-def test_saved_audits_are_compared(audited, tmp_path):
-    audited[0].write(tmp_path / "one")
-    found = ga.compare(tmp_path / "one", tmp_path / "one")
+def test_saved_audits_are_compared(audited, written):
+    found = ga.compare(written, written)
     assert len(found.table) == len(audited[0].scores)
 
 

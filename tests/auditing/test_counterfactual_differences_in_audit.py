@@ -132,9 +132,9 @@ def test_what_a_reader_must_know_is_not_what_only_learners_confess(audited):
         assert not any(words in one for one in result.verdict.caveats)
 
 
-def test_it_is_saved_loaded_and_on_the_page(audited, tmp_path):
-    page = audited[0].write(tmp_path / "report").read_text()
-    loaded = ga.load_result(tmp_path / "report" / "mlp" / NAME)
+def test_it_is_saved_loaded_and_on_the_page(audited, written):
+    page = (written / "index.html").read_text()
+    loaded = ga.load_result(written / "mlp" / NAME)
     assert isinstance(loaded, CounterfactualDifferencesResult)
     assert loaded.to_json() == audited[0].results["mlp"][NAME].to_json()
     section = page[page.index(f'<section id="{NAME}"') :]

@@ -13,9 +13,12 @@ from torch import Tensor, nn
 from gradaudit.classifiers import load_classifier
 
 WEIGHTS, DATA = os.environ.get("GRADAUDIT_WEIGHTS"), os.environ.get("GRADAUDIT_DATA")
-pytestmark = pytest.mark.skipif(
-    WEIGHTS is None or DATA is None, reason="GRADAUDIT_WEIGHTS and GRADAUDIT_DATA don't name the weights' and data's folders"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        WEIGHTS is None or DATA is None, reason="GRADAUDIT_WEIGHTS and GRADAUDIT_DATA don't name the weights' and data's folders"
+    ),
+]
 
 VERIFIED = (0.4914, 0.4822, 0.4465)
 CIFAR = [

@@ -312,6 +312,7 @@ def test_an_interruption_says_that_work_is_kept(cli, images, trained, monkeypatc
     assert "the same command continues" in found.err
 
 
+@pytest.mark.slow
 def test_as_a_program_json_is_all_that_it_prints(images, trained, tmp_path):
     """Through the interpreter, with the user's own classifier in the current folder and two workers."""
     (tmp_path / "mine.py").write_text(OWN)

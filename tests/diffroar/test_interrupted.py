@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -36,22 +35,18 @@ def whole_fixture(planted, tmp_path_factory):
 
 
 @pytest.fixture(name="start")
-def start_fixture(tmp_path):
+def start_fixture(start_program):
     """Start the run in a process group of its own; whatever is left of it is killed at the end."""
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
     started = []
 
     def start(store, out, workers=1):
-        command = [sys.executable, str(script), str(store), str(out), str(workers)]
-        started.append(subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True))
+        started.append(start_program(SCRIPT, store, out, workers))
         return started[-1]
 
     yield start
     for process in started:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
 
 
 def assert_same_files(one, other):
@@ -67,7 +62,7 @@ def marks(paths):
 def wait_for(condition, process, seconds=60):
     until = time.monotonic() + seconds
     while not condition():
-        assert process.poll() is None, f"ended too early: {process.stderr.read()}"
+        assert process.poll() is None, f"ended too early: {process.wait()}"
         assert time.monotonic() < until, "nothing happened in time"
         time.sleep(0.002)
 
@@ -98,8 +93,7 @@ def test_a_killed_run_continues_where_it_was(planted, whole, start, tmp_path, wo
 def test_two_processes_on_one_store_give_the_same_table(planted, whole, start, tmp_path):
     processes = [start(tmp_path / "store", tmp_path / name) for name in ("one", "two")]
     for process in processes:
-        _, errors = process.communicate(timeout=60)
-        assert (process.returncode, errors) == (0, "")
+        assert process.wait() == (0, "", "")
     for name in ("one", "two"):
         assert_same_files(tmp_path / name, whole)
     assert len(planted.fits(tmp_path / "store")) == FITS

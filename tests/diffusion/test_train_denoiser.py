@@ -1,8 +1,6 @@
 """Training denoisers, on Gaussian data whose best denoiser is known, and what an interruption does to it: nothing."""
 
-import os
 import signal
-import subprocess
 import sys
 
 import numpy as np
@@ -121,10 +119,8 @@ def test_a_denoiser_approaches_the_exact_score_as_it_trains():
 
 
 @pytest.mark.parametrize("die_at", [4, 3 * STEPS], ids=str)
-def test_a_killed_training_ends_as_if_it_had_not_been(here, images, die_at):
-    environment = os.environ | {"DIE_AT": str(die_at), "PYTHONPATH": str(here)}
-    killed = subprocess.run([sys.executable, "-c", RUN, repr(FIELDS)], env=environment, check=False)
-    assert killed.returncode == -signal.SIGKILL
+def test_a_killed_training_ends_as_if_it_had_not_been(here, images, run_program, die_at):
+    assert run_program(RUN, repr(FIELDS), DIE_AT=str(die_at)).returncode == -signal.SIGKILL
     recipe = DenoiserRecipe(**FIELDS)
     seen, straight = [], []
     resumed = train_denoiser(recipe, images, device="cpu", checkpoint="run.checkpoint", on_epoch=seen.append, sheets="sheets")

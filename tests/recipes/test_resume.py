@@ -3,7 +3,6 @@
 import os
 import pickle
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -65,11 +64,9 @@ def same(first, second):
 @pytest.mark.parametrize(
     ("die_at", "optimizer"), [(4, "sgd"), (STEPS + 1, "adamw"), (2 * STEPS, "sgd"), (3 * STEPS, "adamw")], ids=str
 )
-def test_a_killed_training_ends_as_if_it_had_not_been(here, small, die_at, optimizer):
+def test_a_killed_training_ends_as_if_it_had_not_been(here, small, run_program, die_at, optimizer):
     fields = FIELDS | {"optimizer": optimizer, "learning_rate": 0.01}
-    environment = os.environ | {"DIE_AT": str(die_at)}
-    killed = subprocess.run([sys.executable, "-c", RUN, repr(fields)], env=environment, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert run_program(RUN, repr(fields), DIE_AT=str(die_at)).returncode == -signal.SIGKILL
     recipe = Recipe(**fields)
     seen, straight = [], []
     resumed = train(recipe, small, device="cpu", test=small, checkpoint="run.checkpoint", on_epoch=seen.append)

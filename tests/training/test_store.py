@@ -3,8 +3,6 @@
 import json
 import os
 import pickle
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -105,17 +103,17 @@ for turn in range(150):
 """
 
 
-def test_two_processes_write_one_entry_while_a_third_reads(tmp_path):
+def test_two_processes_write_one_entry_while_a_third_reads(tmp_path, start_program):
     store = Store(tmp_path)
     cell = {"what": "fits", "seed": 0}
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(number)]) for number in (0, 1)]
+    writers = [start_program(WRITER, tmp_path, number) for number in (0, 1)]
     read = []
     while any(writer.poll() is None for writer in writers):
         found = store.get(cell)  # a warning about a damaged entry would be an error
         if found is not None:
             assert found["values"] == [found["values"][0]] * 500
             read.append(found["writer"])
-    assert [writer.returncode for writer in writers] == [0, 0]
+    assert [writer.wait().returncode for writer in writers] == [0, 0]
     assert len(read) > 10
     assert store.get(cell)["values"] == [149] * 500
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [f"{key_of(cell)}.json"]

@@ -1,8 +1,7 @@
-import os
 import pickle
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -42,14 +41,12 @@ class Booby:
 
 
 @pytest.fixture
-def pickled(tmp_path: Path) -> Path:
+def pickled(tmp_path: Path, run_program: Callable[..., Any]) -> Path:
     """A pickle that another process wrote, with its class in a folder that is not on this one's path."""
     (tmp_path / "nvidia").mkdir()
     (tmp_path / "nvidia" / "edm_networks.py").write_text(NETWORK)
     script = "import pickle, sys, edm_networks; pickle.dump({'ema': edm_networks.EDMPrecond()}, open(sys.argv[1], 'wb'))"
-    paths = os.pathsep.join([str(tmp_path / "nvidia"), *sys.path])
-    command = [sys.executable, "-c", script, str(tmp_path / "edm.pkl")]
-    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": paths})
+    assert run_program(script, tmp_path / "edm.pkl", cwd=tmp_path / "nvidia").returncode == 0
     return tmp_path / "edm.pkl"
 
 
