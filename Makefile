@@ -1,14 +1,17 @@
-# make demo | test | lint | docs: each does its own set-up in .venv, with Python 3.11 and pip only.
+# make demo | test | mutants | lint | docs: each does its own set-up in .venv, with Python 3.11 and pip only.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test mutants lint docs clean
 
 demo: .venv/demo.stamp
 	$(BIN)/gradaudit demo --out demo
 
 test: .venv/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+
+mutants: .venv/dev.stamp
+	$(BIN)/python tests/mutants.py
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
