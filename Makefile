@@ -1,8 +1,8 @@
-# make demo | test | test-slow | lint | docs: each does its own set-up in .venv, with Python 3.11 and pip only.
+# make demo | test | test-slow | mutants | lint | docs: each does its own set-up in .venv, with Python 3.11 and pip only.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint docs clean
+.PHONY: demo test test-slow mutants lint docs clean
 
 demo: .venv/demo.stamp
 	$(BIN)/gradaudit demo --out demo
@@ -12,6 +12,9 @@ test: .venv/dev.stamp
 
 test-slow: .venv/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadgroup -m slow
+
+mutants: .venv/dev.stamp
+	$(BIN)/python tests/mutants.py
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from gradaudit.diffusion import Denoiser
 from gradaudit.instruments.alignment import alignment
+from gradaudit.instruments.alignment.result import tabulate
+from gradaudit.instruments.alignment.verdict import judge
 
 CPU = {"device": "cpu"}
 BAYES = {"gradient": "log_probability", "score": "bayes"}
@@ -106,6 +109,40 @@ def test_saturated_probabilities_are_told(mixture, linear):
     assert (shares > 0.1).any()
     result = alignment(module, images, mixture.denoiser(), **BAYES, **CPU)
     assert told(result, "the log_probability gradient (sigma 0.25) is under 1e-06 of the largest")
+
+
+def judged(own, another, random, sigmas=1):
+    """The label of made-up values (N,) of a gradient and of its two controls, the same at every sigma."""
+    settings = {"gradients": ["logit"], "scores": ["unconditional"], "similarities": ["cosine"]}
+    settings |= {"sigma": [0.1 * (1 + place) for place in range(sigmas)]}
+    values = [list(one) for one in (own, another, random) for _ in range(sigmas)]
+    details = {"labels": [0, 1] * (len(own) // 2), "values": values, "directions": [], "denoising": []}
+    return judge(tabulate(details, settings), details, settings).label
+
+
+SPREAD = np.linspace(-1, 1, 40)
+ERROR = SPREAD.std(ddof=1) / np.sqrt(40)
+
+
+@pytest.mark.parametrize(("value", "label"), [(0.54, "not aligned"), (0.56, "aligned")])
+def test_the_gain_is_a_share_of_the_way_from_chance_to_1(value, label):
+    """Of the way from 0.5 to 1, a tenth is 0.05."""
+    chance = np.full(40, 0.5)
+    assert judged(value + 0.001 * SPREAD, chance, chance) == label
+
+
+@pytest.mark.parametrize("beaten", [(0.0, 0.5), (0.5, 0.0)])
+def test_the_harder_control_decides(beaten):
+    assert judged(0.5 + 0.001 * SPREAD, *(np.full(40, one) for one in beaten)) == "not aligned"
+
+
+def test_the_clearest_of_several_sigmas_must_be_clearer_than_a_single_one():
+    """The gain's lower end is a tenth or more by an interval of 95 %, and less by one of 99.5 %, as ten sigmas need."""
+    one, ten = (stats.t.ppf(1 - 0.025 / sigmas, 39) * ERROR for sigmas in (1, 10))
+    nothing = np.zeros(40)
+    own = 0.1 + (one + ten) / 2 + SPREAD
+    assert judged(own, nothing, nothing) == "aligned"
+    assert judged(own, nothing, nothing, sigmas=10) == "inconclusive"
 
 
 def test_a_denoiser_that_does_not_denoise_is_told(mixture, linear):

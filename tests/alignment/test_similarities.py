@@ -207,6 +207,25 @@ def test_features_are_those_of_the_formula(layers, last):
     np.testing.assert_allclose(features(first, second, network=network, layers=layers), expected, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "first_layer", [nn.Conv2d(1, 2, 3), nn.Sequential(nn.Flatten(), nn.Linear(168, 2))], ids=["conv", "linear"]
+)
+def test_where_both_maps_leave_all_channels_silent_they_agree_and_where_one_does_by_half(first_layer):
+    torch.manual_seed(1)
+    weights = first_layer[-1] if isinstance(first_layer, nn.Sequential) else first_layer
+    nn.init.normal_(weights.weight)
+    weights.bias.data = -0.5 * weights.weight.detach().flatten(1).sum(1)  # about mid-grey as many are silent as not
+    network = nn.Sequential(first_layer, nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
+    network(torch.zeros(1, 1, 14, 12))
+    network.double()
+    first, second = maps(40), maps(40, seed=1)
+    expected = [naive_features(network, a, b, (1,)) for a, b in zip(first, second, strict=True)]
+    np.testing.assert_allclose(features(first, second, network=network, layers=["1"]), expected, atol=1e-9)
+    one, other = ((network[:2]((part / part.abs().amax((1, 2, 3), True) + 1) / 2) == 0).all(dim=1) for part in (first, second))
+    assert bool((one & other).any())
+    assert bool((one ^ other).any())
+
+
 def test_features_are_what_layers_returned_whatever_becomes_of_it():
     network, first, second = convolutions(), maps(), maps(seed=1)
     expected = features(first, second, network=network)

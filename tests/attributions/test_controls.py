@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from gradaudit.attributions import resolve_attribution
 from gradaudit.attributions.blurred_random import blurred_random
@@ -49,6 +50,15 @@ def test_blur_ties_neighbours_and_favours_no_place():
     assert spread.max() / spread.min() < 1.35  # 256 estimates, each within some 9 % at three standard errors
     border = np.concatenate([spread[0], spread[-1], spread[:, 0], spread[:, -1]])
     assert border.mean() == pytest.approx(spread.mean(), rel=0.03)
+
+
+def test_every_channel_is_blurred_on_its_own():
+    sample = images(2, 3, 12, 9)
+    noise = random(None, sample, None).numpy()
+    expected = np.empty_like(noise)
+    for place, channel in np.ndindex(2, 3):
+        expected[place, channel] = gaussian_filter(noise[place, channel], 1.5, mode="wrap")
+    np.testing.assert_allclose(blurred_random(None, sample, None, sigma=1.5).numpy(), expected, atol=1e-5)
 
 
 def test_no_blur_is_random():

@@ -13,7 +13,7 @@ from gradaudit.instruments.counterfactual.frank_wolfe import linear_step
 from gradaudit.instruments.counterfactual.methods.svce import svce
 from gradaudit.instruments.counterfactual.problem import Problem
 from gradaudit.instruments.counterfactual.radius import resolve_radius
-from gradaudit.noise import image_keys
+from gradaudit.noise import image_keys, normal
 
 SHAPE = (1, 6, 6)
 
@@ -71,6 +71,51 @@ def test_gives_the_most_confident_point_of_its_way():
     assert {name: tuple(values.shape) for name, values in found.steps.items()} == dict.fromkeys(
         ("confidence", "distance", "class_norm"), (5, 40)
     )
+
+
+def plain_svce(classifier, image, target, start, radius, p, steps, momentum):
+    """Frank-Wolfe with a running mean of gradients and the step sizes of Auto-PGD, for one image; the linear step has its tests."""
+
+    def value(at):
+        return classifier(at[None]).log_softmax(1)[0, target]
+
+    def slope(at):
+        at = at.clone().requires_grad_()
+        return torch.autograd.grad(value(at), at)[0]
+
+    here, length, direction = start, 0.75, torch.zeros_like(start)
+    values = [float(value(start).detach())]
+    best, best_value, checked_value = start, values[0], values[0]
+    halved, since, rises = False, 0, 0
+    for step in range(1, steps + 1):
+        direction = slope(here) if step == 1 else momentum * direction + (1 - momentum) * slope(here)
+        vertex = image + linear_step(direction[None], radius, p=p, low=-image[None], high=1 - image[None])[0]
+        new = (here + length * (vertex - here)).clamp(0, 1)
+        since += 1
+        rises += float(value(new).detach()) > float(value(here).detach())
+        here = new
+        values.append(float(value(here).detach()))
+        if values[-1] > best_value:
+            best, best_value = here, values[-1]
+        if step in checkpoints(steps):
+            halved = rises < 0.75 * since or (not halved and checked_value == best_value)
+            if halved:
+                length, here = length / 2, best
+            checked_value, rises, since = best_value, 0, 0
+    return best, values[1:]
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize("p", [1.5, 2])
+def test_equals_a_plain_reading_of_the_algorithm(p, momentum):
+    given = problem(bent_classifier())
+    found = svce(given, radius=1.2, p=p, steps=25, momentum=momentum)
+    noise = normal(given.sources(), given.images)
+    for row, image in enumerate(given.images):
+        start = (image + linear_step(noise[row][None], 1.2, p=p, low=-image[None], high=1 - image[None])[0]).clamp(0, 1)
+        best, values = plain_svce(given.classifier, image, 1, start, 1.2, p, 25, momentum)
+        torch.testing.assert_close(found.images[row], best, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(found.steps["confidence"][row], torch.tensor(values).exp(), rtol=1e-3, atol=1e-5)
 
 
 def test_frames_lead_from_the_original_to_the_counterfactual():

@@ -78,6 +78,50 @@ def test_the_image_part_is_that_of_the_crossed_model():
     assert np.mean(parts) == pytest.approx(0.5**2 / 300, rel=0.05)
 
 
+def analysis_of_variance(differences):
+    """Mean squares of images and of the residual, one cell at a time (Searle, Casella and McCulloch, section 4.3)."""
+    seeds, images = differences.shape
+    mean = differences.sum() / differences.size
+    by_seed = [sum(differences[seed]) / images for seed in range(seeds)]
+    by_image = [sum(differences[:, image]) / seeds for image in range(images)]
+    cells = [
+        (differences[seed, image] - by_seed[seed] - by_image[image] + mean) ** 2 for seed in range(seeds) for image in range(images)
+    ]
+    of_images = seeds * sum((one - mean) ** 2 for one in by_image) / (images - 1)
+    return of_images, sum(cells) / ((seeds - 1) * (images - 1))
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2), (4, 7), (5, 12)])
+@pytest.mark.parametrize(("of_images", "mean"), [(2.0, 0.0), (2.0, 3.0), (0.0, -1.0)])
+def test_the_image_part_is_the_difference_of_mean_squares_and_never_below_0(shape, of_images, mean):
+    rng = np.random.default_rng(0)
+    signs = set()
+    for _ in range(20):
+        differences = mean + crossed(rng, *shape, 0.5, of_images, 1.0)
+        images, residual = analysis_of_variance(differences)
+        signs.add(images > residual)
+        assert image_variance(differences) == pytest.approx(max(images - residual, 0) / differences.size, abs=1e-12)
+    assert True in signs
+    assert of_images or False in signs  # which a variance below 0 would show
+
+
+def test_one_seed_leaves_no_residual_to_take_away():
+    differences = np.array([[0.0, 1.0, 0.0, -1.0, 1.0]])
+    assert image_variance(differences) == pytest.approx(np.var(differences, ddof=1) / 5)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.001, 0.004, 0.1])
+def test_seeds_and_images_add_up_with_satterthwaites_degrees_of_freedom(part):
+    values, images = [0.1, 0.25, 0.4, 0.2], 50
+    of_seeds = np.var(values, ddof=1) / 4
+    variance = of_seeds + part
+    freedom = variance**2 / (of_seeds**2 / 3 + part**2 / (images - 1))
+    found = interval(values, 6, FINE, part, images)
+    for ends, comparisons in (((found.low, found.high), 1), ((found.low_all, found.high_all), 6)):
+        half = stats.t.ppf(1 - 0.025 / comparisons, freedom) * np.sqrt(variance)
+        assert ends == pytest.approx((np.mean(values) - half, np.mean(values) + half))
+
+
 def test_the_image_part_of_images_that_do_not_differ_is_nearly_nothing():
     assert image_variance(np.ones((3, 50))) == 0
     rng = np.random.default_rng(0)

@@ -10,6 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gradaudit.attributions import rank
 from gradaudit.evaluator import build_with_mask
 from gradaudit.fills import Fill
+from gradaudit.images import ImageSet
+from gradaudit.instruments.diffroar.reading import Reading
 from gradaudit.instruments.diffroar.unmasking import Split, Unmasking
 from gradaudit.training import Recipe
 
@@ -59,6 +61,28 @@ def test_batches_are_those_of_a_masked_copy(channels, features, side, content):
     expected = masked_copy(split, 7, side, unmasking.content, fill)
     assert torch.equal(images, expected[[4, 0, 8, 4]])
     assert labels.tolist() == [4, 0, 8, 4]
+
+
+@pytest.mark.parametrize("features", ["coordinates", "pixels"])
+@pytest.mark.parametrize("side", ["top", "bottom"])
+@pytest.mark.parametrize("shift", [0, 2, COUNT + 5])
+def test_learners_and_evaluators_see_the_mask_of_the_image_that_many_places_on(features, side, shift):
+    split = split_of(3, features)
+    turned = replace(split, ranks=split.ranks[[(place + shift) % COUNT for place in range(COUNT)]])
+    expected = masked_copy(turned, 7, side, "mask", ())
+    learners, _ = Unmasking(7, side, "mask", None, shift).draw(split, CPU)(torch.arange(COUNT))
+    assert torch.equal(learners, expected)
+    images = ImageSet(split.images, np.zeros(COUNT, int), ("a",))
+    evaluators = Reading(split.ranks, "", 7, side, shift).masks(images, features)
+    assert torch.equal(evaluators.expand(expected.shape).float(), expected)
+
+
+def test_without_a_ranking_an_evaluator_reads_every_feature():
+    images = ImageSet(split_of(3, "pixels").images, np.zeros(COUNT, int), ("a",))
+    for features, channels in (("coordinates", 3), ("pixels", 1)):
+        masks = Reading(None, "", 7, "top").masks(images, features)
+        assert masks.shape == (COUNT, channels, 4, 5)
+        assert masks.all()
 
 
 def test_whole_images_are_shown_as_they_are():

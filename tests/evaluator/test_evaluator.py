@@ -7,9 +7,11 @@ from torch import nn
 
 import gradaudit as ga
 from gradaudit.attributions import rank
-from gradaudit.evaluator import MaskPool, PoolRanking
+from gradaudit.evaluator import EvaluatorTraining, MaskPool, PoolRanking, resolve_evaluator
 from gradaudit.evaluator.blocks import alike
+from gradaudit.evaluator.masks import own_masks, random_masks
 from gradaudit.evaluator.network import SeesMask
+from gradaudit.fills import resolve_fill
 
 SHORT = ga.Recipe(network="convnet(width=4, batch_norm=true)", epochs=3, batch_size=32)
 
@@ -20,6 +22,11 @@ def fitted(train, store, evaluator=SHORT, **options):
 
 def half(images, seed=0):
     return torch.rand(len(images), 1, *images.shape[1:], generator=torch.Generator().manual_seed(seed)) < 0.5
+
+
+def training_on(train, **options):
+    spec = resolve_evaluator(SHORT, train, 1)
+    return EvaluatorTraining(spec, train, "coordinates", resolve_fill("zero", train), 0.1, (), 0, torch.device("cpu"), **options)
 
 
 class TestMasks:
@@ -45,13 +52,54 @@ class TestMasks:
         left, right = small[..., :5].sum(dim=(1, 2, 3)), small[..., 5:].sum(dim=(1, 2, 3))
         assert ((left == 0) | (right == 0)).float().mean().item() == pytest.approx(0.5, abs=0.12)
 
+    def test_of_the_masks_by_a_ranking_as_many_keep_its_lowest_features_as_its_highest(self):
+        torch.manual_seed(0)
+        first = torch.zeros(50, 1, 10, 10)
+        first[:, :, :, :5] = 1.0 + torch.rand(50, 1, 10, 5)
+        pool = MaskPool((1, 10, 10), "coordinates", 0.1, 0, (PoolRanking(rank(first, 0, 0), "left"),))
+        masks = pool.draw(4000)
+        kept = masks.sum(dim=(1, 2, 3))
+        left = masks[..., :5].sum(dim=(1, 2, 3))
+        some = (kept >= 15) & (kept <= 50)  # so many in one half, and none in the other, hardly by chance
+        high, low = (int((some & (left == number)).sum()) for number in (kept, 0))
+        assert high + low > 400
+        assert high / (high + low) == pytest.approx(0.5, abs=0.1)
+
+    def test_a_mask_keeps_and_removes_one_feature_at_least(self):
+        torch.manual_seed(0)
+        counts = MaskPool((1, 1, 3), "coordinates", 0.02, 0).draw(400).sum(dim=(1, 2, 3))
+        assert counts.unique().tolist() == [1, 2]
+
     def test_the_same_random_state_gives_the_same_masks_and_another_seed_others(self):
         def drawn(seed):
             torch.manual_seed(1)
             return MaskPool((1, 8, 8), "coordinates", 0.05, seed).draw(64)
 
         assert torch.equal(drawn(0), drawn(0))
-        assert not torch.equal(drawn(0), drawn(1))
+        # Of both kinds, random and smooth: the random state chooses kind, place and level, the seed the rankings.
+        assert (drawn(0) != drawn(1)).flatten(1).any(dim=1).float().mean() > 0.9
+
+
+class TestOneKindOfMask:
+    """The masks of a network that an evaluator is compared with, by numbers of features."""
+
+    def test_a_ranking_of_other_images_keeps_its_highest(self):
+        ranks = rank(torch.rand(5, 1, 4, 5, generator=torch.Generator().manual_seed(0)), 0, 0)
+        highest = {(ranks[place] + 10 < 6).tobytes() for place in range(5)}
+        drawn = random_masks((1, 4, 5), "coordinates", 0.3, 0, PoolRanking(ranks, "some"))(200)
+        assert drawn.shape == (200, 1, 4, 5)
+        assert {mask.numpy().tobytes() for mask in drawn} == highest
+
+    def test_random_ones_keep_every_feature_as_often(self):
+        torch.manual_seed(0)
+        drawn = random_masks((1, 4, 5), "coordinates", 0.3, 0)(4000)
+        assert drawn.sum(dim=(1, 2, 3)).unique().tolist() == [6]
+        assert drawn.float().mean(dim=0).flatten().tolist() == pytest.approx([0.3] * 20, abs=0.07)
+
+    def test_an_images_own_mask_keeps_its_highest(self):
+        ranks = rank(torch.rand(5, 3, 4, 5, generator=torch.Generator().manual_seed(0)), 0, 0, "pixels")
+        drawn = own_masks(PoolRanking(ranks, "own"), (3, 4, 5), "pixels", 0.3)(torch.tensor([4, 0, 4]))
+        np.testing.assert_array_equal(drawn.flatten(1).numpy(), ranks[[4, 0, 4]] + 10 < 6)
 
 
 class TestBlocks:
@@ -61,6 +109,13 @@ class TestBlocks:
         assert torch.equal(blocks.flatten().sort().values, torch.arange(240))
         counts = torch.stack([images.labels[block].bincount(minlength=3) for block in blocks])
         assert int((counts - 4).abs().max()) <= 1
+
+    def test_classes_of_uneven_size_are_in_proportion_in_every_block(self, tiny):
+        images = tiny(240, 0)
+        labels = np.repeat(np.arange(3), [160, 60, 20])
+        blocks = alike(images.images.numpy(), labels, 12, [0, 0])
+        counts = torch.stack([torch.from_numpy(labels)[block].bincount(minlength=3) for block in blocks])
+        assert int((counts - torch.tensor([8, 3, 1])).abs().max()) <= 1
 
     def test_images_of_a_block_are_alike(self):
         rng = np.random.default_rng(0)
@@ -110,8 +165,6 @@ class TestTraining:
                 raise StoppedError
 
         monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-        from gradaudit.evaluator import EvaluatorTraining, resolve_evaluator
-        from gradaudit.fills import resolve_fill
         from gradaudit.training import Store
 
         way = resolve_evaluator(SHORT, train, 1)
@@ -121,6 +174,29 @@ class TestTraining:
         assert list((tmp_path / "stopped").rglob("*.checkpoint"))
         assert np.array_equal(fitted(train, tmp_path / "stopped").bits(test, half(test)), whole)
         assert not list((tmp_path / "stopped").rglob("*.checkpoint"))
+
+    @pytest.mark.parametrize("only", [None, 0.3])
+    def test_the_images_of_a_block_are_shown_under_one_mask_and_blocks_under_masks_of_their_own(self, tiny, only):
+        draw, count = training_on(tiny(240, 0), only=only).draw()
+        assert count == 30
+        torch.manual_seed(0)
+        seen, labels = draw(torch.arange(20))
+        masks = seen.view(20, 8, 2, 8, 8)[:, :, 1]
+        assert torch.equal(masks, masks[:, :1].expand(-1, 8, -1, -1))
+        assert len({mask.numpy().tobytes() for mask in masks[:, 0]}) == 20
+        assert torch.equal(seen[:, 0] == seen[:, 0] * seen[:, 1], torch.ones(160, 8, 8, dtype=torch.bool))  # black where removed
+        of_blocks = torch.stack([block.bincount(minlength=3) for block in labels.view(20, 8)])
+        assert int(of_blocks.min()) >= 2
+
+    def test_a_learner_of_own_masks_shows_every_image_under_its_own(self, tiny):
+        train = tiny(240, 0)
+        ranks = rank(torch.rand(240, 1, 8, 8, generator=torch.Generator().manual_seed(0)), 0, 0)
+        draw, _ = training_on(train, only=0.25, own=PoolRanking(ranks, "own")).draw()
+        seen, _ = draw(torch.arange(4))
+        known = {image.tobytes(): place for place, image in enumerate((ranks + 32 < 16) * train.images.flatten(1).numpy())}
+        for shown in seen:
+            place = known[(shown[0] * 255).round().to(torch.uint8).numpy().tobytes()]
+            np.testing.assert_array_equal(shown[1].flatten().numpy(), ranks[place] + 32 < 16)
 
     def test_rankings_of_other_images_join_the_masks(self, tiny, tmp_path):
         train, test = tiny(120, 0), tiny(60, 1)
@@ -189,8 +265,6 @@ class TestFile:
             fitted(tiny(60, 0), tmp_path).save(tmp_path / "evaluator.pt")
 
     def test_a_fill_that_is_not_the_same_everywhere_is_given_again(self, tiny, tmp_path):
-        from gradaudit.fills import resolve_fill
-
         train, test = tiny(60, 0), tiny(30, 1)
         evaluator = fitted(train, tmp_path / "store", fill="blur(sigma=1)")
         path = evaluator.save(tmp_path / "evaluator.safetensors")
@@ -288,6 +362,14 @@ def test_bad_arguments_are_named_before_any_work(tiny, tmp_path, options, argume
         fitted(tiny(60, 0), tmp_path, **options)
     assert caught.value.argument == argument
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_one_feature_is_too_few_to_keep_some_and_remove_some(tmp_path):
+    spots = ga.ImageSet(np.zeros((20, 3, 1, 1), np.uint8), np.arange(20) % 2, ("a", "b"))
+    with pytest.raises(ga.InputError, match="two features") as caught:
+        fitted(spots, tmp_path, "evaluators/mlp", features="pixels")
+    assert caught.value.argument == "train"
+    assert fitted(spots, tmp_path, ga.named_recipe("evaluators/mlp", epochs=1)).features == "coordinates"
 
 
 def test_images_that_are_too_small_for_the_network_point_to_the_one_for_them(three_bits, tmp_path):

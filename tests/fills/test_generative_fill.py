@@ -66,6 +66,17 @@ def test_without_jumps_it_is_further_off(grey):
     assert errors(grey, steps=8, jumps=0)[0] > errors(grey, steps=8, jumps=2)[0] + 0.1
 
 
+def test_images_whose_kept_pixels_are_all_black_have_draws_of_their_own(grey):
+    """By a denoiser of independent pixels, so that which are kept shows elsewhere in the noise alone."""
+    fill = resolve_fill({"name": "generative", "denoiser": lambda noisy, sigma, labels: 0.5 + 0.2 * (noisy - 0.5)}, grey)
+    masks = torch.stack([MASK, MASK.flip(0)]).view(2, 1, SIDE, SIDE)
+    removed, black = ~masks.any(dim=0), torch.zeros(2, 1, SIDE, SIDE)
+    first, second = fill(black, masks)[:, removed]
+    assert bool((first != second).all())
+    same = fill(black, masks[:1].expand(2, -1, -1, -1))[:, removed]
+    assert torch.equal(same[0], same[1])
+
+
 def test_it_knows_no_class(make_images):
     train = make_images(shape=(1, 6, 5))
     seen = []

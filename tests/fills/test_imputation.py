@@ -116,6 +116,16 @@ def test_the_noise_has_its_deviation_and_follows_the_seed(make_images):
         assert not torch.equal(first, other)
 
 
+def test_images_whose_kept_pixels_are_all_black_have_noise_of_their_own(make_images):
+    train, _ = some_images(make_images, (1, 12, 12))
+    black, mask = torch.zeros(2, 1, 12, 12), keeping(0.1, (2, 1, 12, 12))
+    fill = resolve_fill("imputation(noise=0.1)", train)
+    removed = ~mask.any(dim=0)
+    first, second = fill(black, mask)[:, removed]
+    assert float((first == second).float().mean()) < 0.5  # a quarter is cut to black in both
+    assert torch.equal(fill(black[:1], mask[:1])[0], fill(black, mask)[0])
+
+
 @pytest.mark.parametrize("noise", [-0.01, float("inf"), "much", True])
 def test_a_bad_noise_is_refused(noise, train):
     with pytest.raises(InputError, match="`noise`"):

@@ -12,6 +12,7 @@ from gradaudit.diffusion.mixture import gaussian_mixture
 from gradaudit.errors import InputError
 from gradaudit.instruments.manifold_robustness.measure import directions, explained
 from gradaudit.instruments.manifold_robustness.statistics import change_interval, ratio_intervals
+from gradaudit.intervals import RESAMPLES, resamples
 
 RADII = (0.3, 1.0, 3.0)
 
@@ -163,6 +164,18 @@ def test_the_bootstrap_is_that_of_a_plain_loop():
     value = on.mean(axis=1) / off.mean(axis=1)
     assert found[:, 0] == pytest.approx([*value, np.prod(value) ** (1 / 3)])
     assert found[:, 1:] == pytest.approx(naive_ratio(on, off, 1), rel=0.03)
+
+
+def test_the_bootstraps_ends_leave_a_fortieth_of_the_very_draws_on_either_side():
+    rng = np.random.default_rng(1)
+    on, off = rng.gamma(2, 0.1, (2, 2, 30))
+    counts = np.concatenate([*resamples(30, 7)], axis=1)
+    for row, (_, low, high) in enumerate(ratio_intervals(on, off, 7)[:2]):
+        drawn = sorted(float((on[row] * count).sum() / (off[row] * count).sum()) for count in counts.T)
+        assert len(drawn) == RESAMPLES == 2000
+        # The 50th and the 1950th, or their neighbours: in binary, 1 - 0.95 is no twentieth.
+        assert drawn[48] * (1 - 1e-9) <= low <= drawn[50] * (1 + 1e-9)
+        assert drawn[1948] * (1 - 1e-9) <= high <= drawn[1950] * (1 + 1e-9)
 
 
 @settings(deadline=None, max_examples=15)

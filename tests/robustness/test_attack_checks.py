@@ -86,6 +86,31 @@ def test_a_saturated_loss_is_unreliable(linear):
     assert masked.details["checks"]["zero_gradient"] > 0.5
 
 
+class Partly(nn.Module):
+    """Sees only what is left of the middle, and of dark images nothing."""
+
+    def __init__(self, inner, threshold):
+        super().__init__()
+        self.inner, self.threshold = inner, threshold
+
+    def forward(self, images):
+        seen = images * (torch.arange(images.shape[3]) < images.shape[3] // 2)
+        bright = images.detach()[:, :1, :1, :1] > self.threshold
+        return self.inner(torch.where(bright, seen, seen.detach()))
+
+
+def test_only_a_gradient_that_is_zero_everywhere_counts_as_none(linear):
+    """Here the share of dark ones among the first 64 that are right; that no pixel on the right has a gradient is no sign."""
+    images = linear.images(150)
+    threshold = float(images.floats()[:, 0, 0, 0].median())
+    result = run(Partly(linear.classifier(), threshold), images, eps=(0.0, 0.002))
+    with torch.no_grad():
+        right = Partly(linear.classifier(), threshold)(images.floats()).argmax(dim=1) == images.labels
+    dark = images.floats()[right][:64, 0, 0, 0] <= threshold
+    assert 0.2 < dark.float().mean() < 0.8
+    assert result.details["checks"]["zero_gradient"] == pytest.approx(float(dark.double().mean()))
+
+
 def test_a_randomised_classifier_needs_averaging(linear):
     module, images = Jittered(linear.classifier(), 0.05), linear.images(60)
     once = run(module, images, eps=(0.0, 0.002))

@@ -142,6 +142,8 @@ class Evaluator:
         check_sets(train, train)
         require(isinstance(lowest, float) and 0 < lowest < 1, "lowest", lowest, "a share of the features, above 0 and below 1")
         require(features in ("coordinates", "pixels"), "features", features, '"coordinates" or "pixels"')
+        count = int(np.prod(mask_shape(train.shape, features)))
+        require(count > 1, "train", train, f"of images of two features or more ({features}), to keep some and remove some")
         require(is_whole(seed) and seed < 2**31, "seed", seed, "a whole number, 0 or more")
         place = resolve_device(device)
         training = EvaluatorTraining(
