@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from gradaudit.instruments.counterfactual import CounterfactualResult, counterfactual, counterfactual_differences
     from gradaudit.instruments.counterfactual_differences import CounterfactualDifferencesResult
     from gradaudit.instruments.diffroar import DiffROARResult, diffroar, prepare_diffroar
+    from gradaudit.instruments.fidelity import FidelityResult, fidelity
     from gradaudit.instruments.leakage import LeakageResult, SensitivityResult, leakage, mask_from_boxes, sensitivity
     from gradaudit.instruments.load import load_result
     from gradaudit.instruments.manifold_robustness import ManifoldRobustnessResult, manifold_robustness
@@ -85,6 +86,7 @@ _HOMES = {
     "gradaudit.instruments.counterfactual": ("CounterfactualResult", "counterfactual", "counterfactual_differences"),
     "gradaudit.instruments.counterfactual_differences": ("CounterfactualDifferencesResult",),
     "gradaudit.instruments.diffroar": ("DiffROARResult", "diffroar", "prepare_diffroar"),
+    "gradaudit.instruments.fidelity": ("FidelityResult", "fidelity"),
     "gradaudit.instruments.leakage": ("LeakageResult", "SensitivityResult", "leakage", "mask_from_boxes", "sensitivity"),
     "gradaudit.instruments.manifold_robustness": ("ManifoldRobustnessResult", "manifold_robustness"),
     "gradaudit.instruments.mask_recovery": ("MaskRecoveryResult", "mask_recovery"),
@@ -107,6 +109,7 @@ __all__ = [
     "DenoiserRecipe",
     "DiffROARResult",
     "Evaluator",
+    "FidelityResult",
     "GaussianMixture",
     "ImageSet",
     "InputError",
@@ -137,6 +140,7 @@ __all__ = [
     "denoiser_recipe",
     "denoising_error",
     "diffroar",
+    "fidelity",
     "gaussian_mixture",
     "leakage",
     "load_audit",
