@@ -148,14 +148,15 @@ def _details(
             ranks, sums = _ranked(stream, images, options, patches)
             for fill, made in fills.items():
                 read[fill][name] = _read(subject, made, ranks, options)
-                patched[fill][name] = pack(rank_correlations(sums, drops[fill]))
+                if patches is not None:
+                    patched[fill][name] = pack(rank_correlations(sums, drops[fill]))
     return {
         "targets": pack(targets),
         "chance": int(np.bincount(targets).max()) / len(targets),
         "clean": _packed(clean.given == targets, clean.log),
         "nothing": {name: _about_nothing(one, targets) for name, one in nothing.items()},
         "read": read,
-        "patches": patched if options.patches else {},
+        "patches": {} if patches is None else patched,
     }
 
 

@@ -94,7 +94,7 @@ class FidelityResult(Result):
         """For each fill `spearman`, Spearman's correlation between the two orders' rankings of the attributions, controls included.
 
         Rong et al. (2022), section 5: by one order the best attribution has the lowest accuracy, by the other the highest; a fill
-        is consistent where both rank alike. NaN for fewer than three attributions, or where one order's accuracies are all the same.
+        is consistent where both rank alike. NaN for fewer than three attributions, or where an order's accuracies are all the same.
         """
         rows = [(fill, _agreement(found), len(self._names)) for fill, found in self.orders.groupby("fill", sort=False)]
         return pd.DataFrame(rows, columns=["fill", "spearman", "attributions"])

@@ -1,7 +1,7 @@
 """The verdict: whether the classifier uses what the first audited attribution ranks first, and what to know before relying on that.
 
-At the middle level and under the first fill. `used`: fidelity's interval lies above 0, and above that of the control `random` where it
-ran. `upside down`: below both. `not used`: the interval lies within a tenth of what the classifier has to lose, its accuracy on
+At the middle level and under the first fill. `used`: fidelity's interval lies above 0, and above that of the control `random` where
+it ran. `upside down`: below both. `not used`: the interval lies within a tenth of what the classifier has to lose, its accuracy on
 whole images less that of always giving the most frequent target. `inconclusive`: none of these, or the classifier is no better than
 chance with either side, so that it reads nothing that could be compared.
 """
@@ -112,11 +112,10 @@ class _Case:
         """What the numbers under a fill say."""
         rows = self.rows(fill)
         row = rows.loc[self.name]
-        most = max(rows.loc["random", "high"], 0.0) if "random" in self.settings["controls"] else 0.0
-        least = min(rows.loc["random", "low"], 0.0) if "random" in self.settings["controls"] else 0.0
-        if row["low"] > most:
+        rivals = rows[rows.index.isin({"random"} & {*self.settings["controls"]})]
+        if row["low"] > max([0.0, *rivals["high"]]):
             return USED
-        if row["high"] < least:
+        if row["high"] < min([0.0, *rivals["low"]]):
             return UPSIDE_DOWN
         little = LITTLE * (self.clean - self.chance)
         return NOT_USED if self.reads(fill) and -little < row["low"] and row["high"] < little else OPEN
@@ -150,8 +149,9 @@ def _about_classifier(case: _Case) -> Iterator[str]:
 def _about_reading(case: _Case) -> Iterator[str]:
     if case.clean > case.luck and not case.reads(case.fill):
         yield (
-            f"with {case.share} of the {case.settings['features']} left, the classifier is no better than chance ({case.chance:.1%}) "
-            "on either side: it reads such images too badly to say what it uses of whole ones; keep more, or fill otherwise"
+            f"with {case.share} of the {case.settings['features']} left, the classifier is no better than chance "
+            f"({case.chance:.1%}) on either side: it reads such images too badly to say what it uses of whole ones; keep more, or "
+            "fill otherwise"
         )
 
 
@@ -173,8 +173,8 @@ def _about_controls(case: _Case) -> Iterator[str]:
             row = case.rows(case.fill).loc[control]
             ends = f" ({low:+.3f} to {high:+.3f})" if low == low else ""
             yield (
-                f"the control {control}, which knows no classifier, does as well: fidelity {row['fidelity']:+.3f}; the lead over it "
-                f"is {lead:+.3f}{ends}"
+                f"the control {control}, which knows no classifier, does as well: fidelity {row['fidelity']:+.3f}; the lead over it"
+                f" is {lead:+.3f}{ends}"
             )
 
 
