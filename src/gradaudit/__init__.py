@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from gradaudit.instruments.counterfactual import CounterfactualResult, counterfactual, counterfactual_differences
     from gradaudit.instruments.counterfactual_differences import CounterfactualDifferencesResult
     from gradaudit.instruments.diffroar import DiffROARResult, diffroar, prepare_diffroar
+    from gradaudit.instruments.fidelity import FidelityResult, fidelity
     from gradaudit.instruments.leakage import (
         LeakageResult,
         SensitivityResult,
@@ -92,6 +93,7 @@ _HOMES = {
     "gradaudit.instruments.counterfactual": ("CounterfactualResult", "counterfactual", "counterfactual_differences"),
     "gradaudit.instruments.counterfactual_differences": ("CounterfactualDifferencesResult",),
     "gradaudit.instruments.diffroar": ("DiffROARResult", "diffroar", "prepare_diffroar"),
+    "gradaudit.instruments.fidelity": ("FidelityResult", "fidelity"),
     "gradaudit.instruments.leakage": (
         "LeakageResult",
         "SensitivityResult",
@@ -121,6 +123,7 @@ __all__ = [
     "DenoiserRecipe",
     "DiffROARResult",
     "Evaluator",
+    "FidelityResult",
     "GaussianMixture",
     "ImageSet",
     "InputError",
@@ -151,6 +154,7 @@ __all__ = [
     "denoiser_recipe",
     "denoising_error",
     "diffroar",
+    "fidelity",
     "gaussian_mixture",
     "leakage",
     "load_audit",

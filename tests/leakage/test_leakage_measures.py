@@ -9,8 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from gradaudit.attributions import kept_count
 from gradaudit.instruments.leakage.measures import auroc, measure, null_mass
-from gradaudit.instruments.leakage.packing import pack, unpack
 from gradaudit.instruments.leakage.statistics import ratio_interval
+from gradaudit.packing import pack, unpack
 
 LEVELS = (0.05, 0.1, 0.3)
 

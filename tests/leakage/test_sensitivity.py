@@ -6,8 +6,8 @@ import torch
 
 import gradaudit as ga
 from gradaudit.instruments.leakage import SensitivityResult, sensitivity
-from gradaudit.instruments.leakage.packing import unpack
 from gradaudit.noise import generators, normal
+from gradaudit.packing import unpack
 
 CPU = {"device": "cpu"}
 

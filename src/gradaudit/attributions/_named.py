@@ -18,6 +18,22 @@ def each_named(attributions: Iterable[Any]) -> Iterator[tuple[str, Any]]:
         yield from ((str(name), value) for name, value in names.items())
 
 
+def named_attributions(attribution: Any, seed: int) -> dict[str, Attribution]:
+    """The audited attributions by name.
+
+    Raises:
+        InputError: there is none, one of them is not an attribution, or two have one name.
+    """
+    named: dict[str, Attribution] = {}
+    for name, value in each_named(attribution if isinstance(attribution, (list, tuple)) else [attribution]):
+        resolved = resolve_attribution(value, seed=seed)
+        label = name or resolved.name
+        require(label not in named, "attribution", label, "named differently from the other attributions")
+        named[label] = resolved
+    require(len(named) > 0, "attribution", attribution, "at least one attribution")
+    return named
+
+
 def named_controls(controls: Sequence[str], seed: int) -> dict[str, Attribution]:
     """The controls by name.
 

@@ -4,6 +4,6 @@ A fill is a function of the kept values alone, so none can tell a learner what w
 """
 
 from gradaudit.fills._fill import Fill, FillFunction
-from gradaudit.fills._resolve import FILLS, FillLike, resolve_fill
+from gradaudit.fills._resolve import FILLS, FillLike, check_fill, resolve_fill
 
-__all__ = ["FILLS", "Fill", "FillFunction", "FillLike", "resolve_fill"]
+__all__ = ["FILLS", "Fill", "FillFunction", "FillLike", "check_fill", "resolve_fill"]

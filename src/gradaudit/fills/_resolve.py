@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from gradaudit.devices import resolve_device
+from gradaudit.devices import resolve_device, seeded
 from gradaudit.errors import require
 from gradaudit.fills._fill import Fill, FillFunction
 from gradaudit.identity import identity
@@ -54,6 +54,20 @@ def resolve_fill(fill: FillLike, train: ImageSet, *, seed: int = 0, device: str 
     changed = {key: _shown(value) for key, value in given.items() if key not in known or value != known[key]}
     made: Fill = bound(train)
     return replace(made, name=str(Spec(spec.name.replace("-", "_"), changed)))
+
+
+@torch.no_grad()
+def check_fill(fill: FillLike, train: ImageSet, seed: int, device: torch.device) -> Fill:
+    """The fill that is meant, after trying it on two of the images with every other row removed.
+
+    Raises:
+        InputError: it is none, or does not return finite images of the shape that it was given.
+    """
+    with seeded(seed, device):
+        found = resolve_fill(fill, train, seed=seed, device=device)
+        images = train.floats([0, len(train) - 1], device)
+        found(images, torch.arange(images.shape[2], device=device).view(1, 1, -1, 1).expand_as(images) % 2 == 0)
+    return found
 
 
 def _own(function: Callable[..., Tensor]) -> Fill:

@@ -31,7 +31,8 @@ def templates(module: str, folder: str = ".") -> Render:
 
 
 GOOD = {"holds", "robust", "stays", "focused", "aligned", "off-manifold robust", "confirmed", "semantic", "hidden"} | {
-    "informative first"
+    "informative first",
+    "used",
 }
 BAD = {
     "violated",
@@ -45,6 +46,7 @@ BAD = {
     "visible",
     "not at all",
     "upside down",
+    "not used",
 }
 
 

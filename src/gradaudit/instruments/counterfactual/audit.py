@@ -29,12 +29,12 @@ from gradaudit.instruments.counterfactual.arguments import (
 )
 from gradaudit.instruments.counterfactual.measuring import MeasureInputs, Measurements, measured, with_features
 from gradaudit.instruments.counterfactual.options import CounterfactualOptions
-from gradaudit.instruments.counterfactual.packing import pack
 from gradaudit.instruments.counterfactual.result import CounterfactualResult
 from gradaudit.instruments.counterfactual.search import Counterfactual, Search, Wanted
 from gradaudit.instruments.counterfactual.verdict import judge
 from gradaudit.noise import image_keys
 from gradaudit.options import takes
+from gradaudit.packing import pack
 from gradaudit.training.store import as_store
 
 CPU_CAP = 16  # images at once: more is no faster, and what a stopped run has lost is a batch

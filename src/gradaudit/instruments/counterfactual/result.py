@@ -18,9 +18,9 @@ from gradaudit.errors import require
 from gradaudit.instruments.counterfactual.animation import write_animation
 from gradaudit.instruments.counterfactual.drawing import draw
 from gradaudit.instruments.counterfactual.gallery import gallery
-from gradaudit.instruments.counterfactual.packing import unpack
 from gradaudit.instruments.counterfactual.summary import summarise
 from gradaudit.instruments.counterfactual.writing import write_images
+from gradaudit.packing import unpack
 from gradaudit.results import Result
 
 if TYPE_CHECKING:

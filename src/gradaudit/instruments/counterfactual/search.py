@@ -19,8 +19,8 @@ from gradaudit.errors import InputError, require
 from gradaudit.files import fingerprint
 from gradaudit.images import ImageSet
 from gradaudit.instruments.counterfactual.arguments import Method
-from gradaudit.instruments.counterfactual.packing import pack, unpack
 from gradaudit.instruments.counterfactual.problem import Problem, Solution
+from gradaudit.packing import pack, unpack
 from gradaudit.progress import Advance, progress
 from gradaudit.training.store import Store
 

@@ -15,7 +15,6 @@ from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.devices import seeded
 from gradaudit.errors import InputError, first_line, require
 from gradaudit.evaluator import build_with_mask
-from gradaudit.fills import Fill, FillLike, resolve_fill
 from gradaudit.images import ImageSet
 from gradaudit.instruments.diffroar.options import DiffROAROptions
 from gradaudit.instruments.diffroar.unmasking import Content
@@ -47,20 +46,6 @@ def check_images(train: ImageSet, test: ImageSet) -> None:
     check_sets(train, test)
     require(train.shape[1] * train.shape[2] > 1, "train", train, "of images of at least two pixels")
     require(len(test) > 1, "test", test, "at least two images: half of them calibrates the learners for the other half")
-
-
-@torch.no_grad()
-def check_fill(fill: FillLike, train: ImageSet, seed: int, device: torch.device) -> Fill:
-    """The fill that is meant, after trying it on two of the images with every other row removed.
-
-    Raises:
-        InputError: it is none, or does not return finite images of the shape that it was given.
-    """
-    with seeded(seed, device):
-        found = resolve_fill(fill, train, seed=seed, device=device)
-        images = train.floats([0, len(train) - 1], device)
-        found(images, torch.arange(images.shape[2], device=device).view(1, 1, -1, 1).expand_as(images) % 2 == 0)
-    return found
 
 
 def check_learner_of_both(recipe: Recipe, images: ImageSet, mask_channels: int) -> str:

@@ -9,11 +9,11 @@ from gradaudit.attributions import named_controls
 from gradaudit.classifiers import check_classifier
 from gradaudit.errors import require
 from gradaudit.evaluator import mask_shape, resolve_evaluator
+from gradaudit.fills import check_fill
 from gradaudit.images import ImageSet
 from gradaudit.instruments.crew import crew_of
 from gradaudit.instruments.diffroar.arguments import (
     SPLITS,
-    check_fill,
     check_images,
     check_learner_of_both,
     check_pairs,

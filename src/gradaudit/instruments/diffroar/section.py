@@ -14,7 +14,6 @@ from gradaudit.instruments.diffroar.options import ABOUT
 from gradaudit.instruments.diffroar.section_figures import (
     BITS_STROKES,
     VALUES_STROKES,
-    Curve,
     accuracy_figure,
     accuracy_strokes,
     bits_figure,
@@ -22,6 +21,7 @@ from gradaudit.instruments.diffroar.section_figures import (
     difference_figures,
     values_figure,
 )
+from gradaudit.markup.level_figures import Curve
 from gradaudit.markup.rendering import templates
 from gradaudit.markup.section import Finding, Section
 from gradaudit.markup.strokes import Stroke, control_stroke, series_stroke

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gradaudit.attributions import Attribution, each_named, resolve_attribution
 from gradaudit.errors import InputError, require
 from gradaudit.images import ImageSet
 
@@ -31,22 +30,6 @@ def with_signal(images: Any, signal_mask: Tensor | np.ndarray | None) -> ImageSe
     assert masked.signal_mask is not None
     _check_areas(masked.signal_mask)
     return masked
-
-
-def named_attributions(attribution: Any, seed: int) -> dict[str, Attribution]:
-    """The audited attributions by name.
-
-    Raises:
-        InputError: there is none, one of them is not an attribution, or two have one name.
-    """
-    named: dict[str, Attribution] = {}
-    for name, value in each_named(attribution if isinstance(attribution, (list, tuple)) else [attribution]):
-        resolved = resolve_attribution(value, seed=seed)
-        label = name or resolved.name
-        require(label not in named, "attribution", label, "named differently from the other attributions")
-        named[label] = resolved
-    require(len(named) > 0, "attribution", attribution, "at least one attribution")
-    return named
 
 
 def check_std(std: float | Sequence[float]) -> tuple[float, ...]:

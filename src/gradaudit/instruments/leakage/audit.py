@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from gradaudit.attributions import Attribution, attribute, named_controls
+from gradaudit.attributions import Attribution, attribute, named_attributions, named_controls
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.devices import resolve_device
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
-from gradaudit.instruments.leakage.arguments import areas, named_attributions, with_signal
+from gradaudit.instruments.leakage.arguments import areas, with_signal
 from gradaudit.instruments.leakage.measures import measure
 from gradaudit.instruments.leakage.options import LeakageOptions
-from gradaudit.instruments.leakage.packing import pack
 from gradaudit.instruments.leakage.result import LeakageResult, tabulate
 from gradaudit.instruments.leakage.verdict import judge
 from gradaudit.options import takes
+from gradaudit.packing import pack
 from gradaudit.progress import Advance, progress
 from gradaudit.training import measure_accuracy
 

@@ -16,9 +16,9 @@ from gradaudit.devices import resolve_device
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.leakage.arguments import check_std, check_whole, with_signal
-from gradaudit.instruments.leakage.packing import pack
 from gradaudit.instruments.leakage.sensitivity_result import PARTS, SensitivityResult, judge, tabulate
 from gradaudit.noise import generators, normal
+from gradaudit.packing import pack
 from gradaudit.progress import progress
 
 

@@ -11,10 +11,10 @@ import pandas as pd
 
 from gradaudit.errors import require
 from gradaudit.instruments.leakage.measures import null_top
-from gradaudit.instruments.leakage.packing import unpack
 from gradaudit.instruments.leakage.verdict import deciding
 from gradaudit.intervals import mean_interval, share_interval
 from gradaudit.lettering import legible
+from gradaudit.packing import unpack
 from gradaudit.results import Result
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from gradaudit.instruments.leakage.packing import unpack
 from gradaudit.instruments.leakage.statistics import ratio_interval
 from gradaudit.intervals import mean_interval
 from gradaudit.lettering import legible
+from gradaudit.packing import unpack
 from gradaudit.results import Result, Verdict
 
 if TYPE_CHECKING:

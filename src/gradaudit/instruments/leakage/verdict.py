@@ -15,7 +15,7 @@ import pandas as pd
 
 from gradaudit.attributions import kept_count, what_lacks
 from gradaudit.instruments.leakage.measures import null_top
-from gradaudit.instruments.leakage.packing import unpack
+from gradaudit.packing import unpack
 from gradaudit.results import Verdict
 
 PART = 0.5  # of chance

@@ -16,9 +16,9 @@ from gradaudit.diffusion import Denoiser
 from gradaudit.images import ImageSet
 from gradaudit.instruments.alignment import AlignmentResult, alignment
 from gradaudit.instruments.alignment.result import values_of
-from gradaudit.instruments.leakage.packing import pack
 from gradaudit.instruments.manifold_robustness import manifold_robustness
 from gradaudit.instruments.robustness import RobustnessResult, robustness
+from gradaudit.packing import pack
 from gradaudit.results import Result
 from gradaudit.training import Recipe, Store, train_once
 

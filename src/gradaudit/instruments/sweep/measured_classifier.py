@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradaudit.instruments.leakage.packing import unpack
+from gradaudit.packing import unpack
 
 NONE = "none"  # the family of the unregularised classifier
 

@@ -1,0 +1,101 @@
+"""Fidelity as command, audit and page ask for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import torch
+
+from gradaudit.attributions import named_attributions
+from gradaudit.devices import seeded
+from gradaudit.fills import Fill
+from gradaudit.images import ImageSet
+from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.fidelity.audit import cell_count, fidelity, resolve_fills
+from gradaudit.instruments.fidelity.options import ABOUT, FidelityOptions
+from gradaudit.instruments.fidelity.result import FidelityResult
+from gradaudit.instruments.fidelity.section import fidelity_section
+from gradaudit.instruments.fidelity.verdict import deciding
+from gradaudit.instruments.setup import Setup
+from gradaudit.markup.gallery import gallery_of
+from gradaudit.markup.pictures import Pictures
+from gradaudit.markup.section import Section
+
+FORWARD = 3  # ways forward that cost what a gradient does
+FEW = 8  # images that are filled to see how long it takes
+
+
+class Fidelity(Instrument):
+    """Fidelity."""
+
+    about = ABOUT
+    results = (FidelityResult,)
+
+    def lacks(self, setup: Setup, name: str, options: FidelityOptions) -> str | None:
+        """Images of more than one pixel."""
+        if setup.test.shape[1] * setup.test.shape[2] > 1:
+            return None
+        return "the images have a single pixel, of which no part can be kept"
+
+    def measure(self, setup: Setup, name: str, options: Any) -> FidelityResult:
+        """Fidelity's result; the fill has the training images' statistics."""
+        words = setup.keywords(options, FidelityOptions) | {"reference": setup.train}
+        return fidelity(setup.classifiers[name], _images(setup, options), **words)
+
+    def uses(self, setup: Setup, name: str, options: FidelityOptions) -> dict[str, Any]:
+        """The fills, by their keys, which hold what they use of the training images."""
+        return {"fills": [fill.key for fill in _fills(setup, options).values()]}
+
+    def cost(self, setup: Setup, name: str, options: Any) -> Cost:
+        """A gradient an image for each attribution, and the ways forward; the fills, by their time on a few images."""
+        images, fills = _images(setup, options), _fills(setup, options)
+        audited = len(named_attributions(options.attribution, options.seed))
+        cells = cell_count(1, audited + len(options.controls), options, images.shape)
+        filling = sum(_seconds(fill, images, setup.run.device, deciding([*options.levels])) for fill in fills.values())
+        shown = 1 + cells * len(fills)
+        return Cost(gradients=len(images) * audited + len(images) * shown // FORWARD, besides=cells * len(images) * filling)
+
+    def scores(self, result: FidelityResult) -> dict[str, Score]:
+        """The mean over levels of the first attribution's fidelity."""
+        return {"fidelity, mean over levels": Score(*result.mean(result.audited[0]), 1)}
+
+    def tables(self, result: FidelityResult, name: str) -> list[tuple[str, pd.DataFrame]]:
+        """Fidelity by level, the two orders of removal, and single patches."""
+        found = [(f"Fidelity, {name}", result.table), (f"Orders of removal, {name}", result.orders)]
+        patched = result.single_patches
+        return [*found, (f"Single patches, {name}", patched)] if len(patched) else found
+
+    def section(self, results: Mapping[str, FidelityResult]) -> Section:
+        """Its section."""
+        return fidelity_section(results)
+
+    def pictures(self, setup: Setup, name: str, options: FidelityOptions, result: FidelityResult) -> Pictures:
+        """Some images with the first attribution."""
+        return gallery_of(result, name, setup.classifiers[name], setup.test, options.attribution)
+
+
+def _images(setup: Setup, options: Any) -> ImageSet:
+    """As many of the test images as an audit takes; all of a command's."""
+    return setup.test_images(getattr(options, "images", None))
+
+
+def _fills(setup: Setup, options: FidelityOptions) -> dict[str, Fill]:
+    return resolve_fills(options.fill, setup.train, setup.run.seed, setup.run.device)
+
+
+@torch.no_grad()
+def _seconds(fill: Fill, images: ImageSet, device: torch.device, level: float) -> float:
+    """What it takes to fill an image of which a share is left, measured on a few."""
+    few = images.floats(slice(0, FEW), device)
+    kept = torch.rand(few[:, :1].shape, generator=torch.Generator().manual_seed(0)).to(device) < level
+    with seeded(0, device):
+        start = time.perf_counter()
+        fill(few, kept)
+        return (time.perf_counter() - start) / len(few)
+
+
+INSTRUMENT = Fidelity()
