@@ -27,7 +27,7 @@ WARNINGS = {
     "training/store/store.py": "what was damaged is made again",
     "auditing/run.py": "what was damaged is made again",
     "instruments/diffroar/rankings.py": "what was damaged is made again",
-    "instruments/diffroar/fillings.py": "what was damaged is made again",
+    "instruments/diffroar/filled_images.py": "what was damaged is made again",
     "datasets/class_folders.py": "of the images, before anything is audited",
     "datasets/arrays.py": "of the images, before anything is audited",
 }
