@@ -39,7 +39,7 @@ def result_fixture(run):
 def networks_fixture(run):
     """Evaluators by seed, and networks of one kind of mask by level and seed, with the seeds that their readings go by."""
     trainings = run.trainings(run.rankings(make=True))
-    return {key: (trained(one, run.grid.store), one.seed) for key, one in trainings.items()}
+    return {key: (trained(one, run.grid.crew.store), one.seed) for key, one in trainings.items()}
 
 
 @pytest.fixture(scope="module", name="read")
@@ -139,7 +139,7 @@ def test_the_lead_over_a_control_is_the_paired_difference_with_its_interval(resu
 
 def test_the_gap_is_what_networks_of_one_kind_of_mask_know_more(run, result, networks, left):
     test = run.grid.sets["test"]
-    scores = attribute_all(None, test, "random", seed=run.grid.seed, device="cpu").abs().flatten(1).numpy()
+    scores = attribute_all(None, test, "random", seed=run.grid.compared.seed, device="cpu").abs().flatten(1).numpy()
     assert [gap["level"] for gap in result.details["gap"]] == list(LEVELS)
     for gap in result.details["gap"]:
         level = gap["level"]
@@ -162,10 +162,10 @@ def test_a_gap_of_a_single_network_has_the_normal_interval_over_images(run, plan
     alone = ga.prepare_diffroar(planted.classifier(), *sets, "logit_gradient", gap=1, store=tmp_path, **options)
     (gap,) = alone.run().details["gap"]
     trainings = alone.trainings(alone.rankings(make=True))
-    scores = attribute_all(None, sets[1], "random", seed=alone.grid.seed, device="cpu").abs().flatten(1).numpy()
+    scores = attribute_all(None, sets[1], "random", seed=alone.grid.compared.seed, device="cpu").abs().flatten(1).numpy()
     masks = np.argsort(np.argsort(-scores, axis=1), axis=1) < KEPT[0.2]
     ours, other = (
-        trained(trainings[key], alone.grid.store).read(sets[1], masks, seed=0).bits for key in (("evaluator", 0), ("gap", 0.2, 0))
+        trained(trainings[key], alone.grid.crew.store).read(sets[1], masks, seed=0).bits for key in (("evaluator", 0), ("gap", 0.2, 0))
     )
     difference = ours - other
     half = 1.96 * difference.std(ddof=1) / np.sqrt(COUNT)
