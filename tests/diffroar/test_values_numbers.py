@@ -165,7 +165,8 @@ def test_a_gap_of_a_single_network_has_the_normal_interval_over_images(run, plan
     scores = attribute_all(None, sets[1], "random", seed=alone.grid.compared.seed, device="cpu").abs().flatten(1).numpy()
     masks = np.argsort(np.argsort(-scores, axis=1), axis=1) < KEPT[0.2]
     ours, other = (
-        trained(trainings[key], alone.grid.crew.store).read(sets[1], masks, seed=0).bits for key in (("evaluator", 0), ("gap", 0.2, 0))
+        trained(trainings[key], alone.grid.crew.store).read(sets[1], masks, seed=0).bits
+        for key in (("evaluator", 0), ("gap", 0.2, 0))
     )
     difference = ours - other
     half = 1.96 * difference.std(ddof=1) / np.sqrt(COUNT)
