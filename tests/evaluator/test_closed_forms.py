@@ -10,9 +10,10 @@ import gradaudit as ga
 
 @pytest.fixture(scope="module", name="read")
 def read_fixture(three_bits, tmp_path_factory):
-    train, _ = three_bits(4000, 0)
+    train, _ = three_bits(2000, 0)
     test, bits = three_bits(2000, 1)
-    evaluator = ga.Evaluator.fit(train, "evaluators/mlp", lowest=0.33, store=tmp_path_factory.mktemp("store"), device="cpu")
+    recipe, store = ga.named_recipe("evaluators/mlp", epochs=40), tmp_path_factory.mktemp("store")
+    evaluator = ga.Evaluator.fit(train, recipe, lowest=0.33, store=store, device="cpu")
     return lambda mask: evaluator.bits(test, mask.reshape(len(bits), 1, 1, 3)).mean(), bits
 
 
@@ -53,6 +54,7 @@ def confessing(test):
     return (place % 2 == test.labels.view(-1, 1, 1)) & ~test.signal_mask
 
 
+@pytest.mark.slow
 def test_of_x_is_y_e_j_the_values_are_one_bit_where_j_is_kept(lines):
     evaluator, test = lines
     assert test.signal_mask is not None
@@ -60,6 +62,7 @@ def test_of_x_is_y_e_j_the_values_are_one_bit_where_j_is_kept(lines):
     assert told.mean() == pytest.approx(1.0, abs=0.02)
 
 
+@pytest.mark.slow
 def test_of_x_is_y_e_j_the_values_are_none_elsewhere_though_the_choice_tells_the_label(lines):
     evaluator, test = lines
     assert evaluator.bits(test, confessing(test)).mean() == pytest.approx(0.0, abs=0.02)
@@ -88,8 +91,8 @@ def exact_bits(images: ga.ImageSet, mask: np.ndarray) -> float:
 @pytest.fixture(scope="module", name="blobs")
 def blobs_fixture(tmp_path_factory):
     evaluator = ga.Evaluator.fit(
-        mixture(8000, 0),
-        ga.named_recipe("evaluators/mlp", epochs=40),
+        mixture(4000, 0),
+        ga.named_recipe("evaluators/mlp", epochs=25),
         lowest=0.25,
         store=tmp_path_factory.mktemp("store"),
         device="cpu",
