@@ -74,7 +74,9 @@ def test_an_audit_keeps_results_by_the_denoiser_that_is_used(tmp_path, monkeypat
     (tmp_path / "named_denoiser.py").write_text(MODULE, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     train, test = MIXTURE.sample(60), MIXTURE.sample(20, seed=1)
-    off = dict.fromkeys(("diffroar", "counterfactual_differences", "leakage", "robustness", "alignment", "counterfactual"), False)
+    off = dict.fromkeys(
+        ("diffroar", "counterfactual_differences", "fidelity", "leakage", "robustness", "alignment", "counterfactual"), False
+    )
 
     def robustness_of(tangents, denoiser):
         options = off | {"manifold_robustness": {"tangents": tangents, "samples": 1, "radius": 0.5}}
