@@ -55,11 +55,13 @@ def pages_fixture(site):
     return {page: Links(page.read_text(encoding="utf-8")) for page in site.rglob("*.html") if "_static" not in page.parts}
 
 
+@pytest.mark.slow
 def test_every_page_is_there(pages, site):
     sources = [page.relative_to(SOURCE) for page in SOURCE.rglob("*.md") if "_build" not in page.parts]
     assert {site / source.with_suffix(".html") for source in sources} <= set(pages)
 
 
+@pytest.mark.slow
 def test_links_lead_somewhere(pages, site):
     broken = []
     for page, found in pages.items():
@@ -74,17 +76,20 @@ def test_links_lead_somewhere(pages, site):
     assert broken == []
 
 
+@pytest.mark.slow
 def test_nothing_is_loaded_from_elsewhere(pages):
     loaded = {page.parent / link.partition("?")[0] for page, found in pages.items() for link in found.loads}
     assert [file for file in loaded if not file.exists()] == []
     assert any(file.suffix == ".css" for file in loaded)
 
 
+@pytest.mark.slow
 def test_every_public_name_is_described(pages, site):
     ids = pages[site / "reference" / "python.html"].ids
     assert [name for name in ga.__all__ if f"gradaudit.{name}" not in ids] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", typer.main.get_command(app).commands)
 def test_every_command_is_described(site, name):
     text = (site / "reference" / "commands.html").read_text(encoding="utf-8")
