@@ -52,6 +52,7 @@ def tools_fixture(mixture, halves, tmp_path_factory):
     store = tmp_path_factory.mktemp("store")
     few, learner = halves[1][:20], ga.Recipe(network="linear", epochs=1)
     return {
+        "fidelity": lambda model: ga.fidelity(model, few, fill="mean", device="cpu"),
         "leakage": lambda model: ga.leakage(model, few, signal_mask=mask[:20], device="cpu"),
         "sensitivity": lambda model: ga.sensitivity(model, few, signal_mask=mask[:20], samples=1, device="cpu"),
         "alignment": lambda model: ga.alignment(model, few, mixture.denoiser(), sigma=(0.2,), device="cpu"),
@@ -66,7 +67,16 @@ def tools_fixture(mixture, halves, tmp_path_factory):
     }
 
 
-INSTRUMENTS = ("leakage", "sensitivity", "alignment", "manifold_robustness", "robustness", "mask_recovery", "counterfactual")
+INSTRUMENTS = (
+    "fidelity",
+    "leakage",
+    "sensitivity",
+    "alignment",
+    "manifold_robustness",
+    "robustness",
+    "mask_recovery",
+    "counterfactual",
+)
 
 
 def probabilities():

@@ -32,7 +32,7 @@ evaluate = "retrain"
 learner = "linear"
 controls = ["random"]
 """
-OTHERS = ("leakage", "robustness", "alignment", "manifold_robustness", "counterfactual", "counterfactual_differences")
+OTHERS = ("fidelity", "leakage", "robustness", "alignment", "manifold_robustness", "counterfactual", "counterfactual_differences")
 
 
 @pytest.fixture(name="start")

@@ -76,6 +76,13 @@ def extend(names, folder):
         brightness(classifier, test, factor=0)
 
 
+def fidelity(names, folder):
+    result = names["result"]
+    assert ga.load_result(folder / "out").to_json() == result.to_json()
+    page = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8")
+    assert {*result.table, *result.orders, *result.single_patches} <= set(re.findall(r"`(\w+)`", page))
+
+
 def leakage(names, folder):
     assert names["result"].accuracy > 0.9
     assert names["one_coordinate"].accuracy > 0.9
@@ -112,7 +119,7 @@ def own_model(names, folder):
     assert set(names["result"].table["attribution"]) == {"ours", "random"}
     report = names["report"]
     assert set(report.results) == {"converted", "theirs"}
-    assert set(report.results["theirs"]) == {"diffroar", "counterfactual_differences", "robustness", "counterfactual"}
+    assert set(report.results["theirs"]) == {"diffroar", "counterfactual_differences", "fidelity", "robustness", "counterfactual"}
     assert set(report.skipped["theirs"]) == {"leakage", "alignment", "manifold_robustness"}
     assert names["ready"].accuracies["theirs"] == pytest.approx(ga.measure_accuracy(names["theirs"], names["test"]))
     assert ga.load_audit(folder / "report").to_json() == report.to_json()
@@ -131,7 +138,7 @@ def training(names, folder):
     assert ga.load_classifier("robust.safetensors")(names["test"].floats()).shape == (len(names["test"]), 10)
 
 
-CHECKS = {check.__name__: check for check in (alignment, counterfactuals, denoisers, extend, leakage, manifold)}
+CHECKS = {check.__name__: check for check in (alignment, counterfactuals, denoisers, extend, fidelity, leakage, manifold)}
 CHECKS |= {check.__name__: check for check in (own_model, robustness, start, training)}
 
 

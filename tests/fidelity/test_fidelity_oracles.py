@@ -35,7 +35,7 @@ def test_input_times_gradient_foretells_every_patch_of_a_linear_classifier_fille
 
 @pytest.mark.parametrize("features", ["pixels", "coordinates"])
 def test_a_linear_classifier_has_a_closed_form(made, features):
-    """The logits with a part removed are the bias and the sum of the kept weights times values, and of the others times the fill."""
+    """Logits with a part removed: the bias, the kept weights times their values, and the other weights times the fill."""
     images = made.drawn(channels=3)
     classifier = made.linear(images)
     level, grey = 0.3, images.mean().double()

@@ -23,6 +23,11 @@ levels = [0.5]
 seeds = 2
 gap = 0
 
+[fidelity]
+attribution = { name = "toy", strength = 2 }
+fill = ["toy(strength=2)", { name = "toy", strength = 3 }]
+controls = []
+
 [leakage]
 attribution = { name = "toy", strength = 2 }
 controls = []
@@ -62,6 +67,8 @@ def test_an_audit(toys, cli, tmp_path):
     assert settings["diffroar"]["attributions"] == [TOY, "toy(strength=3)"]
     assert settings["diffroar"]["fill"] == TOY
     assert [settings["diffroar"]["evaluator"][field] for field in ("network", "objective", "optimizer")] == [TOY] * 3
+    assert settings["fidelity"]["attributions"] == [TOY]
+    assert settings["fidelity"]["fills"] == [TOY, "toy(strength=3)"]
     assert settings["leakage"]["attributions"] == [TOY]
     assert {TOY, "toy(strength=1)"} <= {*found["results"]["one"]["robustness"]["table"]["attack"]["values"]}
     assert [settings["alignment"][name] for name in ("gradients", "scores", "similarities")] == [[TOY]] * 3

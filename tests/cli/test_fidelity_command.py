@@ -1,0 +1,54 @@
+"""`gradaudit fidelity`: prints its tables, writes its files, fills by the training images' statistics, refuses what is wrong."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+import gradaudit as ga
+
+FAST = ("--device", "cpu", "--data-dir", ".")
+
+
+def test_it_prints_tables_and_writes_result_tables_figure_and_page(cli, trained, images, tmp_path):
+    found = cli("fidelity", trained, images, "--fill", "mean", "--fill", "zero", "--controls", "random,edges", *FAST)
+    assert found.status == 0, found.err
+    assert all(word in found.out for word in ("logit_gradient", "fidelity", "most_relevant_first", "spearman", "95 % interval"))
+    result = ga.load_result(tmp_path / "out")
+    assert result.fills == ("mean", "zero")
+    assert f"{result.verdict.label}: " in found.out
+    assert pd.read_csv(tmp_path / "out" / "fidelity.csv")["top"].tolist() == result.table["top"].tolist()
+    assert (tmp_path / "out" / "fidelity.svg").read_bytes()
+    assert (tmp_path / "out" / "single_patches.csv").read_bytes()
+    assert "Does this classifier use the pixels" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+
+
+def test_fills_have_the_training_images_statistics(cli, trained, images, tmp_path):
+    found = cli("fidelity", trained, images, "--fill", "mean", "--controls", "none", "--patches", 0, "--json", "--seed", 3, *FAST)
+    train, test = ga.load_images(str(images))
+    alone = ga.fidelity(
+        ga.load_classifier(trained), test, fill="mean", reference=train, controls=(), patches=0, seed=3, device=torch.device("cpu")
+    )
+    assert json.loads(found.out)["table"] == json.loads(json.dumps(alone.to_json()))["table"]
+    assert json.loads(found.out)["settings"] == alone.settings
+
+
+def test_a_dry_run_says_what_it_takes(cli, trained, images):
+    found = cli("fidelity", trained, images, "--dry-run", *FAST)
+    assert "gradients: about" in found.out, found.err
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--levels", "0.5,1"), "levels"),
+        (("--fill", "no_such"), "fill"),
+        (("--patches", "1"), "patches"),
+        (("--attribution", "no_such"), "attribution"),
+    ],
+)
+def test_what_is_wrong_is_named(cli, trained, images, options, named):
+    found = cli("fidelity", trained, images, *options, *FAST)
+    assert found.status == 2
+    assert f"`{named}`" in found.err
