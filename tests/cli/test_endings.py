@@ -16,7 +16,8 @@ import pytest
 from gradaudit.cli._endings import STOPPED
 
 SLOW = """
-import os, sys, time
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests themselves run in the background
 flush = os.fsync
 os.fsync = lambda handle: (time.sleep(0.05), flush(handle))  # a slow disk: time enough to be ended
 """
