@@ -8,9 +8,12 @@ import pytest
 import gradaudit as ga
 
 WEIGHTS, DATA = os.environ.get("GRADAUDIT_WEIGHTS"), os.environ.get("GRADAUDIT_DATA")
-pytestmark = pytest.mark.skipif(
-    WEIGHTS is None or DATA is None, reason="GRADAUDIT_WEIGHTS and GRADAUDIT_DATA don't name the weights' and data's folders"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        WEIGHTS is None or DATA is None, reason="GRADAUDIT_WEIGHTS and GRADAUDIT_DATA don't name the weights' and data's folders"
+    ),
+]
 
 
 @pytest.mark.parametrize(("file", "known", "label"), [("clntrained", 0.0, "brittle"), ("advtrained", 0.922, "robust")])
