@@ -41,7 +41,7 @@ def test_the_bit_that_only_says_which_is_read_tells_nothing(read):
 
 @pytest.fixture(scope="module", name="lines")
 def lines_fixture(tmp_path_factory):
-    train, test = (ga.coordinate_images(count, dimensions=10, seed=seed) for count, seed in ((6000, 0), (2000, 1)))
+    train, test = (ga.coordinate_images(count, dimensions=10, seed=seed) for count, seed in ((12000, 0), (2000, 1)))
     # The masks that are read are among those that it was trained under, each on other images, as in DiffROAR.
     scores = [test.signal_mask[:, None].float(), confessing(test)[:, None].float()]
     store = tmp_path_factory.mktemp("store")
