@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from gradaudit.evaluator import Evaluator
     from gradaudit.images import ImageSet
     from gradaudit.instruments.alignment import AlignmentResult, alignment
+    from gradaudit.instruments.contrast import ContrastResult, class_contrasts, contrast
     from gradaudit.instruments.counterfactual import CounterfactualResult, counterfactual, counterfactual_differences
     from gradaudit.instruments.counterfactual_differences import CounterfactualDifferencesResult
     from gradaudit.instruments.diffroar import DiffROARResult, diffroar, prepare_diffroar
@@ -90,6 +91,7 @@ _HOMES = {
     "gradaudit.evaluator": ("Evaluator",),
     "gradaudit.images": ("ImageSet",),
     "gradaudit.instruments.alignment": ("AlignmentResult", "alignment"),
+    "gradaudit.instruments.contrast": ("ContrastResult", "class_contrasts", "contrast"),
     "gradaudit.instruments.counterfactual": ("CounterfactualResult", "counterfactual", "counterfactual_differences"),
     "gradaudit.instruments.counterfactual_differences": ("CounterfactualDifferencesResult",),
     "gradaudit.instruments.diffroar": ("DiffROARResult", "diffroar", "prepare_diffroar"),
@@ -117,6 +119,7 @@ __all__ = [
     "AlignmentResult",
     "AuditResult",
     "Autoencoder",
+    "ContrastResult",
     "CounterfactualDifferencesResult",
     "CounterfactualResult",
     "Denoiser",
@@ -147,7 +150,9 @@ __all__ = [
     "audit",
     "block_vectors",
     "blocks",
+    "class_contrasts",
     "compare",
+    "contrast",
     "coordinate_images",
     "counterfactual",
     "counterfactual_differences",

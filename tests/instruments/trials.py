@@ -12,6 +12,7 @@ TRIALS = {
         "evaluator": EVALUATOR,
         "gap": 0,
     },
+    "contrast": {"neighbours": 3, "controls": ("random",)},
     "fidelity": {"levels": (0.1, 0.4), "fill": ["mean", "imputation"], "patches": 2},
     "leakage": {"controls": ("random",)},
     "robustness": {"eps": (0.0, 0.1), "steps": 2},

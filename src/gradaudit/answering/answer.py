@@ -78,8 +78,13 @@ class Answer:
         """
         sound = isinstance(data, dict) and {"label", "sentence", "settle", "readings"} <= data.keys()
         require(sound, "answer", data, "an answer, as `to_json` gives it")
-        readings = tuple(Reading(**{key: math.nan if value is None else value for key, value in one.items()}) for one in data["readings"])
+        readings = tuple(_reading(one) for one in data["readings"])
         return Answer(data["label"], data["sentence"], data["settle"], readings)
+
+
+def _reading(data: dict[str, Any]) -> Reading:
+    found: dict[str, Any] = {key: math.nan if value is None else value for key, value in data.items()}
+    return Reading(**found)
 
 
 def _plain(value: Any) -> Any:

@@ -2,27 +2,150 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from gradaudit.answering.answer import DO_NOT_TRUST, NOT_SETTLED, TRUST, Answer, Reading
-from gradaudit.instruments.contract import audited, instrument
+from gradaudit.answering.planted import MEASURES, NEAREST, Likes, Model, fitted
+from gradaudit.instruments.contract import Evidence, Score, audited, instrument
 from gradaudit.results import Result
 
+FEWEST_GOOD = 0.9  # of the nearest planted maps, at the less favourable end of all intervals: trust
+MOST_GOOD = 0.1  # at the more favourable end: do not trust
+MOST_BAD = 0.05  # of the nearest planted maps, beside FEWEST_GOOD
+LARGEST, SMALLEST = 64, 8  # side of the planted images, in pixels
+FEW_CLASSES, MANY_CLASSES = 2, 10  # of the planted worlds
+MORE = 100_000  # images beyond which no advice is given
 
-def answers(results: Mapping[str, Mapping[str, Result]]) -> dict[str, Answer]:
+
+def answers(results: Mapping[str, Mapping[str, Result]], settings: Mapping[str, Any]) -> dict[str, Answer]:
     """The answer for each classifier.
 
     Args:
         results: for each classifier's name, by instrument.
+        settings: of the audit: `shape` and `classes` of its images.
     """
-    # PROVISIONAL
-    found = {}
-    for place, (name, own) in enumerate(results.items()):
-        readings = tuple(
-            Reading(kind, words, "logit_gradient", score.value, score.low, score.high, 0.9 - 0.4 * place, "3 of the 60 planted maps with such a number were bad", not turn)
-            for turn, kind in enumerate(one for one in audited() if one in own)
-            for words, score in instrument(kind).scores(own[kind]).items()
-        )
-        label = (TRUST, DO_NOT_TRUST, NOT_SETTLED)[place % 3]
-        found[name] = Answer(label, "of the 60 planted maps with such numbers 3 were bad", "200 more test images" if place % 3 == 2 else "", readings)
-    return found
+    strange = _strange(settings)
+    return {name: _answer(own, strange) for name, own in results.items()}
+
+
+def _strange(settings: Mapping[str, Any]) -> str:
+    """What the planted maps have nothing of; empty where all is like them."""
+    shape, classes = settings.get("shape", ()), len(settings.get("classes", ()))
+    if shape and not SMALLEST <= min(shape[1:]) <= max(shape[1:]) <= LARGEST:
+        return f"images of {shape[1]}x{shape[2]} pixels; the planted ones have {SMALLEST} to {LARGEST}"
+    if classes and not FEW_CLASSES <= classes <= MANY_CLASSES:
+        return f"{classes:,} classes; the planted ones have {FEW_CLASSES} to {MANY_CLASSES}"
+    return ""
+
+
+def _answer(results: Mapping[str, Result], strange: str) -> Answer:
+    evidence = [
+        one for kind in audited() if kind in results for one in instrument(kind).evidence(results[kind]) if one.measure in MEASURES
+    ]
+    subjects = [*dict.fromkeys(one.subject for one in evidence)]
+    cases = [_Case(subject, {one.measure: one for one in evidence if one.subject == subject}) for subject in subjects]
+    found = [case.answered(strange) for case in cases]
+    readings = tuple(_readings(results, cases, strange))
+    if not found:
+        return Answer(NOT_SETTLED, "no instrument ran that was tried on planted maps", _MISSING, readings)
+    label, sentence, settle = found[0] if len(found) == 1 else _together(subjects, found)
+    return Answer(label, sentence, settle, readings)
+
+
+_MISSING = "DiffROAR of values or fidelity would say more."
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What was measured of an attribution, by measure."""
+
+    subject: str
+    evidence: Mapping[str, Evidence]
+
+    @cached_property
+    def model(self) -> Model:
+        return fitted(tuple(one for one in MEASURES if one in self.evidence))
+
+    def likes(self, end: str, shrink: float = 1.0) -> Likes:
+        """The nearest planted maps, at the value or at the lower or the higher end of all intervals."""
+        return self.model.likes({name: _end(one.score, end, shrink) for name, one in self.evidence.items()})
+
+    def label(self, shrink: float = 1.0) -> str:
+        """The label, with intervals so many times as wide."""
+        worst, best = self.likes("low", shrink), self.likes("high", shrink)
+        if worst.good >= FEWEST_GOOD * worst.count and worst.bad <= MOST_BAD * worst.count:
+            return TRUST
+        return DO_NOT_TRUST if best.good <= MOST_GOOD * best.count else NOT_SETTLED
+
+    def answered(self, strange: str) -> tuple[str, str, str]:
+        """Label, sentence, and what would settle it."""
+        if strange:
+            return NOT_SETTLED, f"no planted map is like these: {strange}", "Read the instruments below one by one."
+        label = self.label()
+        return label, f"{self._reasons()}; {self.likes('value')}", self._settle() if label == NOT_SETTLED else ""
+
+    def _reasons(self) -> str:
+        weighty = sorted(self.evidence.values(), key=lambda one: -self.weight(one.measure))
+        return f"{self.subject}: " + ", ".join(f"{MEASURES[one.measure].words} {one.score.value:.2f}" for one in weighty)
+
+    def weight(self, measure: str) -> float:
+        return float(self.model.weights[self.model.measures.index(measure)])
+
+    def _settle(self) -> str:
+        if self.label(0.0) == NOT_SETTLED:
+            lacking = [MEASURES[one].words for one in MEASURES if one not in self.evidence]
+            return "More images would not settle it: planted maps with such numbers are good and bad." + (
+                f" Also measure: {lacking[0]}." if lacking else ""
+            )
+        images = max(one.images for one in self.evidence.values())
+        for times in (1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32):
+            if self.label(1 / math.sqrt(times)) != NOT_SETTLED and images * times <= MORE:
+                return f"Some {_round(images * times):,} test images, instead of {images:,}, would settle it if the numbers stay."
+        return "Far more test images would be needed."
+
+
+def _round(count: float) -> int:
+    step = 10 ** max(0, int(math.log10(count)) - 1)
+    return int(math.ceil(count / step) * step)
+
+
+def _ends(score: Score) -> tuple[float, float, float]:
+    return score.value, score.low, score.high
+
+
+def _end(score: Score, end: str, shrink: float) -> float:
+    reached = score.value if end == "value" or math.isnan(getattr(score, end)) else getattr(score, end)
+    return float(score.value + shrink * (reached - score.value))
+
+
+def _together(subjects: Sequence[str], found: Sequence[tuple[str, str, str]]) -> tuple[str, str, str]:
+    """One answer for several attributions: the first's, unless only others can be trusted."""
+    trusted = [subject for subject, one in zip(subjects, found, strict=True) if one[0] == TRUST]
+    if not trusted:
+        return found[0]
+    sentence = found[subjects.index(trusted[0])][1]
+    if len(trusted) == len(found):
+        return TRUST, sentence, ""
+    return f"{TRUST} for {', '.join(trusted)}", sentence, ""
+
+
+def _readings(results: Mapping[str, Result], cases: Sequence[_Case], strange: str) -> Iterator[Reading]:
+    """What was measured: what the answer rests on first, by weight; then the other instruments' numbers."""
+    weighed: list[tuple[float, Reading]] = []
+    for case in cases:
+        for name, one in case.evidence.items():
+            likes = fitted((name,)).likes({name: one.score.value})
+            words = f"not calibrated for {strange}" if strange else str(likes)
+            good = math.nan if strange else likes.good / NEAREST
+            about = MEASURES[name].instrument, MEASURES[name].words, case.subject
+            weighed.append((case.weight(name), Reading(*about, *_ends(one.score), good, words, not strange)))
+    yield from (reading for _, reading in sorted(weighed, key=lambda pair: -pair[0]))
+    shown = {reading.instrument for _, reading in weighed}
+    for kind in audited():
+        if kind in results and kind not in shown:
+            for words, score in instrument(kind).scores(results[kind]).items():
+                yield Reading(kind, words, "", *_ends(score), math.nan, "no planted map was asked this", False)

@@ -1,8 +1,76 @@
-"""The planted maps: attribution maps whose quality is known without any instrument, and what each instrument said of them."""
+"""The planted maps: attribution maps whose quality is known without any instrument, and what the instruments said of them.
+
+`planted.csv` has a row for each map: `world`, `classifier`, `map`, its `quality`, and a column for each calibrated measure.
+`benchmarks/planted.py` makes it: worlds in which the pixels that tell the label are known (blocks, triggers, a Gaussian mixture),
+classifiers of them that provably use these pixels, and maps of such classifiers. The quality is the share of a map's top pixels
+that lie in the region, from 0 at chance to 1. A map is good from 0.5 on, and bad up to 0.25.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+import pandas as pd
+from scipy import optimize
+
+GOOD, BAD = 0.5, 0.25  # of the way from chance to a map whose top lies in the region throughout
+NEAREST = 60  # planted maps that are called such as this one
+STEPS = 24  # of a scale's curve
+PENALTY = 0.01  # on the squared weights of a model of several measures
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that was calibrated.
+
+    Args:
+        instrument: that gives it.
+        words: what it is.
+        low: left end of its scale.
+        high: right end.
+    """
+
+    instrument: str
+    words: str
+    low: float
+    high: float
+
+
+MEASURES = {
+    "values": Measure("diffroar", "values of the top 5 % less the bottom, share of what whole images tell", -0.5, 1.0),
+    "fidelity_mean": Measure("fidelity", "accuracy on the top 10 % less the bottom, the rest filled by the mean", -0.5, 1.0),
+    "fidelity_imputation": Measure("fidelity", "accuracy on the top 10 % less the bottom, the rest imputed", -0.5, 1.0),
+    "contrast": Measure("contrast", "cosine of the map and the contrast with unlike neighbours, magnitudes", 0.0, 1.0),
+}
+
+
+@dataclass(frozen=True)
+class Likes:
+    """The planted maps that are nearest to a map.
+
+    Args:
+        count: how many.
+        good: of these, good ones.
+        bad: bad ones.
+    """
+
+    count: int
+    good: int
+    bad: int
+
+    def __str__(self) -> str:
+        return f"of the {self.count} planted maps with the nearest numbers {self.good} were good and {self.bad} bad"
+
+
+@cache
+def table() -> pd.DataFrame:
+    """The planted maps."""
+    with resources.as_file(resources.files(__package__) / "planted.csv") as path:
+        return pd.read_csv(path)
 
 
 @dataclass(frozen=True)
@@ -20,8 +88,75 @@ class Scale:
     curve: tuple[tuple[float, float], ...]
 
 
+@cache
 def scale(measure: str) -> Scale | None:
-    """The calibrated scale of a measure, by its name in the table; None where there is none."""
-    # PROVISIONAL
-    steps = [place / 20 for place in range(-6, 21)]
-    return Scale(-0.3, 1.0, tuple((one, min(1.0, max(0.0, (one - 0.1) / 0.5))) for one in steps)) if measure else None
+    """The calibrated scale of a measure, by its words; None where there is none."""
+    for name, one in MEASURES.items():
+        if one.words == measure:
+            model, values = fitted((name,)), np.linspace(one.low, one.high, STEPS + 1)
+            shares = (model.likes({name: float(value)}).good / NEAREST for value in values)
+            return Scale(one.low, one.high, tuple(zip(map(float, values), shares, strict=True)))
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A logistic model of being good from some measures, fitted to the planted maps that have them.
+
+    Args:
+        measures: by name.
+        centre: of each, by which they are made comparable.
+        spread: likewise.
+        weights: of each, and the constant last.
+        index: of the planted maps, ascending.
+        quality: of the planted maps, in the same order.
+    """
+
+    measures: tuple[str, ...]
+    centre: np.ndarray
+    spread: np.ndarray
+    weights: np.ndarray
+    index: np.ndarray
+    quality: np.ndarray
+
+    def at(self, values: Mapping[str, float]) -> float:
+        """The index of a map: the logarithm of the odds that it is good."""
+        found = (np.array([values[one] for one in self.measures]) - self.centre) / self.spread
+        return float(found @ self.weights[:-1] + self.weights[-1])
+
+    def likes(self, values: Mapping[str, float]) -> Likes:
+        """The planted maps whose index is nearest."""
+        apart = np.abs(self.index - self.at(values))
+        near = self.quality[np.argsort(apart, kind="stable")[:NEAREST]]
+        return Likes(len(near), int((near >= GOOD).sum()), int((near <= BAD).sum()))
+
+
+@cache
+def fitted(measures: tuple[str, ...]) -> Model:
+    """The model of these measures."""
+    return fit(table(), measures)
+
+
+def fit(rows: pd.DataFrame, measures: tuple[str, ...]) -> Model:
+    """The model of these measures on these planted maps. Maps that are neither good nor bad have no part in the fit.
+
+    Weights are at least 0: a larger number never makes a map worse.
+    """
+    rows = rows.dropna(subset=[*measures])
+    numbers, quality = rows[[*measures]].to_numpy(float), rows["quality"].to_numpy(float)
+    centre, spread = numbers.mean(axis=0), numbers.std(axis=0).clip(1e-9)
+    scaled = np.hstack([(numbers - centre) / spread, np.ones((len(rows), 1))])
+    clear = (quality >= GOOD) | (quality <= BAD)
+    signs = np.where(quality[clear] >= GOOD, 1.0, -1.0)
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        margins = signs * (scaled[clear] @ weights)
+        pull = -signs / (1 + np.exp(margins.clip(-500, 500))) / len(signs)
+        value = float(np.logaddexp(0, -margins).mean() + PENALTY * (weights[:-1] ** 2).sum() / 2)
+        return value, scaled[clear].T @ pull + PENALTY * np.append(weights[:-1], 0)
+
+    bounds = [(0, None)] * len(measures) + [(None, None)]
+    weights = optimize.minimize(loss, np.zeros(len(bounds)), jac=True, bounds=bounds, method="L-BFGS-B").x
+    index = scaled @ weights
+    order = np.argsort(index, kind="stable")
+    return Model(measures, centre, spread, weights, index[order], quality[order])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -88,6 +88,23 @@ class Score:
     better: int
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """A number by which a map is compared with planted maps.
+
+    Args:
+        measure: its name among `gradaudit.answering.planted.MEASURES`; what isn't there isn't compared.
+        subject: the attribution.
+        score: the number.
+        images: on so many of them.
+    """
+
+    measure: str
+    subject: str
+    score: Score
+    images: int
+
+
 class Instrument(ABC):
     """What commands, audit and page ask of an instrument. Most methods are told the setup, the classifier's name and the
     options.
@@ -152,6 +169,10 @@ class Instrument(ABC):
     def scores(self, result: Any) -> dict[str, Score]:
         """The numbers of a result by which classifiers can be compared, each under the words that say what it is."""
         return {}
+
+    def evidence(self, result: Any) -> Sequence[Evidence]:
+        """The numbers of a result by which each audited attribution is compared with planted maps."""
+        return ()
 
     def tables(self, result: Any, name: str) -> list[tuple[str, pd.DataFrame]]:
         """What the command prints: tables with their titles."""

@@ -11,7 +11,7 @@ import pandas as pd
 
 from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.evaluator import PoolRanking, evaluator_recipe
-from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.diffroar.arguments import named_attributions
 from gradaudit.instruments.diffroar.audit import prepare_diffroar
@@ -29,6 +29,8 @@ from gradaudit.training import Recipe
 from gradaudit.training.learners import read_learner
 
 FEWEST = 20  # training images a class, below which a learner learns nothing that could be compared
+PLANTED = 0.05  # the share of the features at which planted maps were read
+LITTLE = 0.05  # bits that whole images tell, below which nothing is a share of them
 OF_RECIPES = ("epochs", "batch_size", "learning_rate")  # that a command may change
 
 
@@ -69,6 +71,18 @@ class DiffROAR(Instrument):
     def scores(self, result: DiffROARResult) -> dict[str, Score]:
         """The mean over levels of the first attribution's DiffROAR."""
         return level_scores(result, "DiffROAR")
+
+    def evidence(self, result: DiffROARResult) -> list[Evidence]:
+        """The values at a twentieth of the features, as a share of what whole images tell; where evaluators read them."""
+        if not result.of_values or result.settings["features"] != "coordinates":
+            return []
+        whole = result.details["nothing"] - float(np.mean(result.details["whole_bits"]))
+        rows = result.summary[result.summary["attribution"].isin(result.audited) & (result.summary["level"] == PLANTED)]
+        return [
+            Evidence("values", row["attribution"], _share(row, whole), result.settings["test_images"])
+            for row in rows.to_dict("records")
+            if whole > LITTLE
+        ]
 
     def tables(self, result: DiffROARResult, name: str) -> list[tuple[str, pd.DataFrame]]:
         """The summary over seeds."""
@@ -151,6 +165,11 @@ def audited_together(setup: Setup, options: DiffROAROptions) -> dict[str, list[s
     if options.evaluate == "retrain":
         return {}
     return {"together": sorted(classifier_fingerprint(one) for one in setup.classifiers.values())}
+
+
+def _share(row: Mapping[Any, Any], whole: float) -> Score:
+    value, low, high = (float(row[f"values_{part}"]) / whole for part in ("mean", "low", "high"))
+    return Score(value, low, high, 1)
 
 
 def level_scores(result: DiffROARResult, named: str) -> dict[str, Score]:

@@ -13,7 +13,7 @@ from gradaudit.attributions import named_attributions
 from gradaudit.devices import seeded
 from gradaudit.fills import Fill
 from gradaudit.images import ImageSet
-from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.fidelity.audit import cell_count, fidelity, resolve_fills
 from gradaudit.instruments.fidelity.options import ABOUT, FidelityOptions
@@ -26,6 +26,7 @@ from gradaudit.markup.pictures import Pictures
 from gradaudit.markup.section import Section
 
 FORWARD = 3  # ways forward that cost what a gradient does
+PLANTED = 0.1  # the share of the features at which planted maps were asked
 FEW = 8  # images that are filled to see how long it takes
 
 
@@ -63,6 +64,14 @@ class Fidelity(Instrument):
         """The mean over levels of the first attribution's fidelity."""
         return {"fidelity, mean over levels": Score(*result.mean(result.audited[0]), 1)}
 
+    def evidence(self, result: FidelityResult) -> list[Evidence]:
+        """Fidelity at a tenth of the features, under each fill."""
+        rows = result.table[result.table["attribution"].isin(result.audited) & (result.table["level"] == PLANTED)]
+        return [
+            Evidence(f"fidelity_{row['fill']}", row["attribution"], _score(row), result.settings["images"])
+            for row in rows.to_dict("records")
+        ]
+
     def tables(self, result: FidelityResult, name: str) -> list[tuple[str, pd.DataFrame]]:
         """Fidelity by level, the two orders of removal, and single patches."""
         found = [(f"Fidelity, {name}", result.table), (f"Orders of removal, {name}", result.orders)]
@@ -76,6 +85,10 @@ class Fidelity(Instrument):
     def pictures(self, setup: Setup, name: str, options: FidelityOptions, result: FidelityResult) -> Pictures:
         """Some images with the first attribution."""
         return gallery_of(result, name, setup.classifiers[name], setup.test, options.attribution)
+
+
+def _score(row: Mapping[Any, Any]) -> Score:
+    return Score(row["fidelity"], row["low"], row["high"], 1)
 
 
 def _images(setup: Setup, options: Any) -> ImageSet:

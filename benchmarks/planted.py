@@ -1,0 +1,256 @@
+"""Which instrument tells good attribution maps from bad? Planted maps, whose quality is known without any instrument.
+
+Eight worlds in which the pixels that tell the label are known (a block beside a null block, a small patch that decides the label, a
+few pixels of a Gaussian mixture); nine kinds of classifiers of each; on images where exchanging pixels between images proves that
+the classifier uses this region and nothing else, some twenty maps each: attributions, controls, and maps good and bad by making. A
+map's quality is the share of its top pixels that lie in the region, from 0 at chance to 1. Then instruments are asked: fidelity,
+DiffROAR of values, contrast; alignment where a score is at hand. `planted_verdict.py` says what came of it.
+
+Run: `python benchmarks/planted.py --data-dir DATA`. About 90 minutes on one core; a stopped run continues, and `--world` makes one
+part. The table goes to `src/gradaudit/answering/planted.csv`, which the package ships.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import gradaudit as ga
+from _planted import BLOCKS, KINDS, MIXTURE, WORLDS, World, classifier, maps, quality, verified, world
+from _record import table_parser
+from gradaudit.attributions import kept, kept_count, rank
+from gradaudit.devices import one_thread
+from gradaudit.evaluator import Evaluator
+from gradaudit.files import write_text
+
+LEVELS = (0.05, 0.1, 0.2)
+FEW = 100  # images of the costly fill
+EVALUATOR = ga.Recipe(network="convnet(width=16, batch_norm=true)", epochs=20, weight_decay=0.005, ema=0.995)
+SIGMAS = (0.1, 0.25, 0.5)
+DENOISERS = {"mnist-blocks": "zoo:mnist", "fashion-blocks": "zoo:fashion-mnist"}
+TABLE = Path(__file__).parents[1] / "src" / "gradaudit" / "answering" / "planted.csv"
+
+Columns = dict[str, dict[str, float]]
+
+
+def main() -> None:
+    parser = table_parser(__file__, __doc__)
+    parser.add_argument("--world", choices=WORLDS, help="one world")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--table", action="store_true", help="only the table of what is there")
+    arguments = parser.parse_args()
+    if not arguments.table:
+        for name in [arguments.world] if arguments.world else WORLDS:
+            with one_thread():
+                measure(name, arguments)
+    print(f"{write_table(arguments.out / 'parts', TABLE)}: {len(pd.read_csv(TABLE)):,} planted maps")
+
+
+def measure(name: str, arguments: argparse.Namespace) -> None:
+    """What is missing of a world."""
+    place = world(name, arguments.data_dir, arguments.seed)
+    for kind in KINDS:
+        folder = arguments.out / "parts" / name / f"{kind}, {arguments.seed}"
+        case = Case(name, kind, place, arguments)
+        for group, measured in GROUPS.items():
+            file, start = folder / f"{group}.json", time.process_time()
+            if file.exists() or (folder / "unverified.json").exists():
+                continue
+            if case.images is None:
+                write_text(folder / "unverified.json", json.dumps({"accuracy": case.accuracy}))
+                print(f"{name}, {kind}: accuracy {case.accuracy:.3f}; its use of the region can't be verified", flush=True)
+                continue
+            found = {"columns": measured(case), "seconds": time.process_time() - start}
+            write_text(file, json.dumps(found, indent=0))
+            print(f"{name}, {kind}: {group}, {found['seconds']:.0f} s", flush=True)
+
+
+class Case:
+    """A classifier of a world, and all that is made of it only where it is needed."""
+
+    def __init__(self, name: str, kind: str, place: World, arguments: argparse.Namespace) -> None:
+        self.name, self.kind, self.place, self.arguments, self.seed = name, kind, place, arguments, arguments.seed
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The classifier."""
+        return classifier(self.kind, self.place, self.seed, self.arguments.store).eval()
+
+    @cached_property
+    def accuracy(self) -> float:
+        """On all test images."""
+        return ga.measure_accuracy(self.model, self.place.test)
+
+    @cached_property
+    def images(self) -> ga.ImageSet | None:
+        """Those on which its use of the region is verified; None where they are too few."""
+        return verified(self.model, self.place.test, self.seed)
+
+    @cached_property
+    def maps(self) -> dict[str, Tensor]:
+        """By name."""
+        return dict(maps(self.model, self.images, self.seed))
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """Of the world."""
+        blind = [ga.attribute_all(None, self.place.test, one, seed=self.seed, device="cpu") for one in ("edges", "blurred_random")]
+        words: dict[str, Any] = {"seed": self.seed, "store": self.arguments.store, "device": "cpu"}
+        return Evaluator.fit(self.place.train, EVALUATOR, scores=blind, **words)
+
+
+def known(case: Case) -> Columns:
+    """The quality of each map, and what is known of the classifier."""
+    own = {"accuracy": case.accuracy, "images": len(case.images)}
+    return {one: own | {"quality": quality(scores, case.images)} for one, scores in case.maps.items()}
+
+
+def fidelity(case: Case) -> Columns:
+    """Under the mean of all images and, on fewer images, under imputation; and single patches."""
+    rows: Columns = {one: {} for one in case.maps}
+    for fill, count in (("mean", len(case.images)), ("imputation", min(FEW, len(case.images)))):
+        result = ga.fidelity(
+            case.model,
+            case.images[torch.arange(count)],
+            [{one: scores[:count]} for one, scores in case.maps.items()],
+            levels=LEVELS,
+            fill=fill,
+            reference=case.place.train,
+            controls=(),
+            patches=4 if fill == "mean" else 0,
+            device="cpu",
+        )
+        for row in result.table.to_dict("records"):
+            at = f"{fill}_{row['level']:g}"
+            rows[row["attribution"]] |= {f"{part}_{at}": row[part] for part in ("top", "bottom", "log_fidelity")}
+        for row in result.single_patches.to_dict("records"):
+            rows[row["attribution"]]["patches"] = row["spearman"]
+    return rows
+
+
+def values(case: Case) -> Columns:
+    """What the values of the top and of the bottom tell of the label, bits, by one evaluator; and of whole images."""
+    nothing, images = np.log2(len(case.images.classes)), case.images
+    every = torch.ones(len(images), *images.shape, dtype=torch.bool)
+    whole = float(nothing - case.evaluator.read(images, every, seed=case.seed).bits.mean())
+    rows: Columns = {}
+    for one, scores in case.maps.items():
+        ranks = torch.from_numpy(np.asarray(rank(scores, 0, case.seed, "coordinates")))
+        rows[one] = {"bits_whole": whole}
+        for level in LEVELS:
+            for side in ("top", "bottom"):
+                masks = kept(ranks, kept_count(level, ranks.shape[1]), side).view(every.shape)
+                read = case.evaluator.read(images, masks, seed=case.seed)
+                rows[one][f"bits_{side}_{level:g}"] = float(nothing - read.bits.mean())
+    return rows
+
+
+def contrast(case: Case) -> Columns:
+    """Contrast with unlike neighbours, magnitudes and signs; for 1, 10 and 30 neighbours."""
+    rows: Columns = {one: {} for one in case.maps}
+    for neighbours in (1, 10, 30):
+        found = ga.class_contrasts(case.images, case.place.train, neighbours=neighbours).maps
+        for one, scores in case.maps.items():
+            rows[one] |= {f"contrast_{measure}_{neighbours}": value for measure, value in alike(scores, found).items()}
+    return rows
+
+
+def alignment(case: Case) -> Columns:
+    """Likeness to scores where they are at hand: exact ones, and those of blocks by a denoiser of what is in the block."""
+    rows: Columns = {one: {} for one in case.maps}
+    if case.name not in (*DENOISERS, MIXTURE):
+        return rows
+    images, score = case.images.floats(slice(None)), scorer(case)
+    with torch.no_grad():
+        runner = case.model(images).scatter(1, case.images.labels[:, None], -torch.inf).argmax(1)
+    for sigma in SIGMAS:
+        whole, own, other = (score(images, sigma, labels) for labels in (None, case.images.labels, runner))
+        for name, found in {"unconditional": whole, "conditional": own, "bayes": own - whole, "odds": own - other}.items():
+            for one, scores in case.maps.items():
+                rows[one] |= {f"{name}_{sigma:g}_{measure}": value for measure, value in alike(scores, found).items()}
+    return rows
+
+
+def scorer(case: Case) -> Callable[[Tensor, float, Tensor | None], Tensor]:
+    """The score of the world's images at a sigma, given the classes or whatever they are.
+
+    A block's score is that of a denoiser of such images; the null block's, of one fixed pattern, does not depend on the class.
+    """
+    if case.place.mixture is not None:
+        return case.place.mixture.score
+    assert case.name in BLOCKS
+    denoiser, mask = ga.load_denoiser(DENOISERS[case.name]).eval(), case.images.signal_mask
+    side = case.images.shape[1] // 2
+
+    def found(images: Tensor, sigma: float, labels: Tensor | None) -> Tensor:
+        above = mask[:, 0, 0]
+        block = torch.where(above[:, None, None, None], images[:, :, :side], images[:, :, side:])
+        with torch.no_grad():
+            inside = ga.score(denoiser, block, sigma, labels)
+        empty = torch.zeros_like(inside)
+        parts = [torch.where(above[:, None, None, None], *pair) for pair in ((inside, empty), (empty, inside))]
+        return torch.cat(parts, dim=2)
+
+    return found
+
+
+def alike(scores: Tensor, found: Tensor) -> dict[str, float]:
+    """The similarities of a map and a score, means over images."""
+    one, other = scores.flatten(1).double(), found.flatten(1).double()
+    signed = F.cosine_similarity(one, other, dim=1, eps=1e-30)
+    magnitudes = F.cosine_similarity(one.abs(), other.abs(), dim=1, eps=1e-30)
+    return {"signed": float(signed.mean()), "absolute": float(signed.abs().mean()), "magnitudes": float(magnitudes.mean())}
+
+
+GROUPS: dict[str, Callable[[Case], Columns]] = {
+    "known": known,
+    "fidelity": fidelity,
+    "values": values,
+    "contrast": contrast,
+    "alignment": alignment,
+}
+
+
+def every_row(parts: Path) -> Iterator[dict[str, Any]]:
+    """A row for each map that all groups know."""
+    for folder in sorted(parts.glob("*/*")):
+        found = {group: folder / f"{group}.json" for group in GROUPS}
+        if all(file.exists() for file in found.values()):
+            columns = [json.loads(file.read_text(encoding="utf-8"))["columns"] for file in found.values()]
+            kind, _, seed = folder.name.rpartition(", ")
+            for one in columns[0]:
+                yield {"world": folder.parent.name, "classifier": kind, "seed": int(seed), "map": one} | {
+                    key: value for group in columns for key, value in group[one].items()
+                }
+
+
+def measures(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the measures that the package calibrates, as audits have them."""
+    return rows.assign(
+        values=(rows["bits_top_0.05"] - rows["bits_bottom_0.05"]) / rows["bits_whole"],
+        fidelity_mean=rows["top_mean_0.1"] - rows["bottom_mean_0.1"],
+        fidelity_imputation=rows["top_imputation_0.1"] - rows["bottom_imputation_0.1"],
+        contrast=rows["contrast_magnitudes_10"],
+    )
+
+
+def write_table(parts: Path, file: Path) -> Path:
+    """The table that the package ships."""
+    rows = measures(pd.DataFrame(every_row(parts)))
+    shown = ["world", "classifier", "map", "quality", "values", "fidelity_mean", "fidelity_imputation", "contrast"]
+    return write_text(file, rows[shown].to_csv(index=False, float_format="%.3f"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Contrast as command, audit and page ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gradaudit.attributions import named_attributions
+from gradaudit.errors import InputError
+from gradaudit.images import ImageSet
+from gradaudit.instruments.contract import Evidence, Instrument, Score
+from gradaudit.instruments.contrast.audit import contrast
+from gradaudit.instruments.contrast.neighbours import check_enough
+from gradaudit.instruments.contrast.options import ABOUT, ContrastOptions
+from gradaudit.instruments.contrast.result import ContrastResult
+from gradaudit.instruments.contrast.section import contrast_section
+from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.setup import Setup
+from gradaudit.markup.section import Section
+
+
+class Contrast(Instrument):
+    """Contrast."""
+
+    about = ABOUT
+    results = (ContrastResult,)
+
+    def lacks(self, setup: Setup, name: str, options: ContrastOptions) -> str | None:
+        """Training images of every class, more than there are neighbours."""
+        try:
+            check_enough(setup.train, setup.test.labels, options.neighbours)
+        except InputError:
+            return (
+                f"it looks for {options.neighbours} neighbours of each class and of others, and there are too few training images"
+            )
+        return None
+
+    def measure(self, setup: Setup, name: str, options: Any) -> ContrastResult:
+        """Contrast's result."""
+        words = setup.keywords(options, ContrastOptions)
+        return contrast(setup.classifiers[name], setup.train, _images(setup, options), **words)
+
+    def uses(self, setup: Setup, name: str, options: ContrastOptions) -> dict[str, Any]:
+        """The training images."""
+        return {"train": setup.train.fingerprint}
+
+    def cost(self, setup: Setup, name: str, options: Any) -> Cost:
+        """A gradient an image for each attribution, and for the control that needs the classifier."""
+        audited = len(named_attributions(options.attribution, options.seed))
+        return Cost(gradients=len(_images(setup, options)) * (audited + ("untrained" in options.controls)))
+
+    def scores(self, result: ContrastResult) -> dict[str, Score]:
+        """The cosine of magnitudes of the first attribution."""
+        return {"cosine with the contrast, magnitudes": _score(result, result.audited[0])}
+
+    def evidence(self, result: ContrastResult) -> list[Evidence]:
+        """That of every audited attribution."""
+        return [Evidence("contrast", one, _score(result, one), result.settings["images"]) for one in result.audited]
+
+    def section(self, results: Mapping[str, ContrastResult]) -> Section:
+        """Its section."""
+        return contrast_section(results)
+
+
+def _score(result: ContrastResult, attribution: str) -> Score:
+    row: Any = result.rows().loc[attribution]
+    return Score(float(row["value"]), float(row["low"]), float(row["high"]), 1)
+
+
+def _images(setup: Setup, options: Any) -> ImageSet:
+    return setup.test_images(getattr(options, "images", None))
+
+
+INSTRUMENT = Contrast()
