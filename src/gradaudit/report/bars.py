@@ -26,8 +26,7 @@ def bar(scale: Scale, value: float, low: float, high: float, *, name: str, label
         label: the drawing in words; for the eye alone where it is empty.
     """
     role = Markup('role="img" aria-label="{}"').format(label) if label else Markup('aria-hidden="true"')
-    parts = [Markup('<path class="rim" d="M0 {:g}H{:g}"/>').format(TOP, WIDTH), _ground(scale, name)]
-    parts += [Markup('<path class="foot" d="M0 {:g}H{:g}"/>').format(GROUND, WIDTH)]
+    parts = [_ground(scale, name), Markup('<path class="foot" d="M0 {:g}H{:g}"/>').format(GROUND, WIDTH)]
     if not math.isnan(low) and not math.isnan(high):
         parts.append(_twice(_whisker(_place(scale, low), _place(scale, high))))
     parts.append(_twice(_mark(scale, value), "mark"))
@@ -42,7 +41,7 @@ def _place(scale: Scale, value: float) -> float:
 
 
 def _ground(scale: Scale, name: str) -> Markup:
-    """The curve as an area, coloured along it."""
+    """The curve as an area, coloured along it, before a paler sky."""
     curve = [(_place(scale, value), share) for value, share in scale.curve if scale.low <= value <= scale.high]
     if len(curve) < 2:
         return Markup("")
@@ -50,7 +49,9 @@ def _ground(scale: Scale, name: str) -> Markup:
     outline = f"M{curve[0][0]:.1f} {GROUND:g}L{line}L{curve[-1][0]:.1f} {GROUND:g}Z"
     gradient = Markup('<linearGradient id="{}" gradientUnits="userSpaceOnUse" x1="0" x2="{:g}">{}</linearGradient>')
     stops = Markup("").join(_stop(place, share) for place, share in _turns(curve))
-    return gradient.format(name, WIDTH, stops) + Markup('<path class="ground" d="{}" fill="url(#{})"/>').format(outline, name)
+    sky = f"M{curve[0][0]:.1f} {GROUND:g}V{TOP:g}H{curve[-1][0]:.1f}V{GROUND:g}Z"
+    areas = Markup('<path class="sky" d="{0}" fill="url(#{2})"/><path class="ground" d="{1}" fill="url(#{2})"/>')
+    return gradient.format(name, WIDTH, stops) + areas.format(sky, outline, name)
 
 
 def _turns(curve: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
