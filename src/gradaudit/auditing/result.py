@@ -26,6 +26,7 @@ from gradaudit.errors import InputError, require
 from gradaudit.files import own, writable_folder, write_text
 from gradaudit.instruments.load import know_results
 from gradaudit.instruments.setup import Setup
+from gradaudit.markup.rendering import sentence
 from gradaudit.notebooks import first_rows, folded, heading
 from gradaudit.report import Pictures, write_page
 from gradaudit.results import Result, table_to_csv, table_to_json
@@ -169,8 +170,9 @@ class AuditResult:
 
 
 def _answered(name: str, answer: Answer) -> Markup:
-    """A classifier's answer as HTML, with its name before it."""
-    return Markup("<div><strong>{}</strong>{}</div>").format(name, answer._repr_html_())
+    """A classifier's answer as HTML."""
+    settle = f" What would settle it: {sentence(answer.settle)}" if answer.settle else ""
+    return Markup("<p><strong>{}: {}</strong>. {}{}</p>").format(name, answer.label, sentence(answer.sentence), settle)
 
 
 def settings_of(setup: Setup, settings: Settings, preset: str) -> dict[str, Any]:
