@@ -383,9 +383,9 @@ def test_marks_of_all_classifiers_stand_on_one_scale(open_page: Open) -> None:
     line = page.locator(".measured-line").first
     bars = [one.bounding_box() for one in line.locator(".bar").all()]
     assert len({(box["x"], box["width"]) for box in bars}) == 1
-    marks = [one.bounding_box()["x"] for one in line.locator(".mark:not(.halo)").all()]
-    assert marks[1] < marks[0] < marks[2]
-    assert marks[2] + 2 > bars[2]["x"] + 0.95 * bars[2]["width"]
+    marks = [one.bounding_box() for one in line.locator(".mark:not(.halo)").all()]
+    assert marks[1]["x"] < marks[0]["x"] < marks[2]["x"]
+    assert marks[2]["x"] + marks[2]["width"] == pytest.approx(bars[2]["x"] + bars[2]["width"], abs=3)  # it is beyond the scale
 
 
 def test_a_link_to_caveats_opens_what_hides_them_and_details_open_without_a_script(open_page: Open) -> None:
@@ -411,7 +411,8 @@ def test_an_answered_page_prints_with_its_verdicts_and_caveats(open_page: Open) 
     page.emulate_media(media="print", color_scheme="dark")
     first, second = (page.locator(".answer").nth(place).bounding_box() for place in (0, 1))
     assert first["y"] == second["y"]
-    assert page.evaluate("document.documentElement.scrollWidth") <= 794
+    for part in ("#answers", "#findings"):
+        assert page.locator(part).evaluate("(part) => part.scrollWidth <= part.clientWidth")
 
 
 def faults(page: Page, within: str = "body") -> list[str]:
