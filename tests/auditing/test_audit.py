@@ -1,14 +1,18 @@
 import json
+import math
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import gradaudit as ga
+from gradaudit.answering import Answer, Reading, answers
 from gradaudit.auditing.document import check_document, json_schema
 from gradaudit.auditing.settings import preset_names
 from gradaudit.errors import InputError
 from gradaudit.instruments.contract import audited as kinds
+from gradaudit.markup.pictures import data_uri, image_pixels, score_pixels
 
 
 def differences(one, other, where=""):
@@ -141,11 +145,67 @@ def test_an_audit_that_broke_off_goes_on(arguments, tmp_path, monkeypatch):
     assert differences(without_times(again.to_json()), without_times(whole.to_json())) == []
 
 
+def test_the_answers_follow_from_the_results_and_begin_all_that_is_shown(audited, written):
+    result, _ = audited
+    assert {name: one.to_json() for name, one in result.answer.items()} == {
+        name: one.to_json() for name, one in answers(result.results).items()
+    }
+    assert set(result.answer) == {"bayes", "mlp"}
+    assert repr(result).startswith(f"AuditResult(bayes: {result.answer['bayes'].label}; mlp: {result.answer['mlp'].label}; bayes, ")
+    assert result._repr_html_().startswith(f"<p><strong>bayes: {result.answer['bayes'].label}</strong>. ")
+    table = pd.read_csv(written / "answers.csv", keep_default_na=False)
+    told = [(name, one.label, one.sentence, one.settle) for name, one in result.answer.items()]
+    assert [*table.itertuples(index=False, name=None)] == told
+
+
+def test_answers_that_were_written_are_given_back_and_older_audits_have_them_anew(audited, written, tmp_path):
+    result, _ = audited
+    data = json.loads((written / "results.json").read_text())
+    reading = Reading("diffroar", "bits", "logit_gradient", 0.5, math.nan, math.nan, math.nan, "why not", True)
+    kept = Answer("trust for logit_gradient", "it was so then", "nothing", (reading,))
+    data["answers"] = {"mlp": kept.to_json()}
+    (tmp_path / "results.json").write_text(json.dumps(data))
+    assert ga.load_audit(tmp_path).answer == {"mlp": kept}
+    assert ga.load_audit(tmp_path).to_json()["answers"] == data["answers"]
+    del data["answers"]
+    (tmp_path / "results.json").write_text(json.dumps(data))
+    assert ga.load_audit(tmp_path).to_json() == result.to_json()
+
+
+def test_a_damaged_answer_is_named(written, tmp_path):
+    data = json.loads((written / "results.json").read_text())
+    del data["answers"]["mlp"]["settle"]
+    (tmp_path / "results.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match=r"answers\.mlp\.settle"):
+        ga.load_audit(tmp_path)
+
+
+def test_cards_show_the_images_that_were_changed_with_maps_and_what_became_of_them(audited, written, tmp_path):
+    result, _ = audited
+    cards = re.findall(r'<table class="pictures exhibits">.*?</table>', (written / "index.html").read_text(), re.DOTALL)
+    pictures = result.pictures[0]
+    assert len(pictures.labels) == 8
+    loaded = ga.load_audit(written)
+    again = re.findall(r'<table class="pictures exhibits">.*?</table>', loaded.write(tmp_path).read_text(), re.DOTALL)
+    for name, card, alone in zip(("bayes", "mlp"), cards, again, strict=True):
+        changed = result.results[name]["counterfactual"]
+        rows = changed.rows(changed.methods[0])
+        assert len(rows) == 3
+        befores, afters = (
+            [data_uri(image_pixels(one[row] / 255)) for row in rows.index] for one in (changed.originals, changed.images)
+        )
+        maps = [data_uri(score_pixels(one)) for one in pictures.scores[name][:3]]
+        shown = re.findall(r'src="([^"]+)"', card)
+        assert sorted(shown) == sorted([*befores, *maps, *afters])
+        assert dict(zip(shown[::3], shown[2::3], strict=True)) == dict(zip(befores, afters, strict=True))
+        assert re.findall(r'src="([^"]+)"', alone) == [one for turn, one in enumerate(shown) if turn % 3 != 1]
+
+
 def test_what_was_written_is_loaded_again(audited, written):
     result, _ = audited
     loaded = ga.load_audit(written)
     assert loaded.to_json() == result.to_json()
-    for name in ("scores.csv", "rank_correlations.csv", "verdicts.csv", "results.json", "mlp/diffroar/diffroar.csv"):
+    for name in ("answers.csv", "scores.csv", "rank_correlations.csv", "verdicts.csv", "results.json", "mlp/diffroar/diffroar.csv"):
         assert (written / name).stat().st_size > 0
     assert len([*written.rglob("*.svg")]) >= 11
     text = (written / "index.html").read_text()
@@ -157,7 +217,8 @@ def test_the_document_follows_its_schema(audited):
     data = json.loads(json.dumps(audited[0].to_json()))
     check_document(data)
     schema = json_schema()
-    assert set(schema["required"]) == set(data)
+    assert {*schema["required"], "answers"} == set(data)  # older ones lack them
+    assert "answers" not in schema["required"]
     for part, change in (("schema", 2), ("kind", "other"), ("results", []), ("more", 1)):
         with pytest.raises(InputError, match=part):
             check_document(data | {part: change})

@@ -7,8 +7,10 @@ from typing import ClassVar
 
 import pandas as pd
 import pytest
+from markupsafe import escape
 from matplotlib.figure import Figure
 
+from gradaudit.answering import Answer
 from gradaudit.auditing import AuditResult
 from gradaudit.instruments.counterfactual import CounterfactualResult
 from gradaudit.instruments.sweep import SweepResult
@@ -96,13 +98,16 @@ def test_every_instrument_shows_itself():
 
 
 def test_an_audit_shows_what_to_look_into_its_numbers_and_every_verdict():
-    audit = AuditResult({SCRIPT: {"grams": weight()}}, {}, {}, {}, caveats=(f"is {SCRIPT} right?",))
+    stored = {SCRIPT: Answer("not settled", f"{SCRIPT} is heavy", f"more of {SCRIPT}")}
+    audit = AuditResult({SCRIPT: {"grams": weight()}}, {}, {}, {}, caveats=(f"is {SCRIPT} right?",), stored=stored)
     html = audit._repr_html_()
     assert SCRIPT not in html
+    told = html.partition("</p>")[0].replace(str(escape(SCRIPT)), "it")
+    assert told == "<p><strong>it: not settled</strong>. it is heavy. What would settle it: More of it."
     assert "Look into this first" in html
     assert "grams: holds</summary>" in html
     assert "<li>but in May</li>" in html
-    assert repr(audit) == f"AuditResult({SCRIPT}, grams: holds)"
+    assert repr(audit) == f"AuditResult({SCRIPT}: not settled; {SCRIPT}, grams: holds)"
 
 
 def test_progress_in_a_notebook_is_one_bar_that_grows(shown, capsys):

@@ -27,6 +27,10 @@ def test_it_prints_verdicts_and_writes_a_page(cli, trained, images, tmp_path):
     result = ga.load_audit(tmp_path / "report")
     assert set(result.results["mine"]) == {"robustness"}
     assert result.results["mine"]["robustness"].verdict.label in found.out
+    answer = result.answer["mine"]
+    assert found.out.startswith(f"mine: {answer.label}. ")
+    assert answer.sentence[1:] in found.out.partition("Verdicts")[0]
+    assert ("What would settle it" in found.out) == bool(answer.settle)
     assert "gradaudit audit mine=" in (tmp_path / "report" / "index.html").read_text()
 
 
@@ -76,6 +80,7 @@ def test_the_schema_is_json(cli):
     schema = json.loads(cli("schema").out)
     assert schema["title"] == "gradaudit audit"
     assert "results" in schema["properties"]
+    assert set(schema["$defs"]["AnswerDocument"]["required"]) == {"label", "sentence", "settle", "readings"}
 
 
 @pytest.mark.parametrize(
@@ -144,7 +149,7 @@ def test_the_page_begins_with_the_doubt(cli, theirs, tmp_path):
     found = cli("audit", mine, "--data", theirs, "--device", "cpu", "--preset", "quick", *FAST)
     assert found.status == 0, found.err
     page = (tmp_path / "report" / "index.html").read_text()
-    assert page.index("Mine gives 0 % of the test images") < page.index('id="findings-heading"')
+    assert page.index("Mine gives 0 % of the test images") < page.index('id="answers-heading"')
 
 
 @pytest.mark.parametrize(

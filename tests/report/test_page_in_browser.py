@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from torch import nn
 
 import gradaudit as ga
+from gradaudit.answering import Answer, Reading, Scale
 from gradaudit.instruments.diffroar import DiffROARResult
 from gradaudit.markup.pictures import data_uri, image_pixels
 from gradaudit.markup.section import Section
@@ -50,8 +51,9 @@ def blend_section(images: torch.Tensor) -> Section:
     return Section("together", "Together", "Do the instruments agree?", (), Markup(""), body)
 
 
-@pytest.fixture(name="written", scope="module")
-def written_fixture(make_result: Callable[..., DiffROARResult], tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(name="material", scope="module")
+def material_fixture(make_result: Callable[..., DiffROARResult]) -> dict[str, Any]:
+    """What the page is made of."""
     mixture = ga.gaussian_mixture(classes=3, shape=(1, SIZE, SIZE), intrinsic_dim=6, seed=0)
     drawn, mask = mixture.sample(30, seed=1), torch.zeros(30, SIZE, SIZE, dtype=torch.bool)
     mask[:, 2:6, 2:6] = True
@@ -69,17 +71,43 @@ def written_fixture(make_result: Callable[..., DiffROARResult], tmp_path_factory
         for (name, classifier), kind in zip(classifiers.items(), ("standard", "violating"), strict=True)
     }
     results["third"] = [make_result("robust", seeds=2, controls=("edges",))]
-    return write_page(
-        tmp_path_factory.mktemp("page") / "index.html",
-        title="Can these gradients be trusted?",
-        results=results,
-        pictures=gallery(classifiers, images, controls=("random",), count=3),
-        facts={name: {"network": "linear", "accuracy": "0.9"} for name in results},
-        command="gradaudit audit --preset quick",
-        seconds=61.0,
-        extra=[blend_section(images.floats())],
-        skipped={"counterfactual": "no denoiser was given"},
-    )
+    return {
+        "title": "Can these gradients be trusted?",
+        "results": results,
+        "pictures": gallery(classifiers, images, controls=("random",), count=3),
+        "facts": {name: {"network": "linear", "accuracy": "0.9"} for name in results},
+        "command": "gradaudit audit --preset quick",
+        "seconds": 61.0,
+        "extra": [blend_section(images.floats())],
+        "skipped": {"counterfactual": "no denoiser was given"},
+    }
+
+
+@pytest.fixture(name="written", scope="module")
+def written_fixture(material: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_page(tmp_path_factory.mktemp("page") / "index.html", **material)
+
+
+@pytest.fixture(name="answered", scope="module")
+def answered_fixture(material: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page that begins with answers: of two classifiers, and of all three beside it."""
+    folder, sentence = tmp_path_factory.mktemp("answered"), "of the 60 planted maps with such numbers 3 were bad; " * 2
+    answers = {
+        name: Answer(label, sentence, "200 more test images", (reading("diffroar", value), reading("leakage", value, weighs=False)))
+        for name, label, value in (("means", "trust", 0.7), (LONG, f"trust for {LONG}", 0.2), ("third", "do not trust", 1.4))
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        scale = Scale(0.0, 1.0, ((0.0, 0.0), (0.4, 0.1), (0.6, 0.9), (1.0, 1.0)))
+        patch.setattr("gradaudit.report.answered.scale", lambda measure: scale if measure == "diffroar" else None)
+        for count, file in ((2, "two.html"), (3, "index.html")):
+            own = {part: {name: material[part][name] for name in [*answers][:count]} for part in ("results", "facts")}
+            first = {name: answers[name] for name in own["results"]}
+            write_page(folder / file, **{**material, **own}, answers=first)
+    return folder
+
+
+def reading(kind: str, value: float, weighs: bool = True) -> Reading:
+    return Reading(kind, kind, "logit_gradient", value, value - 0.1, value + 0.1, 0.5, "3 of the 60 planted maps were bad", weighs)
 
 
 @pytest.fixture(name="browser", scope="module")
@@ -91,25 +119,29 @@ def browser_fixture() -> Iterator[Browser]:
 
 
 @pytest.fixture(name="open_page")
-def open_fixture(browser: Browser, written: Path) -> Iterator[Open]:
+def open_fixture(browser: Browser, written: Path, answered: Path) -> Iterator[Open]:
     """Opens the page, and afterwards sees to it that nothing went wrong and nothing else was loaded."""
     contexts, complaints, requests = [], [], []
 
-    def opened(width: int = 1280, **options: Any) -> Page:
+    pages = {"verdicts": written, "answers": answered / "index.html", "two answers": answered / "two.html"}
+    opened_pages = set()
+
+    def opened(width: int = 1280, shown: str = "verdicts", **options: Any) -> Page:
         contexts.append(browser.new_context(viewport={"width": width, "height": 900}, **options))
         page = contexts[-1].new_page()
         page.set_default_timeout(20_000)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
-        page.goto(written.as_uri())
+        page.goto(pages[shown].as_uri())
+        opened_pages.add(pages[shown].as_uri())
         return page
 
     yield opened
     for context in contexts:
         context.close()
     assert complaints == []
-    assert {url for url in requests if not url.startswith("data:")} == {written.as_uri()}
+    assert {url.partition("#")[0] for url in requests if not url.startswith("data:")} == opened_pages
 
 
 def column_values(page: Page, heading: str) -> list[float]:
@@ -304,14 +336,95 @@ def test_the_keyboard_stops_at_the_boxes_that_scroll_and_at_no_others(open_page:
     assert {tuple(box) for box in boxes} == {(True, 0), (False, -1)}
 
 
+def test_two_answers_stand_side_by_side_with_their_pictures_on_the_first_screen(open_page: Open) -> None:
+    page = open_page(1280, "two answers")
+    cards = [page.locator(".answer").nth(place) for place in range(2)]
+    boxes = [card.bounding_box() for card in cards]
+    assert boxes[0]["y"] == boxes[1]["y"]
+    assert boxes[1]["x"] >= boxes[0]["x"] + boxes[0]["width"]
+    for card in cards:
+        label, pictures = card.locator(".label").bounding_box(), card.locator(".exhibits").bounding_box()
+        assert label["y"] + label["height"] < pictures["y"] + pictures["height"] < 900
+        assert card.locator("img").first.evaluate("(image) => getComputedStyle(image).imageRendering") == "pixelated"
+    rows = page.locator(".exhibits img").evaluate_all("(images) => images.map((image) => image.getBoundingClientRect().y)")
+    assert rows[: len(rows) // 2] == rows[len(rows) // 2 :]
+    assert page.locator("#findings-heading").bounding_box()["y"] < 900
+
+
+def test_of_three_answers_the_parts_are_level(open_page: Open) -> None:
+    page = open_page(1280, "answers")
+    for part in (".answer", ".answer-words", ".exhibits"):
+        assert len({round(one.bounding_box()["y"]) for one in page.locator(part).all()}) == 1, part
+
+
+def test_nothing_is_wider_than_what_it_stands_in(open_page: Open) -> None:
+    for width in (1280, 820, 375):
+        page = open_page(width, "answers")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        over = page.locator(":is(#answers, #findings) :not(svg *, .unseen)").evaluate_all(
+            "(all) => all.filter((one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).display !== 'inline')"
+            ".map((one) => one.outerHTML.slice(0, 80))"
+        )
+        assert over == []
+
+
+def test_answers_stand_below_each_other_on_a_phone(open_page: Open) -> None:
+    page = open_page(375, "two answers")
+    first, second = (page.locator(".answer").nth(place).bounding_box() for place in (0, 1))
+    assert second["y"] >= first["y"] + first["height"]
+    item = page.locator(".readings li:has(.bar)").first
+    texts = [item.locator(one).bounding_box() for one in (".whose", ".bar", ".words")]
+    assert texts[0]["y"] < texts[1]["y"] < texts[2]["y"]
+    assert texts[1]["width"] > 250
+
+
+def test_marks_of_all_classifiers_stand_on_one_scale(open_page: Open) -> None:
+    page = open_page(1280, "answers")
+    line = page.locator(".measured-line").first
+    bars = [one.bounding_box() for one in line.locator(".bar").all()]
+    assert len({(box["x"], box["width"]) for box in bars}) == 1
+    marks = [one.bounding_box() for one in line.locator(".mark:not(.halo)").all()]
+    assert marks[1]["x"] < marks[0]["x"] < marks[2]["x"]
+    assert marks[2]["x"] + marks[2]["width"] == pytest.approx(bars[2]["x"] + bars[2]["width"], abs=3)  # it is beyond the scale
+
+
+def test_a_link_to_caveats_opens_what_hides_them_and_details_open_without_a_script(open_page: Open) -> None:
+    page = open_page(1280, "answers")
+    hidden = page.locator("#caveats-diffroar-1")
+    assert not hidden.is_visible()
+    page.goto(page.url + "#caveats-diffroar-1")
+    hidden.wait_for(state="visible")
+    plain = open_page(1280, "answers", java_script_enabled=False)
+    plain.locator(".told summary").first.press("Enter")
+    assert plain.locator("#caveats-diffroar-1").is_visible()
+
+
+def test_an_answered_page_prints_with_its_verdicts_and_caveats(open_page: Open) -> None:
+    sheets = []
+    for scheme in ("light", "dark"):
+        page = open_page(1280, "two answers", color_scheme=scheme)
+        page.evaluate(f"addEventListener('beforeprint', () => {{ window.folded = {FOLDED}; }})")
+        sheets.append(page.pdf(format="A4", print_background=True))
+        assert page.evaluate("window.folded") == 0
+    assert max(map(len, sheets)) - min(map(len, sheets)) < 100
+    page.set_viewport_size({"width": 794, "height": 1123})
+    page.emulate_media(media="print", color_scheme="dark")
+    first, second = (page.locator(".answer").nth(place).bounding_box() for place in (0, 1))
+    assert first["y"] == second["y"]
+    for part in ("#answers", "#findings"):
+        assert page.locator(part).evaluate("(part) => part.scrollWidth <= part.clientWidth")
+
+
 def faults(page: Page, within: str = "body") -> list[str]:
     violations = Axe().run(page, within).response["violations"]
     return [f"{one['id']}: {one['nodes'][0]['target']}" for one in violations if one["impact"] in ("serious", "critical")]
 
 
+@pytest.mark.parametrize("shown", ["verdicts", "answers"])
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 375)])
-def test_axe_finds_no_serious_fault(open_page: Open, scheme: str, width: int) -> None:
-    page = open_page(width, color_scheme=scheme)
+def test_axe_finds_no_serious_fault(open_page: Open, scheme: str, width: int, shown: str) -> None:
+    page = open_page(width, shown, color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert faults(page) == []
     page.locator("#pictures button").first.click()
     assert faults(page, "dialog") == []

@@ -19,6 +19,9 @@ from gradaudit.markup.rendering import tone
         ("upside down", "bad"),
         ("not at all", "bad"),
         ("not settled", "open"),
+        ("trust", "good"),
+        ("trust for integrated_gradients", "good"),
+        ("do not trust", "bad"),
     ],
 )
 def test_a_verdict_is_good_bad_or_open(label, expected):

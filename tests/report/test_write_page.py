@@ -15,6 +15,7 @@ import torch
 from markupsafe import Markup
 from torch import nn
 
+from gradaudit.answering import Answer, Reading
 from gradaudit.errors import InputError, StoreError
 from gradaudit.images import ImageSet
 from gradaudit.instruments.diffroar import DiffROARResult
@@ -70,7 +71,17 @@ def two(make_result: MakeResult, make_pictures: MakePictures, page_of: WritePage
     return page_of({"standard": make_result("standard"), "robust": make_result("robust")}, pictures=make_pictures())
 
 
-def test_landmarks_headings_and_ids(two: str) -> None:
+@pytest.fixture
+def answered(make_result: MakeResult, make_pictures: MakePictures, page_of: WritePage) -> str:
+    results = {"standard": make_result("standard"), "robust": make_result("robust")}
+    readings = tuple(Reading("diffroar", "DiffROAR", "logit_gradient", value, 0.1, 0.9, 0.5, "so", True) for value in (0.2, 7.0))
+    answers = {name: Answer("not settled", "it depends", "more images", readings) for name in results}
+    return page_of(results, pictures=make_pictures(), answers=answers)
+
+
+@pytest.mark.parametrize("kind", ["two", "answered"])
+def test_landmarks_headings_and_ids(kind: str, request: pytest.FixtureRequest) -> None:
+    two = request.getfixturevalue(kind)
     page = Outline(two)
     counts = Counter(tag for tag, _ in page.elements)
     assert two.startswith("<!DOCTYPE html>")
@@ -97,7 +108,9 @@ def test_pictures_figures_and_tables_have_words(two: str) -> None:
     assert all(heading["scope"] in ("col", "row") for heading in page.all("th"))
 
 
-def test_nothing_is_loaded_from_anywhere(two: str) -> None:
+@pytest.mark.parametrize("kind", ["two", "answered"])
+def test_nothing_is_loaded_from_anywhere(kind: str, request: pytest.FixtureRequest) -> None:
+    two = request.getfixturevalue(kind)
     page = Outline(two)
     for tag, attributes in page.elements:
         for name in ("src", "srcset", "poster", "data", "xlink:href"):
@@ -106,6 +119,15 @@ def test_nothing_is_loaded_from_anywhere(two: str) -> None:
             assert (attributes.get("href") or "#").startswith(("#", "data:")), (tag, attributes)
     assert not re.search(r"https?://|@import|url\((?!#)", two)
     assert len(two) < 1_000_000
+
+
+def test_drawings_of_answers_have_words(answered: str) -> None:
+    page = Outline(answered)
+    drawings = [attributes for attributes in page.all("svg") if attributes.get("class") == "bar"]
+    assert len(drawings) == 1 + 2 * 2
+    assert all(one.get("aria-hidden") or (one.get("role") == "img" and one["aria-label"]) for one in drawings)
+    assert all(image["alt"] for image in page.all("img"))
+    assert all(heading["scope"] in ("col", "row") for heading in page.all("th"))
 
 
 def test_every_number_of_the_table_is_on_the_page(make_result: MakeResult, page_of: WritePage) -> None:

@@ -47,6 +47,33 @@ class ResultDocument(BaseModel):
     versions: dict[str, str]
 
 
+class ReadingDocument(BaseModel):
+    """An instrument's number, and what became of planted maps with such numbers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    instrument: str
+    measure: str = Field(description="What the number is.")
+    subject: str = Field(description="The attribution.")
+    value: float | None = Field(description="The number.")
+    low: float | None = Field(description="Lower end of its 95 % interval; null where there is none.")
+    high: float | None = Field(description="Its upper end.")
+    good: float | None = Field(description="Share of the planted maps with such numbers that were good; null where unknown.")
+    words: str = Field(description="The same in words, or why there is none.")
+    weighs: bool = Field(description="Whether the answer rests on it.")
+
+
+class AnswerDocument(BaseModel):
+    """Whether a classifier's maps can be trusted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    label: str = Field(description="`trust`, `trust for <attribution>`, `do not trust` or `not settled`.")
+    sentence: str = Field(description="The same in plain words, with the reasons that weigh most.")
+    settle: str = Field(description="What would settle it; empty where it is settled.")
+    readings: list[ReadingDocument] = Field(description="What it rests on and what else was measured, the weightiest first.")
+
+
 class AuditDocument(BaseModel):
     """A whole audit, as `results.json` has it."""
 
@@ -54,6 +81,9 @@ class AuditDocument(BaseModel):
 
     schema_: Literal[1] = Field(alias="schema", description="Version of this format.")
     kind: Literal["audit"]
+    answers: dict[str, AnswerDocument] = Field(
+        default_factory=dict, description="By classifier: whether to trust its maps. Absent in audits from before there were any."
+    )
     results: dict[str, dict[str, ResultDocument]] = Field(description="By classifier, then by instrument.")
     skipped: dict[str, dict[str, str]] = Field(description="By classifier: the instruments that were left out, and why.")
     scores: dict[str, ColumnDocument] = Field(description="One number or two of each instrument, to compare classifiers by.")

@@ -16,6 +16,7 @@ from unicodedata import normalize
 import pandas as pd
 from markupsafe import Markup
 
+from gradaudit.answering import Answer, answers
 from gradaudit.auditing.agreement import rank_correlations, scores
 from gradaudit.auditing.agreement_section import agreement_section
 from gradaudit.auditing.document import SCHEMA, check_document
@@ -25,12 +26,13 @@ from gradaudit.errors import InputError, require
 from gradaudit.files import own, writable_folder, write_text
 from gradaudit.instruments.load import know_results
 from gradaudit.instruments.setup import Setup
+from gradaudit.markup.rendering import sentence
 from gradaudit.notebooks import first_rows, folded, heading
 from gradaudit.report import Pictures, write_page
 from gradaudit.results import Result, table_to_csv, table_to_json
 
 TITLE = "Can these classifiers' gradients be trusted?"
-TABLES = ("scores", "rank_correlations", "verdicts")
+TABLES = ("answers", "scores", "rank_correlations", "verdicts")
 FILES = {"index.html", "results.json", MANIFEST, *(f"{table}.csv" for table in TABLES)}
 DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # which Windows opens instead of a file
 LONGEST = 60  # letters, of up to four bytes each, of a folder's name
@@ -48,6 +50,7 @@ class AuditResult:
         pictures: images with gradients for the page; none where the audit was loaded.
         facts: for each classifier what else is known of it, in words.
         caveats: what a reader must know before all else; none where the audit was loaded.
+        stored: the answers that the audit gave when it was written; None where they follow from the results now.
     """
 
     results: Mapping[str, Mapping[str, Result]]
@@ -57,6 +60,12 @@ class AuditResult:
     pictures: Sequence[Pictures] = ()
     facts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     caveats: Sequence[str] = ()
+    stored: Mapping[str, Answer] | None = None
+
+    @cached_property
+    def answer(self) -> Mapping[str, Answer]:
+        """For each classifier's name whether its maps can be trusted, why, and what would settle it."""
+        return answers(self.results) if self.stored is None else self.stored
 
     @cached_property
     def scores(self) -> pd.DataFrame:
@@ -69,13 +78,16 @@ class AuditResult:
         return rank_correlations(self.scores)
 
     def __repr__(self) -> str:
-        return f"AuditResult({'; '.join(f'{name}, {kind}: {one.verdict.label}' for name, kind, one in self._every())})"
+        answered = [f"{name}: {one.label}" for name, one in self.answer.items()]
+        verdicts = [f"{name}, {kind}: {one.verdict.label}" for name, kind, one in self._every()]
+        return f"AuditResult({'; '.join([*answered, *verdicts])})"
 
     def _repr_html_(self) -> str:
-        """What must be looked into, the numbers across classifiers, and every verdict; `results` has the figures."""
+        """The answers, what must be looked into, the numbers across classifiers, and every verdict; `results` has the figures."""
+        answered = (_answered(name, one) for name, one in self.answer.items())
         caveats = (heading("Look into this first", caveat, ()) for caveat in self.caveats)
         verdicts = (folded(f"{name}, {kind}: {one.verdict.label}", one.verdict) for name, kind, one in self._every())
-        return Markup("").join([*caveats, first_rows(self.scores), *verdicts])
+        return Markup("").join([*answered, *caveats, first_rows(self.scores), *verdicts])
 
     def _every(self) -> list[tuple[str, str, Result]]:
         return [(name, kind, one) for name, found in self.results.items() for kind, one in found.items()]
@@ -85,11 +97,16 @@ class AuditResult:
         rows = [(name, kind, result.verdict.label, result.verdict.sentence) for name, kind, result in self._every()]
         return pd.DataFrame(rows, columns=["classifier", "instrument", "label", "sentence"])
 
+    def _answers(self) -> pd.DataFrame:
+        rows = [(name, one.label, one.sentence, one.settle) for name, one in self.answer.items()]
+        return pd.DataFrame(rows, columns=["classifier", "label", "sentence", "settle"])
+
     def to_json(self) -> dict[str, Any]:
         """The whole audit as JSON values, as its JSON Schema says (`gradaudit schema`)."""
         return {
             "schema": SCHEMA,
             "kind": "audit",
+            "answers": {name: one.to_json() for name, one in self.answer.items()},
             "results": {name: {kind: one.to_json() for kind, one in found.items()} for name, found in self.results.items()},
             "skipped": {name: dict(reasons) for name, reasons in self.skipped.items()},
             "scores": table_to_json(self.scores),
@@ -115,12 +132,13 @@ class AuditResult:
         """
         target = writable_folder("folder", folder)
         written = [file for name, kind, one in self._every() for file in one.write_files(target / folder_of(name) / kind)]
-        for table, rows in zip(TABLES, (self.scores, self.agreement, self.verdicts()), strict=True):
+        for table, rows in zip(TABLES, (self._answers(), self.scores, self.agreement, self.verdicts()), strict=True):
             written.append(write_text(target / f"{table}.csv", table_to_csv(rows)))
         page = write_page(
             target / "index.html",
             title=title,
             results={name: [*found.values()] for name, found in self.results.items() if found},
+            answers={name: one for name, one in self.answer.items() if self.results.get(name)},
             pictures=[*self.pictures] or None,
             facts={name: known for name, known in self.facts.items() if self.results.get(name)},
             command=command or self._call(),
@@ -149,6 +167,12 @@ class AuditResult:
         options = {key: self.settings[key] for key in ("preset", "seed")}
         words = ", ".join(f"{key}={value!r}" for key, value in options.items())
         return shlex.join(["python", "-c", f"import gradaudit as ga; ga.audit(classifiers, train, test, {words}).write('report')"])
+
+
+def _answered(name: str, answer: Answer) -> Markup:
+    """A classifier's answer as HTML."""
+    settle = f" What would settle it: {sentence(answer.settle)}" if answer.settle else ""
+    return Markup("<p><strong>{}: {}</strong>. {}{}</p>").format(name, answer.label, sentence(answer.sentence), settle)
 
 
 def settings_of(setup: Setup, settings: Settings, preset: str) -> dict[str, Any]:
@@ -182,6 +206,8 @@ def folder_of(name: str) -> str:
 def load_audit(folder: str | os.PathLike[str]) -> AuditResult:
     """The audit that `write` wrote to `folder`, without the pictures of gradients.
 
+    Its answers are those that were written; of an audit from before there were any, those that its results give now.
+
     Raises:
         InputError: there is none, or it is damaged.
     """
@@ -196,4 +222,6 @@ def load_audit(folder: str | os.PathLike[str]) -> AuditResult:
     results = {
         name: {kind: Result.from_json(document) for kind, document in found.items()} for name, found in data["results"].items()
     }
-    return AuditResult(results, data["skipped"], data["settings"], data["timings"])
+    stored = data.get("answers")
+    given = None if stored is None else {name: Answer.from_json(one) for name, one in stored.items()}
+    return AuditResult(results, data["skipped"], data["settings"], data["timings"], stored=given)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from rich.markup import escape
 from torch import Tensor, nn
 
@@ -34,6 +35,7 @@ from gradaudit.instruments.costs import Cost, image_seconds
 from gradaudit.instruments.counterfactual.arguments import check_classifiers
 from gradaudit.instruments.diffroar.arguments import named_attributions
 from gradaudit.instruments.setup import Run, Setup, at_most
+from gradaudit.markup.pictures import EXAMPLES
 from gradaudit.options import Options, takes
 from gradaudit.progress import duration
 from gradaudit.report import Pictures, gallery
@@ -206,11 +208,12 @@ class Audit:
         return AuditResult(results, self.skipped, settings, timings, self._pictures(results), self._facts(), self.caveats)
 
     def _pictures(self, results: Mapping[str, Mapping[str, Result]]) -> list[Pictures]:
-        """Some test images with the gradients of every classifier that has results."""
+        """Some test images with the gradients of every classifier that has results; those that were changed come first."""
         shown = {name: one for name, one in self.setup.classifiers.items() if results[name]}
         options = self.settings.chosen["diffroar"]
         first = _first_of_test(getattr(options, "attribution", "logit_gradient"), self.setup.run.seed)
-        return [gallery(shown, self.setup.test, first, controls=("random",), seed=self.setup.run.seed)]
+        begin = _changed(results, self.setup.test)
+        return [gallery(shown, self.setup.test, first, controls=("random",), seed=self.setup.run.seed, first=begin)]
 
     def _facts(self) -> dict[str, dict[str, str]]:
         return {name: describe(self.setup, name, seen) for name, seen in self._seen.items()}
@@ -277,6 +280,16 @@ def _keep(result: Result, entry: Path) -> None:
 def _first_of_test(attribution: Any, seed: int) -> Attribution:
     """The first of DiffROAR's attributions, as it is of test images."""
     return next(iter(named_attributions(attribution, seed).values()))["test"]
+
+
+def _changed(results: Mapping[str, Mapping[str, Result]], test: ImageSet) -> list[int]:
+    """Which test images the first screen shows changed, so that maps stand beside what they were changed into."""
+    found = [one for own in results.values() for kind, result in own.items() for one in instrument(kind).changes(result)]
+    shown: list[int] = []
+    for change in found[:EXAMPLES]:
+        place = next((place for place, image in enumerate(test.images) if torch.equal(image, change.before)), None)
+        shown += [] if place is None or place in shown else [place]
+    return shown
 
 
 def _check_helpers(setup: Setup) -> None:

@@ -165,7 +165,8 @@ def print_plan(audit: Audit) -> None:
 
 
 def print_audit(result: AuditResult) -> None:
-    """Print the verdicts, the numbers across classifiers, and what was left out."""
+    """Print the answers, then the verdicts, the numbers across classifiers, and what was left out."""
+    _print_answers(result)
     for caveat in result.caveats:
         say(f"[bold]Look into this first[/bold]: {escape(caveat)}")
     table = Table(title="Verdicts")
@@ -176,6 +177,15 @@ def print_audit(result: AuditResult) -> None:
     console().print(table)
     console().print(_numbers(result.scores))
     _print_skipped(result.skipped)
+
+
+def _print_answers(result: AuditResult) -> None:
+    from gradaudit.markup.rendering import sentence
+
+    for name, answer in result.answer.items():
+        say(f"[bold]{escape(name)}: {escape(answer.label)}[/bold]. {escape(sentence(answer.sentence))}")
+        if answer.settle:
+            say(f"  What would settle it: {escape(sentence(answer.settle))}")
 
 
 def print_comparison(found: Comparison) -> None:

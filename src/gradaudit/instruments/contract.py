@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gradaudit.images import ImageSet
     from gradaudit.instruments.costs import Cost
     from gradaudit.instruments.setup import Setup
-    from gradaudit.markup.pictures import Pictures
+    from gradaudit.markup.pictures import Change, Pictures
     from gradaudit.markup.section import Section
     from gradaudit.results import Result
 
@@ -185,6 +185,10 @@ class Instrument(ABC):
     def pictures(self, setup: Setup, name: str, options: Any, result: Any) -> Pictures | None:
         """Some images with their maps, for the page of the command."""
         return None
+
+    def changes(self, result: Any) -> Sequence[Change]:
+        """The images that it changed for the classifier to see another class, those to show first."""
+        return ()
 
     def write(self, result: Any, out: Path) -> None:
         """Save the result to the folder of the command, with whatever else the command leaves there."""

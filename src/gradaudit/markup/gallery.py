@@ -23,6 +23,7 @@ def gallery(
     controls: Sequence[str] = (),
     count: int = 8,
     seed: int = 0,
+    first: Sequence[int] = (),
 ) -> Pictures:
     """Up to `count` images, each of another class as far as there are, with the attribution by each classifier and control.
 
@@ -34,8 +35,9 @@ def gallery(
         controls: names of controls to show beside; one that needs a classifier for each of them.
         count: number of images, 1 or more.
         seed: of the draw, and of attributions that draw.
+        first: which images to begin with, by index.
     """
-    places = _one_of_each_class(images, count, seed)
+    places = _begun_with(first, _one_of_each_class(images, count + len(first), seed), images)[:count]
     chosen = images[places]
     resolved = resolve_attribution(attribution, seed=seed)
     wanted: AttributionLike = resolved if resolved.scores is None else resolved.scores[places]
@@ -70,6 +72,14 @@ def _of_controls(
         else:
             for owner, classifier in classifiers.items():
                 yield (name if len(classifiers) == 1 else f"{name}, {owner}"), scores(classifier, one)
+
+
+def _begun_with(first: Sequence[int], drawn: Sequence[int], images: ImageSet) -> list[int]:
+    """The first ones, then those drawn: of classes that are not among the first, then the others."""
+    labels = images.labels.tolist()
+    shown = {labels[place] for place in first}
+    rest = sorted((place for place in drawn if place not in first), key=lambda place: labels[place] in shown)
+    return [*first, *rest]
 
 
 def _one_of_each_class(images: ImageSet, count: int, seed: int) -> list[int]:

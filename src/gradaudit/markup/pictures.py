@@ -14,6 +14,7 @@ from torch import Tensor
 from gradaudit.errors import InputError, require
 
 PERCENTILE = 99.5
+EXAMPLES = 3  # images on the first screen
 BUDGET = 5 * 2**20  # bytes of pictures on a page, so that it can be sent by mail
 
 
@@ -54,6 +55,25 @@ class Pictures:
         mask, shape = self.signal_mask, (len(images), *images.shape[2:])
         fits = mask is None or (mask.dtype == torch.bool and tuple(mask.shape) == shape)
         require(fits, "signal_mask", mask, f"boolean, of shape {shape}, or None")
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """An image that was changed for a classifier to see another class.
+
+    Args:
+        before: the image, uint8 (C, H, W).
+        after: what became of it, likewise; None where nothing could be made.
+        source: the class that the classifier gives the image.
+        target: the class that was wanted.
+        reached: whether the classifier sees it.
+    """
+
+    before: Tensor
+    after: Tensor | None
+    source: str
+    target: str
+    reached: bool
 
 
 @dataclass(frozen=True)

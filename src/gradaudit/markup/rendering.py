@@ -35,6 +35,7 @@ GOOD = {"holds", "robust", "stays", "focused", "aligned", "off-manifold robust",
     "used",
 }
 BAD = {
+    "do not trust",
     "violated",
     "brittle",
     "leaks",
@@ -51,7 +52,9 @@ BAD = {
 
 
 def tone(label: str) -> str:
-    """Whether a verdict's label is `good` or `bad` news, or leaves it `open`: its colour on the page."""
+    """Whether the label of a verdict or an answer is `good` or `bad` news, or leaves it `open`: its colour on the page."""
+    if label == "trust" or label.startswith("trust for "):  # attributions of any name
+        return "good"
     if label.startswith(("more than ", "no more than ")):  # controls of any name
         return "good" if label.startswith("more") else "bad"
     return "good" if label in GOOD else "bad" if label in BAD else "open"

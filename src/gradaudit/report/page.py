@@ -13,6 +13,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from gradaudit.answering import Answer
 from gradaudit.errors import require
 from gradaudit.files import write_text
 from gradaudit.instruments.contract import instrument
@@ -21,11 +22,13 @@ from gradaudit.markup.rendering import templates
 from gradaudit.markup.section import Section, spoken
 from gradaudit.markup.tables import Table, compared
 from gradaudit.progress import duration
+from gradaudit.report.answered import key, lines
+from gradaudit.report.exhibits import Exhibit, exhibits
 from gradaudit.results import Result
 
 SCRIPT = (Path(__file__).parent / "templates" / "script.js").read_text(encoding="utf-8")
 render = templates(__file__, "templates")
-OWN_ANCHORS = {"content", "findings", "caveats", "classifiers", "skipped", "pictures", "settings", "reproduce"}
+OWN_ANCHORS = {"content", "answers", "findings", "caveats", "classifiers", "skipped", "pictures", "settings", "reproduce"}
 
 Results = Mapping[str, tuple[Result, ...]]
 
@@ -43,6 +46,7 @@ def write_page(
     skipped: Mapping[str, str] = MappingProxyType({}),
     first: Sequence[Section] = (),
     caveats: Sequence[str] = (),
+    answers: Mapping[str, Answer] | None = None,
 ) -> Path:
     """The path of the page, one HTML file that loads nothing else; the same arguments give the same bytes.
 
@@ -59,28 +63,37 @@ def write_page(
         skipped: for each instrument that did not run, the reason.
         first: sections like `extra`, shown before all findings.
         caveats: what a reader must know before any figure; above all that follows.
+        answers: for each classifier's name, whether its maps can be trusted: the page then begins with them and the numbers behind
+            them; None for a page that begins with each instrument's verdict.
 
     Raises:
         InputError: there is no result, a classifier has two of one instrument, `pictures` or `facts` name a classifier that has
-            none, an anchor of `extra` is taken, or an instrument was skipped without a reason; names the argument.
+            none, `answers` lack one or name another, an anchor of `extra` is taken, or an instrument was skipped without a reason;
+            names the argument.
         StoreError: the file can't be written.
     """
     shown = [pictures] if isinstance(pictures, Pictures) else [*(pictures or ())]
     _check(title, results, shown, facts, seconds)
     _check_skipped(skipped)
     every = {name: (one,) if isinstance(one, Result) else tuple(one) for name, one in results.items()}
+    if answers is not None:
+        named = [*answers]
+        require(set(named) == set(results), "answers", named, f"the answers of all classifiers and no others: {', '.join(results)}")
     parts = _sections(every)
     _check_anchors([*first, *extra], {part.anchor for part in parts.values()})
+    first_screen = {} if answers is None else _first_screen(answers, every, parts, shown)
     page = render(
         "page.html",
         title=title,
+        answers=answers or {},
+        **first_screen,
         first=[*first],
         sections=[*parts.values(), *extra],
         caveats=[*caveats],
         classifiers=[*results],
         skipped={_title(kind): reason for kind, reason in skipped.items()},
         facts=compared("The audited classifiers", "Fact", {name: facts.get(name, {}) for name in results}) if facts else None,
-        galleries=[(one, picture_rows(one, BUDGET // len(shown)), outlines(one)) for one in shown],
+        galleries=[(one, picture_rows(one, _left(first_screen) // len(shown)), outlines(one)) for one in shown],
         coloured=any(one.images.shape[1] > 1 for one in shown),
         pictured=_first_attributions(every),
         percentile=PERCENTILE,
@@ -92,6 +105,32 @@ def write_page(
         script_hash=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode(),  # what the page's security policy allows
     )
     return write_text(path, page)
+
+
+def _first_screen(
+    answers: Mapping[str, Answer], results: Results, parts: Mapping[str, Section], pictures: Sequence[Pictures]
+) -> dict[str, Any]:
+    """What the template of answers is filled with beside them."""
+    shown = exhibits(results, pictures[0] if pictures else None, BUDGET // 2)
+    every = [one for own in shown.values() for one in own]
+    mapped = [attribution for name, attribution in _first_attributions(results).items() if attribution and _any_map(shown[name])]
+    return {
+        "exhibits": shown,
+        "pictured_first": list(dict.fromkeys(mapped)),
+        "changed_any": any(one.changed for one in every),
+        "lines": lines(parts, answers),
+        "key": key(),
+    }
+
+
+def _left(first_screen: Mapping[str, Any]) -> int:
+    """Bytes of pictures that the first screen leaves to the rest."""
+    shown = [picture for own in first_screen.get("exhibits", {}).values() for one in own for picture in one.pictures]
+    return BUDGET - sum(len(picture.source) for picture in shown)
+
+
+def _any_map(shown: Sequence[Exhibit]) -> bool:
+    return any(one.map for one in shown)
 
 
 def _sections(results: Results) -> dict[str, Section]:

@@ -32,6 +32,7 @@ from gradaudit.instruments.counterfactual.result import CounterfactualResult
 from gradaudit.instruments.counterfactual.section import counterfactual_section
 from gradaudit.instruments.counterfactual.summary import AGREED
 from gradaudit.instruments.setup import Setup, at_most
+from gradaudit.markup.pictures import Change
 from gradaudit.markup.section import Section
 
 STEPS = 75  # of a method that does not say
@@ -119,6 +120,13 @@ class Counterfactuals(Instrument):
         rows = [{"mean over images, 95 % interval": measure} | by_method for measure, by_method in found.items()]
         return [(f"Counterfactuals, {name}", pd.DataFrame(rows).fillna(""))]
 
+    def changes(self, result: CounterfactualResult) -> list[Change]:
+        """The first method's, those of the gallery first."""
+        rows = result.rows(result.methods[0])
+        first = [example[result.methods[0]] for example in result.examples()]
+        order = dict.fromkeys([*first, *rows.index])
+        return [_change(result, row, rows.loc[row]) for row in order]
+
     def write(self, result: CounterfactualResult, out: Path) -> None:
         """The images and the animation as well."""
         result.write_images(out / "images")
@@ -149,6 +157,11 @@ def _asked(setup: Setup, options: CounterfactualInAudit) -> bool:
 def _guided(method: Any) -> bool:
     """Whether it walks through a denoiser."""
     return any(one.needs_denoiser for one in resolve_methods(method).values())
+
+
+def _change(result: CounterfactualResult, row: int, found: Any) -> Change:
+    after = None if found["failed"] else result.images[row]
+    return Change(result.originals[row], after, str(found["source"]), str(found["target"]), bool(found["flipped"]))
 
 
 def _interval(row: Mapping[Hashable, Any]) -> str:
