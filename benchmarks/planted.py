@@ -33,6 +33,7 @@ from gradaudit.attributions import kept, kept_count, rank
 from gradaudit.devices import one_thread
 from gradaudit.evaluator import Evaluator
 from gradaudit.files import write_text
+from gradaudit.instruments.contrast.verdict import POOR
 
 LEVELS = (0.05, 0.1, 0.2)
 FEW = 100  # images of the costly fill
@@ -158,12 +159,20 @@ def values(case: Case) -> Columns:
 
 def contrast(case: Case) -> Columns:
     """Contrast with unlike neighbours, magnitudes and signs; for 1, 10 and 30 neighbours."""
-    rows: Columns = {one: {} for one in case.maps}
+    rows: Columns = {one: {"voted": voted(case.place)} for one in case.maps}
     for neighbours in (1, 10, 30):
         found = ga.class_contrasts(case.images, case.place.train, neighbours=neighbours).maps
         for one, scores in case.maps.items():
             rows[one] |= {f"contrast_{measure}_{neighbours}": value for measure, value in alike(scores, found).items()}
     return rows
+
+
+def voted(place: World) -> float:
+    """How often neighbours' majority is right in a world, from 0 at chance to 1."""
+    images = place.test[torch.arange(300)]
+    share = float((ga.class_contrasts(images, place.train).voted == images.labels).double().mean())
+    chance = int(torch.bincount(place.train.labels).max()) / len(place.train)
+    return (share - chance) / (1 - chance)
 
 
 def alignment(case: Case) -> Columns:
@@ -241,7 +250,7 @@ def measures(rows: pd.DataFrame) -> pd.DataFrame:
         values=(rows["bits_top_0.05"] - rows["bits_bottom_0.05"]) / rows["bits_whole"],
         fidelity_mean=rows["top_mean_0.1"] - rows["bottom_mean_0.1"],
         fidelity_imputation=rows["top_imputation_0.1"] - rows["bottom_imputation_0.1"],
-        contrast=rows["contrast_magnitudes_10"],
+        contrast=rows["contrast_magnitudes_30"].where(rows["voted"] >= POOR),
     )
 
 

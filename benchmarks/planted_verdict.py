@@ -35,7 +35,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "answer: all, mean": ("values", "fidelity_mean", "contrast"),
     "answer: all four": tuple(MEASURES),
 }
-SINGLE = ("patches", "log_fidelity_mean_0.1", "contrast_signed_10", "contrast_magnitudes_1", "contrast_magnitudes_30")
+SINGLE = ("patches", "log_fidelity_mean_0.1", "contrast_signed_30", "contrast_magnitudes_1", "contrast_magnitudes_10")
 OWN = ("gradient", "smoothgrad", "guided backprop", "excitation pullback", "last layer drawn anew", "another image's", "untrained")
 DRAWS = 200
 

@@ -48,6 +48,7 @@ def convolutions(channels=1):
 ALL = {
     "cosine": {},
     "absolute_cosine": {},
+    "magnitude_cosine": {},
     "rank_correlation": {},
     "ssim": {},
     "lpips": {"network": Distance()},

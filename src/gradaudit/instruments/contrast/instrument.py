@@ -14,9 +14,13 @@ from gradaudit.instruments.contrast.neighbours import check_enough
 from gradaudit.instruments.contrast.options import ABOUT, ContrastOptions
 from gradaudit.instruments.contrast.result import ContrastResult
 from gradaudit.instruments.contrast.section import contrast_section
+from gradaudit.instruments.contrast.verdict import POOR
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.setup import Setup
 from gradaudit.markup.section import Section
+
+
+PLANTED = 30  # neighbours by which planted maps were judged
 
 
 class Contrast(Instrument):
@@ -54,7 +58,10 @@ class Contrast(Instrument):
         return {"cosine with the contrast, magnitudes": _score(result, result.audited[0])}
 
     def evidence(self, result: ContrastResult) -> list[Evidence]:
-        """That of every audited attribution."""
+        """That of every audited attribution, where neighbours mean something."""
+        chance = result.details["chance"]
+        if result.settings["neighbours"] != PLANTED or result.voted < chance + POOR * (1 - chance):
+            return []
         return [Evidence("contrast", one, _score(result, one), result.settings["images"]) for one in result.audited]
 
     def section(self, results: Mapping[str, ContrastResult]) -> Section:

@@ -28,7 +28,7 @@ class Contrasts:
 
 
 def class_contrasts(
-    images: ImageSet, train: ImageSet, *, neighbours: int = 10, targets: Tensor | None = None, device: str | torch.device = "cpu"
+    images: ImageSet, train: ImageSet, *, neighbours: int = 30, targets: Tensor | None = None, device: str | torch.device = "cpu"
 ) -> Contrasts:
     """The mean of an image's nearest training images of its class, less that of its nearest ones of all other classes.
 
