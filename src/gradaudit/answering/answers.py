@@ -13,8 +13,8 @@ from gradaudit.answering.planted import MEASURES, NEAREST, Likes, Model, fitted
 from gradaudit.instruments.contract import Evidence, Score, audited, instrument
 from gradaudit.results import Result
 
-FEWEST_GOOD = 0.9  # of the nearest planted maps, at the less favourable end of all intervals: trust
-MOST_GOOD = 0.1  # at the more favourable end: do not trust
+FEWEST_GOOD = 0.7  # of the nearest planted maps, at the less favourable end of all intervals: trust
+MOST_GOOD = 0.05  # at the more favourable end: do not trust
 MOST_BAD = 0.05  # of the nearest planted maps, beside FEWEST_GOOD
 LARGEST, SMALLEST = 64, 8  # side of the planted images, in pixels
 FEW_CLASSES, MANY_CLASSES = 2, 10  # of the planted worlds
