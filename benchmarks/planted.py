@@ -250,6 +250,7 @@ def measures(rows: pd.DataFrame) -> pd.DataFrame:
         values=(rows["bits_top_0.05"] - rows["bits_bottom_0.05"]) / rows["bits_whole"],
         fidelity_mean=rows["top_mean_0.1"] - rows["bottom_mean_0.1"],
         fidelity_imputation=rows["top_imputation_0.1"] - rows["bottom_imputation_0.1"],
+        alignment=rows["bayes_0.25_magnitudes"],
         contrast=rows["contrast_magnitudes_30"].where(rows["voted"] >= POOR),
     )
 
@@ -257,7 +258,7 @@ def measures(rows: pd.DataFrame) -> pd.DataFrame:
 def write_table(parts: Path, file: Path) -> Path:
     """The table that the package ships."""
     rows = measures(pd.DataFrame(every_row(parts)))
-    shown = ["world", "classifier", "map", "quality", "values", "fidelity_mean", "fidelity_imputation", "contrast"]
+    shown = ["world", "classifier", "map", "quality", "values", "fidelity_mean", "fidelity_imputation", "alignment", "contrast"]
     return write_text(file, rows[shown].to_csv(index=False, float_format="%.3f"))
 
 

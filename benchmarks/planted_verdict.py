@@ -30,10 +30,9 @@ MODELS: dict[str, tuple[str, ...]] = {
     **{one: (one,) for one in MEASURES},
     "answer: fidelity, contrast": ("fidelity_imputation", "contrast"),
     "answer: values, fidelity": ("values", "fidelity_imputation"),
-    "answer: values, contrast": ("values", "contrast"),
-    "answer: all, imputed": ("values", "fidelity_imputation", "contrast"),
-    "answer: all, mean": ("values", "fidelity_mean", "contrast"),
-    "answer: all four": tuple(MEASURES),
+    "answer: values, fidelity, contrast": ("values", "fidelity_imputation", "contrast"),
+    "answer: values, fidelity, alignment": ("values", "fidelity_imputation", "alignment"),
+    "answer: everything": ("values", "fidelity_imputation", "alignment", "contrast"),
 }
 SINGLE = ("patches", "log_fidelity_mean_0.1", "contrast_signed_30", "contrast_magnitudes_1", "contrast_magnitudes_10")
 OWN = ("gradient", "smoothgrad", "guided backprop", "excitation pullback", "last layer drawn anew", "another image's", "untrained")

@@ -13,7 +13,7 @@ from gradaudit.answering.planted import MEASURES, NEAREST, Likes, Model, fitted
 from gradaudit.instruments.contract import Evidence, Score, audited, instrument
 from gradaudit.results import Result
 
-FEWEST_GOOD = 0.7  # of the nearest planted maps, at the less favourable end of all intervals: trust
+FEWEST_GOOD = 0.6  # of the nearest planted maps, at the less favourable end of all intervals: trust
 MOST_GOOD = 0.05  # at the more favourable end: do not trust
 MOST_BAD = 0.05  # of the nearest planted maps, beside FEWEST_GOOD
 LARGEST, SMALLEST = 64, 8  # side of the planted images, in pixels
@@ -86,26 +86,39 @@ class _Case:
         if strange:
             return NOT_SETTLED, f"no planted map is like these: {strange}", "Read the instruments below one by one."
         label = self.label()
-        return label, f"{self._reasons()}; {self.likes('value')}", self._settle() if label == NOT_SETTLED else ""
+        return label, self._sentence(label), self._settle() if label == NOT_SETTLED else ""
 
-    def _reasons(self) -> str:
+    def _sentence(self, label: str) -> str:
         weighty = sorted(self.evidence.values(), key=lambda one: -self.weight(one.measure))
-        return f"{self.subject}: " + ", ".join(f"{MEASURES[one.measure].words} {one.score.value:.2f}" for one in weighty)
+        numbers = [f"{MEASURES[one.measure].name} ({one.score.value:.2f})" for one in weighty]
+        found = self.likes("value")
+        told = f"of the {found.count} planted maps nearest in {_joined(numbers)}, {found.good} were good and {found.bad} bad"
+        return f"maps such as those by {self.subject} were {_outcome(label, found)}: {told}"
 
     def weight(self, measure: str) -> float:
         return float(self.model.weights[self.model.measures.index(measure)])
 
     def _settle(self) -> str:
         if self.label(0.0) == NOT_SETTLED:
-            lacking = [MEASURES[one].words for one in MEASURES if one not in self.evidence]
-            return "More images would not settle it: planted maps with such numbers are good and bad." + (
-                f" Also measure: {lacking[0]}." if lacking else ""
-            )
+            asked = {MEASURES[one].instrument for one in self.evidence}
+            lacking = [one for one in dict.fromkeys(measure.instrument for measure in MEASURES.values()) if one not in asked]
+            also = f" Run {_joined(lacking)} as well." if lacking else ""
+            return f"More images would not settle it, as planted maps with such numbers were good and bad.{also}"
         images = max(one.images for one in self.evidence.values())
         for times in (1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32):
             if self.label(1 / math.sqrt(times)) != NOT_SETTLED and images * times <= MORE:
                 return f"Some {_round(images * times):,} test images, instead of {images:,}, would settle it if the numbers stay."
         return "Far more test images would be needed."
+
+
+def _outcome(label: str, found: Likes) -> str:
+    if label != NOT_SETTLED:
+        return "good" if label == TRUST else "bad"
+    return "more often good than bad" if found.good > found.bad else "more often bad than good"
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _round(count: float) -> int:

@@ -29,22 +29,31 @@ class Measure:
 
     Args:
         instrument: that gives it.
+        name: in a sentence.
         words: what it is.
         low: left end of its scale.
         high: right end.
     """
 
     instrument: str
+    name: str
     words: str
     low: float
     high: float
 
 
 MEASURES = {
-    "values": Measure("diffroar", "values of the top 5 % less the bottom, share of what whole images tell", -0.5, 1.0),
-    "fidelity_mean": Measure("fidelity", "accuracy on the top 10 % less the bottom, the rest filled by the mean", -0.5, 1.0),
-    "fidelity_imputation": Measure("fidelity", "accuracy on the top 10 % less the bottom, the rest imputed", -0.5, 1.0),
-    "contrast": Measure("contrast", "cosine of the map and the contrast with unlike neighbours, magnitudes", 0.0, 1.0),
+    "values": Measure(
+        "diffroar", "values", "values of the top 5 % less the bottom 5 %, share of what whole images tell", -0.5, 1.0
+    ),
+    "fidelity_mean": Measure(
+        "fidelity", "fidelity (mean)", "accuracy on the top 10 % less the bottom 10 %, the rest filled by the mean", -0.5, 1.0
+    ),
+    "fidelity_imputation": Measure(
+        "fidelity", "fidelity", "accuracy on the top 10 % less the bottom 10 %, the rest imputed", -0.5, 1.0
+    ),
+    "alignment": Measure("alignment", "alignment", "cosine with the Bayes score at sigma 0.25, magnitudes", 0.0, 1.0),
+    "contrast": Measure("contrast", "contrast", "cosine with the contrast of unlike neighbours, magnitudes", 0.0, 1.0),
 }
 
 
@@ -63,7 +72,7 @@ class Likes:
     bad: int
 
     def __str__(self) -> str:
-        return f"of the {self.count} planted maps with the nearest numbers {self.good} were good and {self.bad} bad"
+        return f"of the {self.count} planted maps with the nearest number, {self.good} were good and {self.bad} bad"
 
 
 @cache

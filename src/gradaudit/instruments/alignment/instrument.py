@@ -10,10 +10,13 @@ from gradaudit.instruments.alignment.audit import alignment
 from gradaudit.instruments.alignment.options import ABOUT, AlignmentOptions
 from gradaudit.instruments.alignment.result import AlignmentResult
 from gradaudit.instruments.alignment.section import alignment_section
-from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.setup import Setup
 from gradaudit.markup.section import Section
+
+
+PLANTED = ("logit", "bayes", "magnitude_cosine", 0.25)
 
 
 class Alignment(Instrument):
@@ -52,6 +55,15 @@ class Alignment(Instrument):
         chosen = table[(table[list(first)] == list(first.values())).all(axis=1) & (table["sigma"] == sigma)].iloc[0]
         words = f"alignment with the {first['score']} score, {first['similarity']}, sigma {sigma:g}"
         return {words: Score(float(chosen["value"]), float(chosen["low"]), float(chosen["high"]), 1)}
+
+    def evidence(self, result: AlignmentResult) -> list[Evidence]:
+        """The row by which planted maps were judged, where it was measured."""
+        table, wanted = result.table, dict(zip(("gradient", "score", "similarity", "sigma"), PLANTED, strict=True))
+        rows = table[(table[[*wanted]] == [*wanted.values()]).all(axis=1)]
+        if result.settings["noise"] != "none":
+            return []
+        found = [Score(float(row["value"]), float(row["low"]), float(row["high"]), 1) for row in rows.to_dict("records")]
+        return [Evidence("alignment", "logit_gradient", one, len(result.details["labels"])) for one in found]
 
     def section(self, results: Mapping[str, AlignmentResult]) -> Section:
         """Its section."""
