@@ -17,32 +17,29 @@ from pathlib import Path
 import torch
 
 import gradaudit as ga
-from _record import RESULTS, Row, benchmark_parser, recording
-from gradaudit.files import write_text
-from gradaudit.results import table_to_csv
+from _record import Row, benchmark_parser, recording
 from values_imagenet import efficientnet, load
 
-MINUTES, SHORT = 10, 8
+MINUTES, IMAGES, SHORT = 10, 200, 8
 
 
 def main() -> None:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds imagenet_sample/")
+    parser.add_argument("--images", type=int, default=IMAGES, help="of fewer, the time of all is told by proportion")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    images = load(Path(arguments.data_dir) / "imagenet_sample")
-    images = images[:SHORT] if arguments.short else images
+    images = load(Path(arguments.data_dir) / "imagenet_sample")[: SHORT if arguments.short else arguments.images]
     classifier = efficientnet()
     with recording(__file__, __doc__, arguments) as rows:
         before, start = peak(), time.process_time()
         result = ga.fidelity(classifier, images, device="cpu", show_progress=True)
         minutes = (time.process_time() - start) / 60
+        rows.append(Row(f"fidelity of {len(images)} images, CPU time", minutes, "min"))
         bound = None if arguments.short else MINUTES
-        rows.append(Row(f"fidelity of {len(images)} images, CPU time", minutes, "min", at_most=bound))
+        rows.append(Row(f"of {IMAGES} images by proportion", minutes * IMAGES / len(images), "min", at_most=bound))
         rows.append(Row("memory at most", peak(), "GB", against=f"{before:.2f} GB before"))
         print(result.table.to_string(), result.single_patches.to_string(), str(result.verdict), sep="\n")
-    if not arguments.short:
-        write_text(RESULTS / "fidelity_imagenet" / "fidelity.csv", table_to_csv(result.table))
 
 
 def peak() -> float:

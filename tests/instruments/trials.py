@@ -12,7 +12,12 @@ TRIALS = {
         "evaluator": EVALUATOR,
         "gap": 0,
     },
-    "fidelity": {"levels": (0.1, 0.4), "fill": ["mean", "imputation"], "patches": 2},
+    "fidelity": {
+        "levels": (0.1, 0.4),
+        "fill": ["mean", "imputation"],
+        "patches": 2,
+        "finetuned": "evaluators/fine-tune(epochs=1)",
+    },
     "leakage": {"controls": ("random",)},
     "robustness": {"eps": (0.0, 0.1), "steps": 2},
     "alignment": {"sigma": (0.25,)},
