@@ -44,6 +44,9 @@ def test_what_cannot_be_made_is_left_out_with_its_reason(made):
     assert given.controls == ("edges",)
     assert [*given.settings["left_out"]] == [*OF_AUDITED]
     assert not any("untrained" in caveat or "blur" in caveat for caveat in given.verdict.caveats)
+    beside = ga.fidelity(made.network(images), images, ["logit_gradient", "blurred"], controls=("edges", *OF_AUDITED), **CPU)
+    assert beside.controls == ("edges", "untrained")
+    assert [*beside.settings["left_out"]] == ["blurred"]
     with pytest.raises(ga.InputError, match="controls"):
         ga.fidelity(made.network(images), images, controls=("untrained(of=no_such)",), **CPU)
 

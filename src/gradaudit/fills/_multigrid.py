@@ -43,7 +43,7 @@ def interpolated_large(planes: Tensor, known: Tensor) -> Tensor:
     inner, fixed = planes[:, rows, columns], known[:, rows, columns]
     if inner.numel():
         size = max(1, AT_ONCE["cuda" if planes.is_cuda else "cpu"] // inner[0].numel())
-        parts = [_solved(*pair) for pair in zip(inner.split(size), fixed.split(size), strict=True)]
+        parts = [_solved(*pair) for pair in zip(torch.split(inner, size), torch.split(fixed, size), strict=True)]
         solved[:, rows, columns] = torch.cat(parts)
     return solved
 

@@ -72,7 +72,7 @@ def fidelity(classifier: nn.Module, images: ImageSet, options: FidelityOptions) 
     """
     _check(images, options)
     audited = named_attributions(options.attribution, options.seed)
-    beside, left_out = resolve_controls(options, next(iter(audited.values())))
+    beside, left_out = resolve_controls(options, audited)
     require(not set(audited) & set(beside), "controls", list(options.controls), "other attributions than the audited ones")
     place = torch.empty(0, device=resolve_device(options.device)).device
     fills = resolve_fills(options.fill, options.reference or images, options.seed, place)
@@ -109,16 +109,18 @@ def fidelity(classifier: nn.Module, images: ImageSet, options: FidelityOptions) 
     return FidelityResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
 
 
-def resolve_controls(options: FidelityOptions, first: Attribution) -> tuple[dict[str, Attribution], dict[str, str]]:
+def resolve_controls(options: FidelityOptions, audited: Mapping[str, Attribution]) -> tuple[dict[str, Attribution], dict[str, str]]:
     """The controls by name, those made of another attribution of the first audited one; and why some can't be, by name.
 
     Raises:
         InputError: as `named_controls`.
     """
-    found, left_out = {}, {}
+    found, left_out, first = {}, {}, next(iter(audited.values()))
     for name, one in named_controls(options.controls, options.seed).items():
         if name not in OF_AUDITED:
             found[name] = one
+        elif name in audited:
+            left_out[name] = "it is audited itself"
         elif first.function is None:
             left_out[name] = f"{first.name} are scores, which nobody can compute for another classifier or image"
         else:

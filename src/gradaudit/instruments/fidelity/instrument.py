@@ -60,7 +60,7 @@ class Fidelity(Instrument):
         """A gradient an image for each attribution, the ways forward, the fills, by their time on a few images; and the copies."""
         images, fills = _images(setup, options), _fills(setup, options)
         audited = named_attributions(options.attribution, options.seed)
-        beside, _ = resolve_controls(options, next(iter(audited.values())))
+        beside, _ = resolve_controls(options, audited)
         attributed = sum(one.needs_classifier for one in (audited | beside).values())
         cells = cell_count(1, len(audited | beside), options, images.shape)
         filling = sum(_seconds(fill, images, setup.run.device, deciding([*options.levels])) for fill in fills.values())
