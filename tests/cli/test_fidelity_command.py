@@ -39,6 +39,19 @@ def test_a_dry_run_says_what_it_takes(cli, trained, images):
     assert "gradients: about" in found.out, found.err
 
 
+def test_a_fine_tuned_copy_is_foretold_made_once_and_reported(cli, trained, images, tmp_path):
+    words = ("fidelity", trained, images, "--fill", "mean", "--fill", "zero", "--controls", "untrained,blurred", *FAST)
+    words += ("--finetuned", "evaluators/fine-tune(epochs=1)")
+    assert "2 networks to train" in cli(*words, "--dry-run").out
+    found = cli(*words)
+    assert found.status == 0, found.err
+    result = ga.load_result(tmp_path / "out")
+    assert result.controls == ("untrained", "blurred")
+    assert result.settings["finetuned"]["train_images"] == 60
+    assert "asked but a copy" in found.out
+    assert "networks to train" not in cli(*words, "--dry-run").out
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -46,6 +59,7 @@ def test_a_dry_run_says_what_it_takes(cli, trained, images):
         (("--fill", "no_such"), "fill"),
         (("--patches", "1"), "patches"),
         (("--attribution", "no_such"), "attribution"),
+        (("--finetuned", "no_such"), "finetuned"),
     ],
 )
 def test_what_is_wrong_is_named(cli, trained, images, options, named):

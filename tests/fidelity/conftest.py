@@ -30,11 +30,16 @@ def network(images: ga.ImageSet, seed: int = 0) -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), nn.Linear(images.images[0].numel(), 32), nn.Tanh(), nn.Linear(32, len(images.classes)))
 
 
+def gradient(classifier: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    """The logit's, in double precision."""
+    images = images.detach().double().requires_grad_()
+    (found,) = torch.autograd.grad(classifier(images).gather(1, targets[:, None]).sum(), images)
+    return found.detach().float()
+
+
 def input_times_gradient(classifier: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
     """The pixel's part of a linear logit, where the fill is black."""
-    images = images.detach().double().requires_grad_()
-    (gradient,) = torch.autograd.grad(classifier(images).gather(1, targets[:, None]).sum(), images)
-    return (images * gradient).detach().float()
+    return (images.double() * gradient(classifier, images, targets)).float()
 
 
 class OnePixel(nn.Module):
@@ -62,6 +67,7 @@ class Made:
     drawn = staticmethod(drawn)
     linear = staticmethod(linear)
     network = staticmethod(network)
+    gradient = staticmethod(gradient)
     input_times_gradient = staticmethod(input_times_gradient)
     OnePixel = OnePixel
     on_one_pixel = staticmethod(on_one_pixel)

@@ -13,7 +13,12 @@ TRIALS = {
         "gap": 0,
     },
     "contrast": {"neighbours": 3, "controls": ("random",)},
-    "fidelity": {"levels": (0.1, 0.4), "fill": ["mean", "imputation"], "patches": 2},
+    "fidelity": {
+        "levels": (0.1, 0.4),
+        "fill": ["mean", "imputation"],
+        "patches": 2,
+        "finetuned": "evaluators/fine-tune(epochs=1)",
+    },
     "leakage": {"controls": ("random",)},
     "robustness": {"eps": (0.0, 0.1), "steps": 2},
     "alignment": {"sigma": (0.25,)},

@@ -11,6 +11,17 @@ from gradaudit.report import write_page
 NASTY = "<two>"
 
 
+class Fixed(nn.Module):
+    """A layer that nobody can initialise anew."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.weight = nn.Parameter(inner.weight.detach().clone())
+
+    def forward(self, values):
+        return values @ self.weight.T
+
+
 @pytest.fixture(name="results", scope="module")
 def results_fixture():
     generator = torch.Generator().manual_seed(0)
@@ -23,9 +34,19 @@ def results_fixture():
 
     options = {"fill": ["mean", "zero"], "controls": ("random", "edges"), "patches": 2, "device": "cpu"}
     attributions = ["logit_gradient", "loss_gradient"]
+    finetuned = {
+        "target": "predicted",
+        "reference": images,
+        "finetuned": "evaluators/fine-tune(epochs=1)",
+        "store": "memory://page",
+    }
+    fixed = network(1)
+    fixed[3] = Fixed(fixed[3])
     return {
         "one": ga.fidelity(network(0), images, attributions, **options),
-        NASTY: ga.fidelity(network(1), images, attributions[:1], **options | {"patches": 0}, target="predicted"),
+        NASTY: ga.fidelity(
+            fixed, images, attributions[:1], **options | finetuned | {"patches": 0, "controls": ("edges", "untrained")}
+        ),
     }
 
 
@@ -71,3 +92,16 @@ def test_without_patches_their_table_is_left_out(results, tmp_path):
     text = written.read_text(encoding="utf-8")
     assert "Single patches" not in text
     assert "not the label" in text
+    accuracy = float(ga.instruments.fidelity.result.unpack(results[NASTY].details["copies"]["zero"]["right"]).mean())
+    assert f"zero {100 * accuracy:.4g}%" in text.replace("\n", " ")
+    assert "Controls left out:</strong> untrained: " in text
+    assert "Fixed: `weight` would stay" in text
+
+
+def test_what_was_not_done_is_not_told(results, tmp_path):
+    written = write_page(
+        tmp_path / "i.html", title="t", results={"one": results["one"]}, pictures=None, facts={}, command="c", seconds=1
+    )
+    text = written.read_text(encoding="utf-8")
+    assert "Fine-tuned copies" not in text
+    assert "Controls left out" not in text

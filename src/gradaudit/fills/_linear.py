@@ -15,9 +15,11 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
-TOLERANCE = 2e-6  # largest difference of a pixel from its neighbours' mean; the error is some ten times that
+from gradaudit.fills._multigrid import interpolated_large
+from gradaudit.fills._stencil import SCALE, TOLERANCE, centre_of, differences
+
 SPARSE = 0.05  # share of kept pixels below which holes are so large that the fast preconditioner repays its cost
-SCALE = 12  # the system is solved in twelfths
+LARGE = 2**14  # pixels of a plane, above which the holes can be so large that a multigrid cycle pays
 EVERY = 3  # steps between looks at who is done
 SHRINK = 0.75  # share of planes left, below which those that are done leave
 DAMPING = 0.01  # stands for the kept pixels in the preconditioner; a third of their share is best, and any near it will do
@@ -33,6 +35,8 @@ def interpolated(planes: Tensor, known: Tensor) -> Tensor:
         planes: floats (n, H, W), where the unknown pixels hold what the search starts from.
         known: boolean (n, H, W).
     """
+    if planes[0].numel() > LARGE:
+        return interpolated_large(planes, known)
     solved = planes.clone()
     shares = known.flatten(1).float().mean(dim=1)
     for group, sparse in ((shares < SPARSE, True), (shares >= SPARSE, False)):
@@ -48,9 +52,9 @@ def _conjugate_gradients(planes: Tensor, known: Tensor, precondition: Preconditi
     x, free = planes.movedim(0, 2).contiguous(), (~known).movedim(0, 2).to(planes).contiguous()
     solved, places = x.clone(), torch.arange(len(planes), device=planes.device)
     q, spare = torch.empty_like(x), torch.empty_like(x)  # new memory in each step would cost as much as the sums
-    centre = _centre(x)
+    centre = centre_of(torch.ones_like(x[:, :, :1]))
     tiny = torch.finfo(x.dtype).tiny
-    r = _differences(x, centre, q, spare).mul(free)
+    r = differences(x, centre, q, spare).mul(free)
     p = precondition(r, q, spare).mul(free)
     rz = (r * p).sum(dim=(0, 1))
     for step in range(planes[0].numel()):
@@ -68,7 +72,7 @@ def _conjugate_gradients(planes: Tensor, known: Tensor, precondition: Preconditi
                 r.mul_(unsolved)
                 p.mul_(unsolved)
                 rz.mul_(unsolved)
-        _differences(p, centre, q, spare).mul_(free)  # less A p
+        differences(p, centre, q, spare).mul_(free)  # less A p
         size = rz / torch.mul(p, q, out=spare).sum(dim=(0, 1)).neg_().clamp_(min=tiny)
         x.addcmul_(p, size)
         r.addcmul_(q, size)
@@ -78,29 +82,6 @@ def _conjugate_gradients(planes: Tensor, known: Tensor, precondition: Preconditi
         torch.addcmul(z, p, rz / before.clamp(min=tiny), out=p)
     solved[:, :, places] = x
     return solved.movedim(2, 0)
-
-
-def _differences(x: Tensor, centre: Tensor, out: Tensor, spare: Tensor) -> Tensor:
-    """12 (W x - D x) of (H, W, n), in `out`: [1 2 1], which is [1 1] twice, across and down, less the centre."""
-    _doubled(x.movedim(1, 0), out.movedim(1, 0), spare.movedim(1, 0))
-    _doubled(out, out, spare)
-    return out.addcmul_(x, centre, value=-1)
-
-
-def _doubled(x: Tensor, out: Tensor, pairs: Tensor) -> Tensor:
-    """[1 2 1] along the first dimension, nothing beyond its ends, in `out`, which may be `x`."""
-    pairs[0] = x[0]
-    torch.add(x[:-1], x[1:], out=pairs[1:])
-    last = pairs[-1] + x[-1]
-    torch.add(pairs[:-1], pairs[1:], out=out[:-1])
-    out[-1] = last
-    return out
-
-
-def _centre(x: Tensor) -> Tensor:
-    """12 D, and what [1 2 1] counts of the centre itself: (H, W, 1)."""
-    ones = torch.ones_like(x[:, :, :1])
-    return _differences(ones, torch.zeros_like(ones), torch.empty_like(ones), torch.empty_like(ones))
 
 
 def _as_it_is(r: Tensor, out: Tensor, spare: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,23 +21,29 @@ from gradaudit.attributions import (
     named_controls,
     rank,
     rank_dtype,
+    resolve_attribution,
 )
 from gradaudit.batching import batch_size_for, evaluating
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.devices import resolve_device
-from gradaudit.errors import require
+from gradaudit.errors import InputError, require
 from gradaudit.fills import Fill, check_fill
 from gradaudit.images import ImageSet
 from gradaudit.instruments.fidelity.asking import Answers, Subject
+from gradaudit.instruments.fidelity.finetuning import FineTuning, fine_tuned, read_recipe
 from gradaudit.instruments.fidelity.options import FidelityOptions
 from gradaudit.instruments.fidelity.patches import grid, patch_sums, rank_correlations
 from gradaudit.instruments.fidelity.result import SIDES, FidelityResult, tabulate
-from gradaudit.instruments.fidelity.verdict import judge
+from gradaudit.instruments.fidelity.verdict import judge, kind_of
 from gradaudit.options import takes
 from gradaudit.packing import pack
 from gradaudit.progress import progress
+from gradaudit.registry import Spec
+from gradaudit.training.store import as_store
 
-FORWARD = 64  # images at once on a CPU, where the way forward alone is fastest at some 64
+OF_AUDITED = ("untrained", "blurred")  # controls that are of the audited attribution where nothing else is said
+FORWARD = 64  # images at once on a CPU, where the way forward alone is fastest at some 64 small ones
+VALUES = 2**19  # of these images: of larger ones fewer are faster, at 224 x 224 twice as fast as 64
 
 Stream = Iterator[tuple[slice, Tensor]]
 
@@ -62,18 +68,30 @@ def fidelity(classifier: nn.Module, images: ImageSet, options: FidelityOptions) 
 
     Raises:
         InputError: a bad argument, before anything long begins; images of a single pixel.
+        TrainingError, StoreError: a copy can't be fine-tuned, or kept.
     """
     _check(images, options)
-    audited, beside = named_attributions(options.attribution, options.seed), named_controls(options.controls, options.seed)
+    audited = named_attributions(options.attribution, options.seed)
+    beside, left_out = resolve_controls(options, audited)
     require(not set(audited) & set(beside), "controls", list(options.controls), "other attributions than the audited ones")
     place = torch.empty(0, device=resolve_device(options.device)).device
     fills = resolve_fills(options.fill, options.reference or images, options.seed, place)
     classifier, caveats = check_classifier(classifier, images)
     classifier = classifier.to(place)
+    trainings = fine_tunings(classifier, images, fills, options, place)
     # Opening a stream checks its attribution: all are opened before the first, perhaps long, one is drawn from.
     how: dict[str, Any] = {name: getattr(options, name) for name in ("target", "seed", "batch_size")} | {"device": place}
-    streams = {name: attribute(classifier, images, one, **how) for name, one in (audited | beside).items()}
-    settings = _settings(classifier, images, audited, beside, fills) | {
+    streams = {name: attribute(classifier, images, one, **how) for name, one in audited.items()}
+    for name, one in beside.items():
+        try:
+            streams[name] = attribute(classifier, images, one, **how)
+        except InputError as error:
+            if kind_of(name) not in OF_AUDITED:
+                raise
+            left_out[name] = str(error)
+    settings = _settings(classifier, images, audited, [name for name in beside if name in streams], fills) | {
+        "left_out": left_out,
+        "finetuned": _about_copies(trainings),
         "levels": list(options.levels),
         "features": options.features,
         "target": options.target,
@@ -81,10 +99,54 @@ def fidelity(classifier: nn.Module, images: ImageSet, options: FidelityOptions) 
         "seed": options.seed,
         "device": place.type,
     }
+    copies = {
+        name: fine_tuned(one, as_store(options.store), f"fine-tuning a copy, {name}", options.show_progress)
+        for name, one in trainings.items()
+    }
     with evaluating(classifier):
-        details = _details(_subject(classifier, images, options, place), fills, streams, options)
+        details = _details(_subject(classifier, images, options, place), copies, fills, streams, options)
     table = tabulate(details, settings)
     return FidelityResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
+
+
+def resolve_controls(options: FidelityOptions, audited: Mapping[str, Attribution]) -> tuple[dict[str, Attribution], dict[str, str]]:
+    """The controls by name, those made of another attribution of the first audited one; and why some can't be, by name.
+
+    Raises:
+        InputError: as `named_controls`.
+    """
+    found, left_out, first = {}, {}, next(iter(audited.values()))
+    for name, one in named_controls(options.controls, options.seed).items():
+        if name not in OF_AUDITED:
+            found[name] = one
+        elif name in audited:
+            left_out[name] = "it is audited itself"
+        elif first.function is None:
+            left_out[name] = f"{first.name} are scores, which nobody can compute for another classifier or image"
+        else:
+            made = resolve_attribution(Spec(name, {"of": first}), seed=options.seed)
+            found[name if made.fingerprint == one.fingerprint else made.name] = made
+    return found, left_out
+
+
+def fine_tunings(
+    classifier: nn.Module, images: ImageSet, fills: Mapping[str, Fill], options: FidelityOptions, place: torch.device
+) -> dict[str, FineTuning]:
+    """What makes the fine-tuned copy for each fill; nothing where none is asked for.
+
+    Raises:
+        InputError: there are no training images, or others; the recipe is none; or the classifier has nothing to train.
+    """
+    if options.finetuned is None:
+        return {}
+    recipe, train = read_recipe(options.finetuned, options.seed), options.reference
+    if train is None:
+        raise InputError("reference", train, "the training images, on which to fine-tune a copy, where `finetuned` is given")
+    require(train.classes == images.classes, "reference", train.classes, f"of the images' classes, {images.classes}")
+    weights = any(weight.is_floating_point() for weight in classifier.parameters())
+    require(weights, "classifier", type(classifier).__name__, "one with weights that can be fine-tuned, where `finetuned` is given")
+    removed = 1 - min(options.levels)
+    return {name: FineTuning(classifier, train, fill, options.features, removed, recipe, place) for name, fill in fills.items()}
 
 
 def resolve_fills(fill: Any, reference: ImageSet, seed: int, device: torch.device) -> dict[str, Fill]:
@@ -117,6 +179,18 @@ def _check(images: Any, options: FidelityOptions) -> None:
     require(options.patches != 1, "patches", options.patches, "0 for none, or 2 or more: a single patch has no order")
 
 
+def _about_copies(trainings: Mapping[str, FineTuning]) -> dict[str, Any] | None:
+    """What a result says of how the copies were made; None where the classifier itself was asked."""
+    for one in trainings.values():
+        return {
+            "recipe": one.recipe.model_dump(),
+            "removed": one.removed,
+            "train_images": len(one.images),
+            "train_fingerprint": one.images.fingerprint,
+        }
+    return None
+
+
 def _subject(classifier: nn.Module, images: ImageSet, options: FidelityOptions, place: torch.device) -> Subject:
     size = _fitting(classifier, images, place) if options.batch_size == "auto" else options.batch_size
     asked = Subject(classifier, images, images.labels, options.seed, size, place)
@@ -127,33 +201,40 @@ def _subject(classifier: nn.Module, images: ImageSet, options: FidelityOptions, 
 
 def _fitting(classifier: nn.Module, images: ImageSet, place: torch.device) -> int:
     size = batch_size_for(classifier, images.floats([0]), device=place)
-    return min(size, FORWARD) if place.type == "cpu" else size
+    return min(size, FORWARD, max(1, VALUES // images.images[0].numel())) if place.type == "cpu" else size
 
 
 def _details(
-    subject: Subject, fills: Mapping[str, Fill], streams: Mapping[str, Stream], options: FidelityOptions
+    subject: Subject,
+    copies: Mapping[str, nn.Module],
+    fills: Mapping[str, Fill],
+    streams: Mapping[str, Stream],
+    options: FidelityOptions,
 ) -> dict[str, Any]:
-    """What the classifier answered, image by image, packed."""
+    """What the classifier answered, image by image, packed; or for each fill its copy, where there is one."""
     images, targets = subject.images, subject.targets.numpy()
     patches = grid(options.patches, images.shape) if options.patches else None
-    total = len(images) * (1 + cell_count(len(fills), len(streams), options, images.shape))
+    total = len(images) * (1 + len(copies) + cell_count(len(fills), len(streams), options, images.shape))
     read: dict[str, dict[str, Any]] = {name: {} for name in fills}
     patched: dict[str, dict[str, Any]] = {name: {} for name in fills}
     with progress("asking the classifier", total, options.show_progress) as advance:
         subject = replace(subject, advance=advance)
         clean = subject.as_they_are()
-        nothing = {name: _with_nothing(subject, fill) for name, fill in fills.items()}
-        drops = {name: _drops(subject, fill, patches, clean) for name, fill in fills.items()}
+        asked = {name: replace(subject, classifier=copies[name]) if copies else subject for name in fills}
+        whole = {name: asked[name].as_they_are() if copies else clean for name in fills}
+        nothing = {name: _with_nothing(asked[name], fill) for name, fill in fills.items()}
+        drops = {name: _drops(asked[name], fill, patches, whole[name]) for name, fill in fills.items()}
         for name, stream in streams.items():
             ranks, sums = _ranked(stream, images, options, patches)
             for fill, made in fills.items():
-                read[fill][name] = _read(subject, made, ranks, options)
+                read[fill][name] = _read(asked[fill], made, ranks, options)
                 if patches is not None:
                     patched[fill][name] = pack(rank_correlations(sums, drops[fill]))
     return {
         "targets": pack(targets),
         "chance": int(np.bincount(targets).max()) / len(targets),
         "clean": _packed(clean.given == targets, clean.log),
+        "copies": {name: _packed(whole[name].given == targets, whole[name].log) for name in copies},
         "nothing": {name: _about_nothing(one, targets) for name, one in nothing.items()},
         "read": read,
         "patches": {} if patches is None else patched,
@@ -234,7 +315,7 @@ def _settings(
     classifier: nn.Module,
     images: ImageSet,
     audited: Mapping[str, Attribution],
-    beside: Mapping[str, Attribution],
+    beside: Sequence[str],
     fills: Mapping[str, Fill],
 ) -> dict[str, Any]:
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -15,7 +16,8 @@ from gradaudit.fills import Fill
 from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.costs import Cost
-from gradaudit.instruments.fidelity.audit import cell_count, fidelity, resolve_fills
+from gradaudit.instruments.fidelity.audit import cell_count, fidelity, fine_tunings, resolve_controls, resolve_fills
+from gradaudit.instruments.fidelity.finetuning import read_recipe
 from gradaudit.instruments.fidelity.options import ABOUT, FidelityOptions
 from gradaudit.instruments.fidelity.result import FidelityResult
 from gradaudit.instruments.fidelity.section import fidelity_section
@@ -48,17 +50,28 @@ class Fidelity(Instrument):
         return fidelity(setup.classifiers[name], _images(setup, options), **words)
 
     def uses(self, setup: Setup, name: str, options: FidelityOptions) -> dict[str, Any]:
-        """The fills, by their keys, which hold what they use of the training images."""
-        return {"fills": [fill.key for fill in _fills(setup, options).values()]}
+        """The fills, by their keys, which hold what they use of the training images; and what a copy is fine-tuned on, and how."""
+        fills = {"fills": [fill.key for fill in _fills(setup, options).values()]}
+        if options.finetuned is None:
+            return fills
+        recipe = read_recipe(options.finetuned, setup.run.seed)
+        return fills | {"train": setup.train.fingerprint, "recipe": recipe.model_dump()}
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
-        """A gradient an image for each attribution, and the ways forward; the fills, by their time on a few images."""
+        """A gradient an image for each attribution, the ways forward, the fills, by their time on a few images; and the copies."""
         images, fills = _images(setup, options), _fills(setup, options)
-        audited = len(named_attributions(options.attribution, options.seed))
-        cells = cell_count(1, audited + len(options.controls), options, images.shape)
+        audited = named_attributions(options.attribution, options.seed)
+        beside, _ = resolve_controls(options, audited)
+        attributed = sum(one.needs_classifier for one in (audited | beside).values())
+        cells = cell_count(1, len(audited | beside), options, images.shape)
         filling = sum(_seconds(fill, images, setup.run.device, deciding([*options.levels])) for fill in fills.values())
-        shown = 1 + cells * len(fills)
-        return Cost(gradients=len(images) * audited + len(images) * shown // FORWARD, besides=cells * len(images) * filling)
+        gradients = len(images) * attributed + len(images) * (1 + cells * len(fills)) // FORWARD
+        given = replace(options, reference=setup.train, seed=setup.run.seed)
+        trainings = fine_tunings(setup.classifiers[name].to(setup.run.device), images, fills, given, setup.run.device)
+        files = {one.file(setup.run.store): one for one in trainings.values()}
+        pending = {file.stem: one for file, one in files.items() if not setup.run.store.fetch(file).exists()}
+        seconds = sum(one.seconds for one in pending.values())
+        return Cost(frozenset(pending), gradients=gradients, seconds=seconds, besides=cells * len(images) * filling)
 
     def scores(self, result: FidelityResult) -> dict[str, Score]:
         """The mean over levels of the first attribution's fidelity."""

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.instruments.run_options import DeviceOptions
-from gradaudit.options import Anything, Choice, Names, Numbers, Specs, Whole, WholeOr, option
+from gradaudit.instruments.run_options import StoreOptions
+from gradaudit.options import Anything, Choice, Names, Numbers, Spec, Specs, Whole, WholeOr, option
 
 if TYPE_CHECKING:
     from gradaudit.attributions import AttributionLike, Features
     from gradaudit.fills import FillLike
     from gradaudit.images import ImageSet
+    from gradaudit.training import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class FidelityOptions(DeviceOptions):
+class FidelityOptions(StoreOptions):
     """The options of `fidelity`."""
 
     attribution: AttributionLike | Mapping[str, AttributionLike] | Sequence[Any] = option(
@@ -41,12 +42,23 @@ class FidelityOptions(DeviceOptions):
     reference: ImageSet | None = option(
         None,
         Anything(),
-        "the training images, whose statistics some fills use",
+        "the training images, whose statistics some fills use, and on which a copy is fine-tuned",
         shown="the images themselves",
         python_only=True,
     )
+    finetuned: str | Mapping[str, Any] | Recipe | None = option(
+        None,
+        Spec(),
+        "a recipe, by name with its fields, as `evaluators/fine-tune` or `evaluators/fine-tune(epochs=2)`, in Python also a "
+        "Recipe: by it a copy of the classifier is fine-tuned, once for each fill, on training images with random parts filled, "
+        "as much as the lowest level leaves out at most, and asked in the classifier's place; its network is not used",
+        shown="none: the classifier itself is asked",
+    )
     controls: Sequence[str] = option(
-        ("random", "blurred_random", "edges"), Names(), "model-free attributions that run beside; none for an empty list"
+        ("random", "blurred_random", "edges", "untrained", "blurred"),
+        Names(),
+        "controls that run beside, none for an empty list; `untrained` and `blurred` are of the first audited attribution unless "
+        "their `of=` says otherwise, and left out where they can't be made of it",
     )
     features: Features = option(
         "pixels",

@@ -13,6 +13,7 @@ from gradaudit.markup.rendering import templates
 from gradaudit.markup.section import Finding, Section
 from gradaudit.markup.strokes import control_stroke, series_stroke
 from gradaudit.markup.tables import Cell, Table, interval, level_cell, number, percent, span
+from gradaudit.packing import unpack
 
 render = templates(__file__)
 
@@ -43,11 +44,22 @@ def fidelity_section(results: Mapping[str, FidelityResult]) -> Section:
             patches=_patches(results),
             nothing=_nothing(results),
             accuracies={name: percent(round(result.accuracy, 4)) for name, result in results.items()},
+            copies=_copies(results),
+            left_out=dict(pair for result in results.values() for pair in result.settings["left_out"].items()),
             controls=any(result.controls for result in results.values()),
             features=" or ".join(_each(result.settings["features"] for result in results.values())),
             predicted=any(result.settings["target"] == "predicted" for result in results.values()),
         ),
     )
+
+
+def _copies(results: Mapping[str, FidelityResult]) -> dict[str, str]:
+    """Accuracies on whole images of the copies that were asked, by classifier and fill."""
+    return {
+        f"{name}, {fill}": percent(round(float(unpack(whole["right"]).mean()), 4))
+        for name, result in results.items()
+        for fill, whole in result.details["copies"].items()
+    }
 
 
 def _each(words: Iterator[str]) -> list[str]:

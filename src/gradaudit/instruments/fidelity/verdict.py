@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from gradaudit.attributions import what_lacks
 from gradaudit.intervals import Interval, mean_interval
 from gradaudit.packing import unpack
 from gradaudit.results import Verdict
@@ -35,10 +35,11 @@ def judge(table: pd.DataFrame, details: Mapping[str, Any], settings: Mapping[str
     case = _Case(table, details, settings)
     label = case.label(case.fill)
     caveats = (
+        *_about_copy(case),
         *_about_classifier(case),
         *_about_reading(case),
         *_about_random(case),
-        *(_about_controls(case) if label == USED else ()),
+        *_about_controls(case, label),
         *_about_fill(case),
         *_about_other_fills(case, label),
         *_about_logs(case),
@@ -46,6 +47,11 @@ def judge(table: pd.DataFrame, details: Mapping[str, Any], settings: Mapping[str
         *_about_sample(case),
     )
     return Verdict(label, _sentence(case), caveats)
+
+
+def kind_of(control: str) -> str:
+    """A control's name without its options."""
+    return control.partition("(")[0]
 
 
 def deciding(levels: list[float]) -> float:
@@ -89,10 +95,19 @@ class _Case:
     def target(self) -> str:
         return {"label": "their label", "predicted": "the class that it gives them whole"}[self.settings["target"]]
 
-    @cached_property
+    @property
     def clean(self) -> float:
-        """Accuracy on whole images."""
-        return float(unpack(self.details["clean"]["right"]).mean())
+        """Accuracy on whole images of what is asked under the first fill."""
+        return self.whole(self.fill)
+
+    @property
+    def asked(self) -> str:
+        """What is asked, in words."""
+        return "the fine-tuned copy" if self.details["copies"] else "the classifier"
+
+    def whole(self, fill: str) -> float:
+        """Accuracy on whole images of what is asked under a fill: the classifier, or its copy."""
+        return float(unpack(self.details["copies"].get(fill, self.details["clean"])["right"]).mean())
 
     @property
     def luck(self) -> float:
@@ -117,7 +132,7 @@ class _Case:
             return USED
         if row["high"] < min([0.0, *rivals["low"]]):
             return UPSIDE_DOWN
-        little = LITTLE * (self.clean - self.chance)
+        little = LITTLE * (self.whole(fill) - self.chance)
         return NOT_USED if self.reads(fill) and -little < row["low"] and row["high"] < little else OPEN
 
     def lead(self, control: str) -> Interval:
@@ -132,13 +147,24 @@ def _sentence(case: _Case) -> str:
     left = f"when only the top {case.share} {case.settings['features']} by {case.name} are left"
     interval = f"(95 % interval {row['low']:+.3f} to {row['high']:+.3f})"
     return (
-        f"the classifier gives {row['top']:.1%} of the images {case.target} {left}, and {row['bottom']:.1%} when only the bottom "
+        f"{case.asked} gives {row['top']:.1%} of the images {case.target} {left}, and {row['bottom']:.1%} when only the bottom "
         f"{case.share} are: fidelity {row['fidelity']:+.3f} {interval}"
     )
 
 
+def _about_copy(case: _Case) -> Iterator[str]:
+    made = case.settings["finetuned"]
+    if made:
+        audited = float(unpack(case.details["clean"]["right"]).mean())
+        yield (
+            f"not the classifier was asked but a copy, fine-tuned on {made['train_images']:,} images of which up to "
+            f"{made['removed']:.4g} was filled; of whole images it gives {case.clean:.1%} {case.target}, the classifier itself "
+            f"{audited:.1%}; what the copy uses, the classifier need not"
+        )
+
+
 def _about_classifier(case: _Case) -> Iterator[str]:
-    told = f"the classifier gives {case.clean:.1%} of the images as they are {case.target}"
+    told = f"{case.asked} gives {case.clean:.1%} of the images as they are {case.target}"
     constant = f"always giving the most frequent one ({case.chance:.1%})"
     if case.clean <= case.luck:
         yield f"{told}, no more than {constant}: there is nothing for it to lose"
@@ -149,7 +175,7 @@ def _about_classifier(case: _Case) -> Iterator[str]:
 def _about_reading(case: _Case) -> Iterator[str]:
     if case.clean > case.luck and not case.reads(case.fill):
         yield (
-            f"with {case.share} of the {case.settings['features']} left, the classifier is no better than chance "
+            f"with {case.share} of the {case.settings['features']} left, {case.asked} is no better than chance "
             f"({case.chance:.1%}) on either side: it reads such images too badly to say what it uses of whole ones; keep more, or "
             "fill otherwise"
         )
@@ -166,21 +192,32 @@ def _about_random(case: _Case) -> Iterator[str]:
             )
 
 
-def _about_controls(case: _Case) -> Iterator[str]:
+def _about_controls(case: _Case, label: str) -> Iterator[str]:
+    """Controls that the attribution is not surely above: all where it is used, an untrained network's whatever the label."""
     for control in case.settings["controls"]:
         lead, low, high = case.lead(control)
-        if control != "random" and not low > 0:
-            row = case.rows(case.fill).loc[control]
-            ends = f" ({low:+.3f} to {high:+.3f})" if low == low else ""
-            yield (
-                f"the control {control}, which knows no classifier, does as well: fidelity {row['fidelity']:+.3f}; the lead over it"
-                f" is {lead:+.3f}{ends}"
-            )
+        kind = kind_of(control)
+        if kind == "random" or low > 0 or (label != USED and kind != "untrained"):
+            continue
+        fidelity = case.rows(case.fill).loc[control]["fidelity"]
+        ends = f" ({low:+.3f} to {high:+.3f})" if low == low else ""
+        yield f"{_not_beaten(control)}: fidelity {fidelity:+.3f}; the lead over it is {lead:+.3f}{ends}"
+
+
+def _not_beaten(control: str) -> str:
+    kind = kind_of(control)
+    if kind == "untrained":
+        return (
+            f"it is not surely above the same of the network before any training ({control}), so what training changed is not shown"
+        )
+    if kind == "blurred":
+        return f"the map under a blur ({control}) does as well: its single pixels carry nothing that blur would take away"
+    return f"the control {control}, which {what_lacks(control) or 'lacks nothing'}, does as well"
 
 
 def _about_fill(case: _Case) -> Iterator[str]:
     nothing, classes = case.details["nothing"][case.fill], case.settings["classes"]
-    accuracy, removed = nothing["accuracy"], "with everything removed the classifier"
+    accuracy, removed = nothing["accuracy"], f"with everything removed {case.asked}"
     if abs(accuracy - case.chance) > case.luck - case.chance:
         yield (
             f"{removed} gives {accuracy:.1%} of the images {case.target}, far from chance ({case.chance:.1%}): what the fill "
