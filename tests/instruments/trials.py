@@ -13,6 +13,7 @@ TRIALS = {
         "gap": 0,
     },
     "fidelity": {"levels": (0.1, 0.4), "fill": ["mean", "imputation"], "patches": 2},
+    "trust_radius": {"sigma": (0.02, 0.2), "copies": 8, "pairs": 1},
     "leakage": {"controls": ("random",)},
     "robustness": {"eps": (0.0, 0.1), "steps": 2},
     "alignment": {"sigma": (0.25,)},

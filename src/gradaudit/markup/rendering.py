@@ -33,6 +33,7 @@ def templates(module: str, folder: str = ".") -> Render:
 GOOD = {"holds", "robust", "stays", "focused", "aligned", "off-manifold robust", "confirmed", "semantic", "hidden"} | {
     "informative first",
     "used",
+    "wide",
 }
 BAD = {
     "violated",
@@ -47,6 +48,7 @@ BAD = {
     "not at all",
     "upside down",
     "not used",
+    "nowhere",
 }
 
 
