@@ -39,15 +39,15 @@ def orthant_probabilities(bounds: np.ndarray, correlations: np.ndarray, seed: in
         at_once = max(1, CHUNK // (POINTS * int(count)))
         for part in (slice(start, start + at_once) for start in range(0, len(rows), at_once)):
             found[rows[part]] = _transformed(chosen[part], _roots(among[part]), _sequence(int(count) - 1, seed))
-    probabilities: np.ndarray = found.clip(0.0, 1.0)
-    return probabilities
+    return found.clip(0.0, 1.0)
 
 
 @cache
 def _sequence(dimensions: int, seed: int) -> np.ndarray:
     """Points of the unit cube, (POINTS, dimensions), off its faces."""
     drawn = qmc.Sobol(dimensions, scramble=True, seed=np.random.default_rng(seed)).random(POINTS)
-    return np.clip(drawn, 1e-12, 1 - 1e-12)
+    inside: np.ndarray = np.clip(drawn, 1e-12, 1 - 1e-12)
+    return inside
 
 
 def _roots(correlations: np.ndarray) -> np.ndarray:

@@ -153,7 +153,7 @@ class Surroundings:
         logits = self._logits(images)
         own = logits.argmax(dim=1)
         rivals = _rivals(logits, own, self.classes)
-        margins = self._margins(images, own, rivals)
+        margins = self.margins_at(images, own, rivals)
         near = _nearest(margins)[:, None]
         slope = margins.gradients.gather(1, near[..., None].expand(-1, -1, margins.gradients.shape[2]))[:, 0]
         several = images[:, None].expand(-1, max(self.copies, self.pairs), -1, -1, -1)
@@ -179,7 +179,7 @@ class Surroundings:
         change = _over(copies, start.own, start.nearest)[..., 0] - start.margin
         reach = Reach(copies, start.own)
         runners = reach.runners(RUNNERS)
-        averaged = self._averaged(start.images, sigma * start.mirrored, start.own, runners)
+        averaged = self.averaged(start.images, sigma * start.mirrored, start.own, runners)
         return {
             "explained": explained(change, sigma * start.along, start.rounding).cpu().numpy(),
             "kept": reach.kept(),
@@ -201,7 +201,7 @@ class Surroundings:
         require(bool(logits.isfinite().all()), "classifier", type(self.classifier).__name__, expected)
         return logits.double()
 
-    def _margins(self, points: Tensor, own: Tensor, rivals: Tensor) -> Margins:
+    def margins_at(self, points: Tensor, own: Tensor, rivals: Tensor) -> Margins:
         """The margins of the classes `own` (n,) over rivals (n, J) at points (n, C, H, W), and their gradients."""
 
         def work(which: slice) -> Margins:
@@ -216,14 +216,14 @@ class Surroundings:
         found = [margins for _, margins in halving(work, len(points), self.size)]
         return Margins(*(torch.cat(one) for one in zip(*found, strict=True)))
 
-    def _averaged(self, images: Tensor, noise: Tensor, own: Tensor, rivals: Tensor) -> Margins:
+    def averaged(self, images: Tensor, noise: Tensor, own: Tensor, rivals: Tensor) -> Margins:
         """The means over mirrored copies of margins and gradients: the best linear prediction under the noise.
 
         Its slope is SmoothGrad's (Stein's formula). Mirrored, so that a linear margin's mean is its value at the image.
         """
         moved = torch.cat([images[:, None] + noise, images[:, None] - noise], dim=1)
         count = moved.shape[1]
-        at = self._margins(moved.flatten(0, 1), own.repeat_interleave(count), rivals.repeat_interleave(count, dim=0))
+        at = self.margins_at(moved.flatten(0, 1), own.repeat_interleave(count), rivals.repeat_interleave(count, dim=0))
         return Margins(*(one.view(len(images), count, *one.shape[1:]).mean(dim=1) for one in at))
 
 
@@ -255,6 +255,7 @@ class Reach:
 
     @property
     def halves(self) -> tuple[Tensor, Tensor]:
+        """The margins over all classes at the first half of the copies, and at the others."""
         return self.margins[:, : self.count], self.margins[:, self.count :]
 
     def kept(self) -> np.ndarray:
