@@ -18,6 +18,9 @@ from gradaudit.markup.rendering import tone
         ("informative first", "good"),
         ("upside down", "bad"),
         ("not at all", "bad"),
+        ("wide", "good"),
+        ("local", "open"),
+        ("nowhere", "bad"),
         ("not settled", "open"),
     ],
 )

@@ -54,7 +54,8 @@ def test_scipy_says_the_same(dimensions):
     rng = np.random.default_rng(1)
     correlations, bounds = random_correlations(rng, 20, dimensions), rng.normal(0.5, 1.2, (20, dimensions))
     found = orthant_probabilities(bounds, correlations, 0)
-    expected = [stats.multivariate_normal(np.zeros(dimensions), one).cdf(bound) for one, bound in zip(correlations, bounds, strict=True)]
+    laws = [stats.multivariate_normal(np.zeros(dimensions), one) for one in correlations]
+    expected = [law.cdf(bound) for law, bound in zip(laws, bounds, strict=True)]
     np.testing.assert_allclose(found, expected, atol=5e-4)
 
 

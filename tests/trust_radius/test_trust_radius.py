@@ -235,9 +235,9 @@ def test_bad_options_are_named(made, options, named):
 
 def test_bad_images_and_classifiers_are_named(made):
     images = made.drawn(4)
-    with pytest.raises(ga.InputError, match="^`images` "):
+    with pytest.raises(ga.InputError, match=r"^`images` "):
         ga.trust_radius(made.network(images), images.floats(), **made.options)
-    with pytest.raises(ga.InputError, match="^`classifier` "):
+    with pytest.raises(ga.InputError, match=r"^`classifier` "):
         ga.trust_radius(torch.nn.Flatten(1, 2), images, **made.options)
     only_inside = made.Logits(lambda flat: torch.where((flat < 0).any(1), float("nan"), 1.0)[:, None] * flat[:, :3])
     with pytest.raises(ga.InputError, match="finite logits at noisy images"):

@@ -46,13 +46,14 @@ class TrustRadius(Instrument):
         return {"trust radius, sigma": Score(*result.radius, 1)}
 
     def tables(self, result: TrustRadiusResult, name: str) -> list[tuple[str, pd.DataFrame]]:
-        """What the gradient explains, and the probability of keeping the class with its estimates and their errors."""
-        explained = ["sigma", "length", *(f"{one}{end}" for one in ("explained", "trusted") for end in ("", "_low", "_high"))]
-        probabilities = ["sigma", "p_mc", "p_mc_low", "p_mc_high", *(f"p_{one}" for one in ESTIMATES)]
-        errors = ["sigma", *(f"error_{one}{end}" for one in ESTIMATES for end in ("", "_low", "_high"))]
-        titles = ("Explained by the gradient", "Probability of keeping the class", "Errors of that probability")
-        columns = (explained, probabilities, errors)
-        return [(f"{title}, {name}", result.table.loc[:, kept]) for title, kept in zip(titles, columns, strict=True)]
+        """What the gradient explains, the probability of keeping the class with its estimates, and their errors."""
+        ends = ("", "_low", "_high")
+        kept = {
+            "Explained by the gradient": ["length", *(f"{one}{end}" for one in ("explained", "trusted") for end in ends)],
+            "Probability of keeping the class": [*(f"p_mc{end}" for end in ends), *(f"p_{one}" for one in ESTIMATES)],
+            "Errors of that probability": [f"error_{one}{end}" for one in ESTIMATES for end in ends],
+        }
+        return [(f"{title}, {name}", result.table.loc[:, ["sigma", *columns]]) for title, columns in kept.items()]
 
     def section(self, results: Mapping[str, TrustRadiusResult]) -> Section:
         """Its section."""
