@@ -116,7 +116,7 @@ def moments_of(result):
 @pytest.mark.filterwarnings("ignore:.*gradient of zero everywhere")
 def test_a_constant_classifier_is_predicted(made):
     images = made.drawn(40)
-    classifier = made.Logits(lambda flat: 0 * flat[:, :3] + flat.new_tensor([0.1, 0.3, 0.2]))
+    classifier = made.Logits(lambda flat: 0 * flat[:, :3] + flat.new_tensor([0.1, 0.3, 0.3]))
     result = ga.trust_radius(classifier, images, sigma=SIGMAS, **made.options)
     for name in ("explained", "p_mc", "p_taylor", "p_mmse", "p_moments"):
         assert (result.table[name] == 1).all()
