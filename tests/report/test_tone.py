@@ -19,7 +19,7 @@ from gradaudit.markup.rendering import tone
         ("upside down", "bad"),
         ("not at all", "bad"),
         ("wide", "good"),
-        ("local", "open"),
+        ("local", "neither"),
         ("nowhere", "bad"),
         ("not settled", "open"),
     ],

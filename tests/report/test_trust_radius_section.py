@@ -64,3 +64,20 @@ def test_the_figure_says_its_numbers(page, results):
     share = results["one"].table["explained"][0]
     assert f"one: {100 * round(share, 3):.4g}% at 0.02" in figure
     assert page.count('id="trust-radius-reading"') == 1
+
+
+def test_a_local_verdict_is_neither_good_nor_bad_and_the_legend_says_so(page, results, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 255, (40, 1, 8, 8), generator=generator, dtype=torch.uint8)
+    images = ga.ImageSet(pixels, torch.arange(40) % 3, ("a", "b", "c"))
+    bent = network(0)
+    with torch.no_grad():
+        bent[1].weight *= 30
+    local = ga.trust_radius(bent, images, sigma=(0.001, 1.0), copies=8, pairs=1, device="cpu")
+    assert local.verdict.label == "local"
+    path = write_page(tmp_path / "i.html", title="t", results={"one": local}, pictures=None, facts={}, command="c", seconds=None)
+    text = path.read_text(encoding="utf-8")
+    assert '<span class="badge neither"><span aria-hidden="true">\N{BULLET}</span> Local</span>' in text
+    assert "settled, and neither" in text
+    assert "local" not in {result.verdict.label for result in results.values()}
+    assert "settled, and neither" not in page

@@ -52,11 +52,15 @@ BAD = {
 }
 
 
+NEITHER = {"local"}
+
+
 def tone(label: str) -> str:
-    """Whether a verdict's label is `good` or `bad` news, or leaves it `open`: its colour on the page."""
+    """Whether a verdict's label is `good` or `bad` news, `neither` though settled, or leaves it `open`: its colour on the page."""
     if label.startswith(("more than ", "no more than ")):  # controls of any name
         return "good" if label.startswith("more") else "bad"
-    return "good" if label in GOOD else "bad" if label in BAD else "open"
+    tones = {"good": GOOD, "bad": BAD, "neither": NEITHER}
+    return next((name for name, labels in tones.items() if label in labels), "open")
 
 
 def sentence(text: str) -> str:
