@@ -157,7 +157,7 @@ def tabulate(details: Mapping[str, Any], settings: Mapping[str, Any]) -> pd.Data
                 *(sigma, sigma * root_of_coordinates(settings), settings["images"]),
                 *mean_interval(share, 0.0, 1.0),
                 *share_interval(share >= HALF),
-                *mean_interval(kept[place], 0.0, 1.0),
+                *share_interval(kept[place]),
                 *(float(one.mean()) for one in means),
                 *(end for name in ESTIMATES for end in root_mean_square(errors[name][place])),
             )
