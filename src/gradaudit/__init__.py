@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from gradaudit.instruments.mask_recovery import MaskRecoveryResult, mask_recovery
     from gradaudit.instruments.robustness import RobustnessResult, robustness
     from gradaudit.instruments.sweep import SweepResult, sweep
+    from gradaudit.instruments.trust_radius import TrustRadiusResult, trust_radius
     from gradaudit.results import Result, Verdict
     from gradaudit.training import Recipe, Store, measure_accuracy, named_recipe, pgd, save_trained, train, train_once
 
@@ -109,6 +110,7 @@ _HOMES = {
     "gradaudit.instruments.robustness": ("RobustnessResult", "robustness"),
     "gradaudit.instruments.load": ("load_result",),
     "gradaudit.instruments.sweep": ("SweepResult", "sweep"),
+    "gradaudit.instruments.trust_radius": ("TrustRadiusResult", "trust_radius"),
     "gradaudit.results": ("Result", "Verdict"),
     "gradaudit.training": ("Recipe", "Store", "measure_accuracy", "named_recipe", "pgd", "save_trained", "train", "train_once"),
 }
@@ -142,6 +144,7 @@ __all__ = [
     "StoreError",
     "SweepResult",
     "TrainingError",
+    "TrustRadiusResult",
     "Verdict",
     "WorkerError",
     "alignment",
@@ -193,6 +196,7 @@ __all__ = [
     "train_denoiser",
     "train_once",
     "trigger",
+    "trust_radius",
     "two_logits",
     "verified_triggers",
 ]

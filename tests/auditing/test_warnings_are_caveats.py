@@ -53,6 +53,7 @@ def tools_fixture(mixture, halves, tmp_path_factory):
     few, learner = halves[1][:20], ga.Recipe(network="linear", epochs=1)
     return {
         "fidelity": lambda model: ga.fidelity(model, few, fill="mean", device="cpu"),
+        "trust_radius": lambda model: ga.trust_radius(model, few, sigma=(0.1,), copies=8, pairs=1, device="cpu"),
         "leakage": lambda model: ga.leakage(model, few, signal_mask=mask[:20], device="cpu"),
         "sensitivity": lambda model: ga.sensitivity(model, few, signal_mask=mask[:20], samples=1, device="cpu"),
         "alignment": lambda model: ga.alignment(model, few, mixture.denoiser(), sigma=(0.2,), device="cpu"),
@@ -69,6 +70,7 @@ def tools_fixture(mixture, halves, tmp_path_factory):
 
 INSTRUMENTS = (
     "fidelity",
+    "trust_radius",
     "leakage",
     "sensitivity",
     "alignment",

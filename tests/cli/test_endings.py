@@ -33,7 +33,10 @@ evaluate = "retrain"
 learner = "linear"
 controls = ["random"]
 """
-OTHERS = ("fidelity", "leakage", "robustness", "alignment", "manifold_robustness", "counterfactual", "counterfactual_differences")
+OTHERS = (
+    *("fidelity", "trust_radius", "leakage", "robustness", "alignment", "manifold_robustness"),
+    *("counterfactual", "counterfactual_differences"),
+)
 
 
 @pytest.fixture(name="start")

@@ -101,6 +101,13 @@ def manifold(names, folder):
     assert list(names["swept"].regimes["family"]) == ["none", *["gradient_penalty"] * 3, "noise"]
 
 
+def trust_radius(names, folder):
+    result = names["result"]
+    assert ga.load_result(folder / "out").to_json() == result.to_json()
+    page = (ROOT / "docs" / "trust_radius.md").read_text(encoding="utf-8")
+    assert {*result.table} <= set(re.findall(r"`(\w+)`", page))
+
+
 def own_model(names, folder):
     assert names["train"].classes == ("cat", "dog")
     # The order of classes is the names', not the labels'.
@@ -119,7 +126,8 @@ def own_model(names, folder):
     assert set(names["result"].table["attribution"]) == {"ours", "random"}
     report = names["report"]
     assert set(report.results) == {"converted", "theirs"}
-    assert set(report.results["theirs"]) == {"diffroar", "counterfactual_differences", "fidelity", "robustness", "counterfactual"}
+    whole = {"diffroar", "counterfactual_differences", "fidelity", "trust_radius", "robustness", "counterfactual"}
+    assert set(report.results["theirs"]) == whole
     assert set(report.skipped["theirs"]) == {"leakage", "alignment", "manifold_robustness"}
     assert names["ready"].accuracies["theirs"] == pytest.approx(ga.measure_accuracy(names["theirs"], names["test"]))
     assert ga.load_audit(folder / "report").to_json() == report.to_json()
@@ -139,7 +147,7 @@ def training(names, folder):
 
 
 CHECKS = {check.__name__: check for check in (alignment, counterfactuals, denoisers, extend, fidelity, leakage, manifold)}
-CHECKS |= {check.__name__: check for check in (own_model, robustness, start, training)}
+CHECKS |= {check.__name__: check for check in (own_model, robustness, start, training, trust_radius)}
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ TRIALS = {
         "patches": 2,
         "finetuned": "evaluators/fine-tune(epochs=1)",
     },
+    "trust_radius": {"sigma": (0.02, 0.2), "copies": 8, "pairs": 1},
     "leakage": {"controls": ("random",)},
     "robustness": {"eps": (0.0, 0.1), "steps": 2},
     "alignment": {"sigma": (0.25,)},

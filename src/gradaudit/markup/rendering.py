@@ -33,9 +33,12 @@ def templates(module: str, folder: str = ".") -> Render:
 GOOD = {"holds", "robust", "stays", "focused", "aligned", "off-manifold robust", "confirmed", "semantic", "hidden"} | {
     "informative first",
     "used",
+    "where classes differ",
+    "wide",
 }
 BAD = {
     "do not trust",
+    "elsewhere",
     "violated",
     "brittle",
     "leaks",
@@ -48,16 +51,21 @@ BAD = {
     "not at all",
     "upside down",
     "not used",
+    "nowhere",
 }
 
 
+NEITHER = {"local"}
+
+
 def tone(label: str) -> str:
-    """Whether the label of a verdict or an answer is `good` or `bad` news, or leaves it `open`: its colour on the page."""
+    """Whether a label is `good` or `bad` news, `neither` though settled, or leaves it `open`: its colour on the page."""
     if label == "trust" or label.startswith("trust for "):  # attributions of any name
         return "good"
     if label.startswith(("more than ", "no more than ")):  # controls of any name
         return "good" if label.startswith("more") else "bad"
-    return "good" if label in GOOD else "bad" if label in BAD else "open"
+    tones = {"good": GOOD, "bad": BAD, "neither": NEITHER}
+    return next((name for name, labels in tones.items() if label in labels), "open")
 
 
 def sentence(text: str) -> str:

@@ -1,0 +1,68 @@
+"""The trust radius as command, audit and page ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from gradaudit.classifiers import class_count
+from gradaudit.images import ImageSet
+from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.setup import Setup
+from gradaudit.instruments.trust_radius.audit import trust_radius
+from gradaudit.instruments.trust_radius.options import ABOUT, TrustRadiusOptions
+from gradaudit.instruments.trust_radius.result import ESTIMATES, TrustRadiusResult
+from gradaudit.instruments.trust_radius.section import trust_radius_section
+from gradaudit.instruments.trust_radius.surroundings import RUNNERS
+from gradaudit.markup.section import Section
+
+WAY = 2  # ways forward, or back, that cost what a gradient does
+INTEGRATION = 1e-3  # seconds for the probabilities of an image at a sigma
+
+
+class TrustRadius(Instrument):
+    """The trust radius."""
+
+    about = ABOUT
+    results = (TrustRadiusResult,)
+
+    def measure(self, setup: Setup, name: str, options: Any) -> TrustRadiusResult:
+        """The trust radius's result."""
+        return trust_radius(setup.classifiers[name], _images(setup, options), **setup.keywords(options, TrustRadiusOptions))
+
+    def cost(self, setup: Setup, name: str, options: Any) -> Cost:
+        """At each sigma the copies' ways forward, and for MMSE's copies a way back for each of some rivals more."""
+        images = len(_images(setup, options))
+        rivals = min(options.classes, class_count(setup.classifiers[name], setup.test) - 1)
+        at_sigma = options.copies + 2 * options.pairs * (1 + RUNNERS)
+        ways = images * (2 + rivals + len(options.sigma) * at_sigma)
+        return Cost(gradients=ways // WAY, besides=INTEGRATION * images * len(options.sigma))
+
+    def scores(self, result: TrustRadiusResult) -> dict[str, Score]:
+        """The radius."""
+        return {"trust radius, sigma": Score(*result.radius, 1)}
+
+    def tables(self, result: TrustRadiusResult, name: str) -> list[tuple[str, pd.DataFrame]]:
+        """What the gradient explains, the probability of keeping the class with its estimates, and their errors."""
+        ends = ("", "_low", "_high")
+        kept = {
+            "Explained by the gradient": ["length", *(f"{one}{end}" for one in ("explained", "trusted") for end in ends)],
+            "Probability of keeping the class": [*(f"p_mc{end}" for end in ends), *(f"p_{one}" for one in ESTIMATES)],
+            "Errors of that probability": [f"error_{one}{end}" for one in ESTIMATES for end in ends],
+        }
+        return [(f"{title}, {name}", result.table.loc[:, ["sigma", *columns]]) for title, columns in kept.items()]
+
+    def section(self, results: Mapping[str, TrustRadiusResult]) -> Section:
+        """Its section."""
+        return trust_radius_section(results)
+
+
+def _images(setup: Setup, options: Any) -> ImageSet:
+    """As many of the test images as an audit takes; all of a command's."""
+    return setup.test_images(getattr(options, "images", None))
+
+
+INSTRUMENT = TrustRadius()
