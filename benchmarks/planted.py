@@ -1,4 +1,4 @@
-"""Which instrument tells good attribution maps from bad? Planted maps, whose quality is known without any instrument.
+"""Question: which instrument tells good attribution maps from bad? Planted maps, whose quality is known without any instrument.
 
 Eight worlds in which the pixels that tell the label are known (a block beside a null block, a small patch that decides the label, a
 few pixels of a Gaussian mixture); nine kinds of classifiers of each; on images where exchanging pixels between images proves that
@@ -6,7 +6,7 @@ the classifier uses this region and nothing else, some twenty maps each: attribu
 map's quality is the share of its top pixels that lie in the region, from 0 at chance to 1. Then instruments are asked: fidelity,
 DiffROAR of values, contrast; alignment where a score is at hand. `planted_verdict.py` says what came of it.
 
-Run: `python benchmarks/planted.py --data-dir DATA`. About 90 minutes on one core; a stopped run continues, and `--world` makes one
+Run: `python benchmarks/planted.py --data-dir DATA`. About 100 minutes on one core; a stopped run continues, and `--world` makes one
 part. The table goes to `src/gradaudit/answering/planted.csv`, which the package ships.
 """
 
@@ -62,7 +62,7 @@ def measure(name: str, arguments: argparse.Namespace) -> None:
     """What is missing of a world."""
     place = world(name, arguments.data_dir, arguments.seed)
     for kind in KINDS:
-        folder = arguments.out / "parts" / name / f"{kind}, {arguments.seed}"
+        folder = arguments.out / "out" / name / f"{kind}, {arguments.seed}"
         case = Case(name, kind, place, arguments)
         for group, measured in GROUPS.items():
             file, start = folder / f"{group}.json", time.process_time()

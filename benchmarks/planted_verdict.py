@@ -1,11 +1,11 @@
-"""Which instrument should be believed, and how often is the answer wrong? On the planted maps of `planted.py` (docs/answer.md).
+"""Question: which instrument should be believed, and how often is the answer wrong? On the planted maps of `planted.py` (docs/answer.md).
 
 Each measure, and the answer's model of several, is judged by the maps of a world that it has not seen, and by those of a kind of
 classifier that it has not seen: AUROC for telling good maps from bad, Spearman's correlation with the known quality, how many bad
 maps it would trust, how many good ones. Intervals are bootstraps over classifiers. Then alignment: which score, sigma and
 similarity tell good gradients from bad.
 
-Run: `python benchmarks/planted_verdict.py` after `planted.py`. Seconds.
+Run: `python benchmarks/planted_verdict.py`. Half a minute on one core, after `planted.py`, whose parts it reads.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DRAWS = 200
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--parts", type=Path, default=RESULTS / "planted" / "parts")
+    parser.add_argument("--parts", type=Path, default=RESULTS / "planted" / "out")
     arguments = parser.parse_args()
     rows = measures(pd.DataFrame(every_row(arguments.parts)))
     parts = [
@@ -53,7 +53,7 @@ def main() -> None:
         ("Seconds a map, processor time on one core", cost(arguments.parts)),
     ]
     text = "\n\n".join(f"### {title}\n\n{as_markdown(found)}" for title, found in parts)
-    print(write_text(RESULTS / "planted" / "verdict.md", text + "\n").read_text(encoding="utf-8"))
+    print(write_text(RESULTS / "planted_verdict" / "verdict.md", text + "\n").read_text(encoding="utf-8"))
 
 
 def population(rows: pd.DataFrame) -> pd.DataFrame:

@@ -63,7 +63,8 @@ def test_good_numbers_are_trusted_and_poor_ones_are_not(audited):
 def test_the_sentence_names_the_numbers_and_what_became_of_such_maps(audited):
     found = answer(audited({"gradient": GOOD}))
     assert found.sentence.startswith("maps such as those by gradient were good: ")
-    assert "0.98" in found.sentence and "planted maps" in found.sentence
+    assert "0.98" in found.sentence
+    assert "planted maps" in found.sentence
     assert found.settle == ""
 
 
@@ -86,7 +87,8 @@ def test_numbers_in_between_are_not_settled_by_more_images(audited):
 
 def test_what_was_not_measured_is_asked_for(audited):
     found = answer(audited({"gradient": {"values": 0.7}}))
-    assert found.label == "not settled" and "Run fidelity, alignment and contrast as well" in found.settle
+    assert found.label == "not settled"
+    assert "Run fidelity, alignment and contrast as well" in found.settle
 
 
 def test_one_attribution_of_several_is_trusted_by_name(audited):
@@ -107,13 +109,15 @@ def test_one_attribution_of_several_is_trusted_by_name(audited):
 )
 def test_images_such_as_no_planted_one_settle_nothing(audited, strange, words):
     found = answer(audited({"gradient": GOOD}), SETTINGS | strange)
-    assert found.label == "not settled" and words in found.sentence
+    assert found.label == "not settled"
+    assert words in found.sentence
     assert all(math.isnan(one.good) and not one.weighs for one in found.readings)
 
 
 def test_without_a_calibrated_instrument_nothing_is_settled():
     found = answer({})
-    assert found.label == "not settled" and found.settle
+    assert found.label == "not settled"
+    assert found.settle
 
 
 def test_readings_come_with_their_scales_the_weightiest_first(audited):

@@ -15,7 +15,6 @@ from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.setup import Setup
 from gradaudit.markup.section import Section
 
-
 PLANTED = ("logit", "bayes", "magnitude_cosine", 0.25)
 
 
