@@ -1,4 +1,4 @@
-"""Question: which instrument should be believed, and how often is the answer wrong? On the planted maps of `planted.py` (docs/answer.md).
+"""Question: which instrument should be believed, and how often is the answer wrong (docs/answer.md)?
 
 Each measure, and the answer's model of several, is judged by the maps of a world that it has not seen, and by those of a kind of
 classifier that it has not seen: AUROC for telling good maps from bad, Spearman's correlation with the known quality, how many bad

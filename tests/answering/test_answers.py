@@ -64,7 +64,7 @@ def test_the_sentence_names_the_numbers_and_what_became_of_such_maps(audited):
     found = answer(audited({"gradient": GOOD}))
     assert found.sentence.startswith("maps such as those by gradient were good: ")
     assert "0.98" in found.sentence
-    assert "planted maps" in found.sentence
+    assert "maps of known quality" in found.sentence
     assert found.settle == ""
 
 
@@ -124,7 +124,7 @@ def test_readings_come_with_their_scales_the_weightiest_first(audited):
     readings = answer(audited({"gradient": GOOD})).readings
     assert {one.instrument for one in readings} == {"diffroar", "fidelity", "contrast"}
     assert all(scale(one.measure) is not None and one.weighs and one.good > 0.2 for one in readings)
-    assert all(one.words.startswith("of the 60 planted maps") for one in readings)
+    assert all(one.words.startswith("of the 60 maps of known quality") for one in readings)
 
 
 def test_an_answer_comes_back_from_json(audited):

@@ -59,7 +59,7 @@ def test_the_nearest_maps_are_counted():
     best, worst = model.likes({"values": 2.0}), model.likes({"values": -2.0})
     assert (best.count, best.good, best.bad) == (NEAREST, NEAREST, 0)
     assert (worst.count, worst.good, worst.bad) == (NEAREST, 0, NEAREST)
-    assert str(best) == f"of the {NEAREST} planted maps with the nearest number, {NEAREST} were good and 0 bad"
+    assert str(best) == f"of the {NEAREST} maps of known quality with the nearest number, {NEAREST} were good and 0 bad"
 
 
 def test_the_nearest_are_those_of_the_numbers_and_not_of_their_order():

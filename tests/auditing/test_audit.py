@@ -47,7 +47,7 @@ def test_every_instrument_is_there_or_said_to_be_left_out(audited):
 def test_results_are_those_of_the_instruments(audited, arguments):
     result, _ = audited
     test = arguments["test"].sample(60, 0).sample(20, 0)
-    alone = ga.alignment(arguments["classifiers"]["mlp"], test, arguments["denoiser"], score="bayes", device="cpu")
+    alone = ga.alignment(arguments["classifiers"]["mlp"], test, arguments["denoiser"], score="bayes", similarity=["magnitude_cosine", "cosine"], device="cpu")
     pd.testing.assert_frame_equal(result.results["mlp"]["alignment"].table, alone.table)
 
 

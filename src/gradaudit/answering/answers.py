@@ -51,7 +51,7 @@ def _answer(results: Mapping[str, Result], strange: str) -> Answer:
     found = [case.answered(strange) for case in cases]
     readings = tuple(_readings(results, cases, strange))
     if not found:
-        return Answer(NOT_SETTLED, "no instrument ran that was tried on planted maps", _MISSING, readings)
+        return Answer(NOT_SETTLED, "no instrument ran that was tried on maps of known quality", _MISSING, readings)
     label, sentence, settle = found[0] if len(found) == 1 else _together(subjects, found)
     return Answer(label, sentence, settle, readings)
 
@@ -84,7 +84,7 @@ class _Case:
     def answered(self, strange: str) -> tuple[str, str, str]:
         """Label, sentence, and what would settle it."""
         if strange:
-            return NOT_SETTLED, f"no planted map is like these: {strange}", "Read the instruments below one by one."
+            return NOT_SETTLED, f"no map of known quality is like these: {strange}", "Read the instruments below one by one."
         label = self.label()
         return label, self._sentence(label), self._settle() if label == NOT_SETTLED else ""
 
@@ -92,7 +92,9 @@ class _Case:
         weighty = sorted(self.evidence.values(), key=lambda one: -self.weight(one.measure))
         numbers = [f"{MEASURES[one.measure].name} ({one.score.value:.2f})" for one in weighty]
         found = self.likes("value")
-        told = f"of the {found.count} planted maps nearest in {_joined(numbers)}, {found.good} were good and {found.bad} bad"
+        told = (
+            f"of the {found.count} maps of known quality nearest in {_joined(numbers)}, {found.good} were good and {found.bad} bad"
+        )
         return f"maps such as those by {self.subject} were {_outcome(label, found)}: {told}"
 
     def weight(self, measure: str) -> float:
@@ -103,7 +105,7 @@ class _Case:
             asked = {MEASURES[one].instrument for one in self.evidence}
             lacking = [one for one in dict.fromkeys(measure.instrument for measure in MEASURES.values()) if one not in asked]
             also = f" Run {_joined(lacking)} as well." if lacking else ""
-            return f"More images would not settle it, as planted maps with such numbers were good and bad.{also}"
+            return f"More images would not settle it, as maps of known quality with such numbers were good and bad.{also}"
         images = max(one.images for one in self.evidence.values())
         for times in (1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32):
             if self.label(1 / math.sqrt(times)) != NOT_SETTLED and images * times <= MORE:
@@ -161,4 +163,4 @@ def _readings(results: Mapping[str, Result], cases: Sequence[_Case], strange: st
     for kind in audited():
         if kind in results and kind not in shown:
             for words, score in instrument(kind).scores(results[kind]).items():
-                yield Reading(kind, words, "", *_ends(score), math.nan, "no planted map was asked this", False)
+                yield Reading(kind, words, "", *_ends(score), math.nan, "not tried on maps of known quality", False)

@@ -72,7 +72,7 @@ class Likes:
     bad: int
 
     def __str__(self) -> str:
-        return f"of the {self.count} planted maps with the nearest number, {self.good} were good and {self.bad} bad"
+        return f"of the {self.count} maps of known quality with the nearest number, {self.good} were good and {self.bad} bad"
 
 
 @cache

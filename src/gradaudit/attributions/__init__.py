@@ -1,23 +1,28 @@
 """Attributions: functions `(classifier, images, targets) -> scores`, controls that keep them honest, and rankings by scores."""
 
 from gradaudit.attributions._attribute import attribute, attribute_all
+from gradaudit.attributions._beside import OF_AUDITED, controls_beside, kind_of, opened
 from gradaudit.attributions._named import each_named, named_attributions, named_controls, what_lacks
 from gradaudit.attributions._ranking import Features, kept, kept_count, magnitudes, rank, rank_dtype
 from gradaudit.attributions._resolve import ATTRIBUTIONS, Attribution, AttributionLike, resolve_attribution
 
 __all__ = [
     "ATTRIBUTIONS",
+    "OF_AUDITED",
     "Attribution",
     "AttributionLike",
     "Features",
     "attribute",
     "attribute_all",
+    "controls_beside",
     "each_named",
     "kept",
     "kept_count",
+    "kind_of",
     "magnitudes",
     "named_attributions",
     "named_controls",
+    "opened",
     "rank",
     "rank_dtype",
     "resolve_attribution",

@@ -113,8 +113,8 @@ def _row(whose: str, reading: Reading, found: Scale | None, name: str) -> Row:
 
 def _share(good: float) -> str:
     if math.isnan(good):
-        return "what became of planted maps with such numbers is not known"
-    return f"{good:.0%} of the planted maps with such numbers were good"
+        return "what became of maps of known quality with such numbers is not known"
+    return f"{good:.0%} of the maps of known quality with such numbers were good"
 
 
 def _short(value: float) -> str:

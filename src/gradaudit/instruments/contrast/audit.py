@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gradaudit.attributions import attribute, named_attributions, named_controls
+from gradaudit.attributions import controls_beside, named_attributions, opened
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.devices import resolve_device
 from gradaudit.errors import require
@@ -52,21 +52,22 @@ def contrast(classifier: nn.Module, train: ImageSet, test: ImageSet, options: Co
     """
     check_alike(train, test)
     require(len(test) > 1, "test", test, "two images or more")
-    audited, beside = named_attributions(options.attribution, options.seed), named_controls(options.controls, options.seed)
-    require(not set(audited) & set(beside), "controls", list(options.controls), "other attributions than the audited ones")
+    audited = named_attributions(options.attribution, options.seed)
+    beside, left_out = controls_beside(options.controls, audited, options.seed)
     place = torch.empty(0, device=resolve_device(options.device)).device
     classifier, caveats = check_classifier(classifier, test)
     classifier = classifier.to(place)
     targets = test.labels if options.target == "label" else probabilities_of(classifier, test, place).argmax(1).cpu()
     how: dict[str, Any] = {"target": targets, "seed": options.seed, "batch_size": options.batch_size, "device": place}
-    streams = {name: attribute(classifier, test, one, **how) for name, one in (audited | beside).items()}
+    streams, impossible = opened(classifier, test, audited, beside, **how)
     found = class_contrasts(test, train, neighbours=options.neighbours, targets=targets, device=place)
     with progress("comparing maps", len(test) * len(streams), options.show_progress) as advance:
         read = {name: _compared(stream, found.maps, advance) for name, stream in streams.items()}
     first = next(iter(audited))
     settings = {
         "attributions": list(audited),
-        "controls": list(beside),
+        "controls": [name for name in beside if name in streams],
+        "left_out": left_out | impossible,
         "neighbours": options.neighbours,
         "target": options.target,
         "seed": options.seed,

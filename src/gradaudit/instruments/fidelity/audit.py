@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from gradaudit.attributions import (
     Attribution,
     Features,
-    attribute,
+    controls_beside,
     kept,
     kept_count,
     named_attributions,
-    named_controls,
+    opened,
     rank,
     rank_dtype,
-    resolve_attribution,
 )
 from gradaudit.batching import batch_size_for, evaluating
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
@@ -34,14 +33,12 @@ from gradaudit.instruments.fidelity.finetuning import FineTuning, fine_tuned, re
 from gradaudit.instruments.fidelity.options import FidelityOptions
 from gradaudit.instruments.fidelity.patches import grid, patch_sums, rank_correlations
 from gradaudit.instruments.fidelity.result import SIDES, FidelityResult, tabulate
-from gradaudit.instruments.fidelity.verdict import judge, kind_of
+from gradaudit.instruments.fidelity.verdict import judge
 from gradaudit.options import takes
 from gradaudit.packing import pack
 from gradaudit.progress import progress
-from gradaudit.registry import Spec
 from gradaudit.training.store import as_store
 
-OF_AUDITED = ("untrained", "blurred")  # controls that are of the audited attribution where nothing else is said
 FORWARD = 64  # images at once on a CPU, where the way forward alone is fastest at some 64 small ones
 VALUES = 2**19  # of these images: of larger ones fewer are faster, at 224 x 224 twice as fast as 64
 
@@ -72,25 +69,16 @@ def fidelity(classifier: nn.Module, images: ImageSet, options: FidelityOptions) 
     """
     _check(images, options)
     audited = named_attributions(options.attribution, options.seed)
-    beside, left_out = resolve_controls(options, audited)
-    require(not set(audited) & set(beside), "controls", list(options.controls), "other attributions than the audited ones")
+    beside, left_out = controls_beside(options.controls, audited, options.seed)
     place = torch.empty(0, device=resolve_device(options.device)).device
     fills = resolve_fills(options.fill, options.reference or images, options.seed, place)
     classifier, caveats = check_classifier(classifier, images)
     classifier = classifier.to(place)
     trainings = fine_tunings(classifier, images, fills, options, place)
-    # Opening a stream checks its attribution: all are opened before the first, perhaps long, one is drawn from.
     how: dict[str, Any] = {name: getattr(options, name) for name in ("target", "seed", "batch_size")} | {"device": place}
-    streams = {name: attribute(classifier, images, one, **how) for name, one in audited.items()}
-    for name, one in beside.items():
-        try:
-            streams[name] = attribute(classifier, images, one, **how)
-        except InputError as error:
-            if kind_of(name) not in OF_AUDITED:
-                raise
-            left_out[name] = str(error)
+    streams, impossible = opened(classifier, images, audited, beside, **how)
     settings = _settings(classifier, images, audited, [name for name in beside if name in streams], fills) | {
-        "left_out": left_out,
+        "left_out": left_out | impossible,
         "finetuned": _about_copies(trainings),
         "levels": list(options.levels),
         "features": options.features,
@@ -107,26 +95,6 @@ def fidelity(classifier: nn.Module, images: ImageSet, options: FidelityOptions) 
         details = _details(_subject(classifier, images, options, place), copies, fills, streams, options)
     table = tabulate(details, settings)
     return FidelityResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
-
-
-def resolve_controls(options: FidelityOptions, audited: Mapping[str, Attribution]) -> tuple[dict[str, Attribution], dict[str, str]]:
-    """The controls by name, those made of another attribution of the first audited one; and why some can't be, by name.
-
-    Raises:
-        InputError: as `named_controls`.
-    """
-    found, left_out, first = {}, {}, next(iter(audited.values()))
-    for name, one in named_controls(options.controls, options.seed).items():
-        if name not in OF_AUDITED:
-            found[name] = one
-        elif name in audited:
-            left_out[name] = "it is audited itself"
-        elif first.function is None:
-            left_out[name] = f"{first.name} are scores, which nobody can compute for another classifier or image"
-        else:
-            made = resolve_attribution(Spec(name, {"of": first}), seed=options.seed)
-            found[name if made.fingerprint == one.fingerprint else made.name] = made
-    return found, left_out
 
 
 def fine_tunings(

@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 import torch
 
-from gradaudit.attributions import named_attributions
+from gradaudit.attributions import controls_beside, named_attributions
 from gradaudit.devices import seeded
 from gradaudit.fills import Fill
 from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.costs import Cost
-from gradaudit.instruments.fidelity.audit import cell_count, fidelity, fine_tunings, resolve_controls, resolve_fills
+from gradaudit.instruments.fidelity.audit import cell_count, fidelity, fine_tunings, resolve_fills
 from gradaudit.instruments.fidelity.finetuning import read_recipe
 from gradaudit.instruments.fidelity.options import ABOUT, FidelityOptions
 from gradaudit.instruments.fidelity.result import FidelityResult
@@ -61,7 +61,7 @@ class Fidelity(Instrument):
         """A gradient an image for each attribution, the ways forward, the fills, by their time on a few images; and the copies."""
         images, fills = _images(setup, options), _fills(setup, options)
         audited = named_attributions(options.attribution, options.seed)
-        beside, _ = resolve_controls(options, audited)
+        beside, _ = controls_beside(options.controls, audited, options.seed)
         attributed = sum(one.needs_classifier for one in (audited | beside).values())
         cells = cell_count(1, len(audited | beside), options, images.shape)
         filling = sum(_seconds(fill, images, setup.run.device, deciding([*options.levels])) for fill in fills.values())

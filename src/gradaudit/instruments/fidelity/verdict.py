@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradaudit.attributions import what_lacks
+from gradaudit.attributions import kind_of, what_lacks
 from gradaudit.intervals import Interval, mean_interval
 from gradaudit.packing import unpack
 from gradaudit.results import Verdict
@@ -47,11 +47,6 @@ def judge(table: pd.DataFrame, details: Mapping[str, Any], settings: Mapping[str
         *_about_sample(case),
     )
     return Verdict(label, _sentence(case), caveats)
-
-
-def kind_of(control: str) -> str:
-    """A control's name without its options."""
-    return control.partition("(")[0]
 
 
 def deciding(levels: list[float]) -> float:
