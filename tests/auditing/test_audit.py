@@ -47,7 +47,14 @@ def test_every_instrument_is_there_or_said_to_be_left_out(audited):
 def test_results_are_those_of_the_instruments(audited, arguments):
     result, _ = audited
     test = arguments["test"].sample(60, 0).sample(20, 0)
-    alone = ga.alignment(arguments["classifiers"]["mlp"], test, arguments["denoiser"], score="bayes", similarity=["magnitude_cosine", "cosine"], device="cpu")
+    alone = ga.alignment(
+        arguments["classifiers"]["mlp"],
+        test,
+        arguments["denoiser"],
+        score="bayes",
+        similarity=["magnitude_cosine", "cosine"],
+        device="cpu",
+    )
     pd.testing.assert_frame_equal(result.results["mlp"]["alignment"].table, alone.table)
 
 
@@ -148,7 +155,7 @@ def test_an_audit_that_broke_off_goes_on(arguments, tmp_path, monkeypatch):
 def test_the_answers_follow_from_the_results_and_begin_all_that_is_shown(audited, written):
     result, _ = audited
     assert {name: one.to_json() for name, one in result.answer.items()} == {
-        name: one.to_json() for name, one in answers(result.results).items()
+        name: one.to_json() for name, one in answers(result.results, result.settings).items()
     }
     assert set(result.answer) == {"bayes", "mlp"}
     assert repr(result).startswith(f"AuditResult(bayes: {result.answer['bayes'].label}; mlp: {result.answer['mlp'].label}; bayes, ")

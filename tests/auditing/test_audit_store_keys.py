@@ -24,7 +24,7 @@ def run_fixture(arguments, audited, tmp_path, monkeypatch):
             return audited[0].results["mlp"][kind]
 
         one = instrument(kind)
-        hooks = {hook: getattr(one, hook) for hook in ("lacks", "uses", "cost", "scores")}
+        hooks = {hook: getattr(one, hook) for hook in ("lacks", "uses", "cost", "scores", "changes", "evidence")}
         return SimpleNamespace(**hooks, measure=work)
 
     monkeypatch.setattr("gradaudit.auditing.run.instrument", counting)

@@ -21,6 +21,7 @@ WARNINGS = {
     "datasets/flaws.py": "of the images, before anything is audited",
     "datasets/sources/npz.py": "of the images, before anything is audited",
     "evaluator/evaluator.py": "what was damaged is made again",
+    "instruments/fidelity/finetuning.py": "what was damaged is made again",
     "lettering.py": "the figure shows what it says",
     "training/backends/local.py": "the work is done once more",
     "training/once.py": "what was damaged is made again",
@@ -57,6 +58,7 @@ def tools_fixture(mixture, halves, tmp_path_factory):
         "leakage": lambda model: ga.leakage(model, few, signal_mask=mask[:20], device="cpu"),
         "sensitivity": lambda model: ga.sensitivity(model, few, signal_mask=mask[:20], samples=1, device="cpu"),
         "alignment": lambda model: ga.alignment(model, few, mixture.denoiser(), sigma=(0.2,), device="cpu"),
+        "contrast": lambda model: ga.contrast(model, halves[0], few, neighbours=3, controls=(), device="cpu"),
         "manifold_robustness": lambda model: ga.manifold_robustness(model, few, tangents, samples=1, device="cpu"),
         "robustness": lambda model: ga.robustness(model, few, eps=(0.1,), steps=2, device="cpu", store=store),
         "mask_recovery": lambda model: ga.mask_recovery(
@@ -69,6 +71,7 @@ def tools_fixture(mixture, halves, tmp_path_factory):
 
 
 INSTRUMENTS = (
+    "contrast",
     "fidelity",
     "trust_radius",
     "leakage",

@@ -14,7 +14,16 @@ from gradaudit.auditing.files import read_classifier, read_request
 from gradaudit.errors import InputError
 from gradaudit.instruments.contract import audited as kinds
 
-HEAVY = ("diffroar", "counterfactual_differences", "counterfactual", "fidelity", "trust_radius", "leakage", "manifold_robustness")
+HEAVY = (
+    "diffroar",
+    "counterfactual_differences",
+    "counterfactual",
+    "contrast",
+    "fidelity",
+    "trust_radius",
+    "leakage",
+    "manifold_robustness",
+)
 FAST = ("--device", "cpu", "--preset", "quick", *(word for name in HEAVY for word in ("--skip", name)))
 
 

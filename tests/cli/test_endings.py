@@ -34,7 +34,7 @@ learner = "linear"
 controls = ["random"]
 """
 OTHERS = (
-    *("fidelity", "trust_radius", "leakage", "robustness", "alignment", "manifold_robustness"),
+    *("contrast", "fidelity", "trust_radius", "leakage", "robustness", "alignment", "manifold_robustness"),
     *("counterfactual", "counterfactual_differences"),
 )
 

@@ -126,7 +126,7 @@ def own_model(names, folder):
     assert set(names["result"].table["attribution"]) == {"ours", "random"}
     report = names["report"]
     assert set(report.results) == {"converted", "theirs"}
-    whole = {"diffroar", "counterfactual_differences", "fidelity", "trust_radius", "robustness", "counterfactual"}
+    whole = {"diffroar", "contrast", "counterfactual_differences", "fidelity", "trust_radius", "robustness", "counterfactual"}
     assert set(report.results["theirs"]) == whole
     assert set(report.skipped["theirs"]) == {"leakage", "alignment", "manifold_robustness"}
     assert names["ready"].accuracies["theirs"] == pytest.approx(ga.measure_accuracy(names["theirs"], names["test"]))
