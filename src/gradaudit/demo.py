@@ -17,6 +17,7 @@ from gradaudit.training import Recipe, Store, train_once
 CLASSIFIERS = {"standard": "zoo:mnist/standard", "robust": "zoo:mnist/robust"}
 ORACLE = Recipe(network="convnet", epochs=4)  # asked what the counterfactuals show; no method has seen it
 DENOISER = "zoo:mnist"
+OPTIONS = {"robustness": {"norm": "l2", "eps": (0.0, 1.0, 2.0)}}  # up to the radius that the robust one was trained for
 
 
 def prepare_demo(
@@ -48,6 +49,7 @@ def prepare_demo(
         training,
         testing,
         preset="quick",
+        options=OPTIONS,
         denoiser=load_denoiser(DENOISER),
         robust=read["robust"][0],
         oracles={"convnet": oracle},

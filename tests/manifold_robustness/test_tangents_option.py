@@ -75,7 +75,18 @@ def test_an_audit_keeps_results_by_the_denoiser_that_is_used(tmp_path, monkeypat
     monkeypatch.syspath_prepend(tmp_path)
     train, test = MIXTURE.sample(60), MIXTURE.sample(20, seed=1)
     off = dict.fromkeys(
-        ("diffroar", "counterfactual_differences", "fidelity", "leakage", "robustness", "alignment", "counterfactual"), False
+        (
+            "diffroar",
+            "counterfactual_differences",
+            "contrast",
+            "fidelity",
+            "trust_radius",
+            "leakage",
+            "robustness",
+            "alignment",
+            "counterfactual",
+        ),
+        False,
     )
 
     def robustness_of(tangents, denoiser):

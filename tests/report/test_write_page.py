@@ -16,6 +16,7 @@ from markupsafe import Markup
 from torch import nn
 
 from gradaudit.answering import Answer, Reading
+from gradaudit.answering.planted import MEASURES
 from gradaudit.errors import InputError, StoreError
 from gradaudit.images import ImageSet
 from gradaudit.instruments.diffroar import DiffROARResult
@@ -74,7 +75,9 @@ def two(make_result: MakeResult, make_pictures: MakePictures, page_of: WritePage
 @pytest.fixture
 def answered(make_result: MakeResult, make_pictures: MakePictures, page_of: WritePage) -> str:
     results = {"standard": make_result("standard"), "robust": make_result("robust")}
-    readings = tuple(Reading("diffroar", "DiffROAR", "logit_gradient", value, 0.1, 0.9, 0.5, "so", True) for value in (0.2, 7.0))
+    readings = tuple(
+        Reading("diffroar", MEASURES["values"].words, "logit_gradient", value, 0.1, 0.9, 0.5, "so", True) for value in (0.2, 7.0)
+    )
     answers = {name: Answer("not settled", "it depends", "more images", readings) for name in results}
     return page_of(results, pictures=make_pictures(), answers=answers)
 

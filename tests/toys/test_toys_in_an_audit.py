@@ -41,6 +41,9 @@ gradient = { name = "toy", strength = 2 }
 score = { name = "toy", strength = 2 }
 similarity = ["toy(strength=2)"]
 
+[contrast]
+neighbours = 2
+
 [counterfactual]
 method = ["toy(strength=2)", { name = "toy", strength = 3 }]
 images = 4
