@@ -32,7 +32,7 @@ def contrast_section(results: Mapping[str, ContrastResult]) -> Section:
             "section.html",
             measured=_measured(results),
             voted={name: percent(round(result.voted, 4)) for name, result in results.items()},
-            left_out=dict(pair for result in results.values() for pair in result.settings["left_out"].items()),
+            left_out=dict(pair for result in results.values() for pair in result.settings.get("left_out", {}).items()),
             neighbours=" or ".join(dict.fromkeys(str(result.settings["neighbours"]) for result in results.values())),
         ),
     )

@@ -45,7 +45,7 @@ def fidelity_section(results: Mapping[str, FidelityResult]) -> Section:
             nothing=_nothing(results),
             accuracies={name: percent(round(result.accuracy, 4)) for name, result in results.items()},
             copies=_copies(results),
-            left_out=dict(pair for result in results.values() for pair in result.settings["left_out"].items()),
+            left_out=dict(pair for result in results.values() for pair in result.settings.get("left_out", {}).items()),
             controls=any(result.controls for result in results.values()),
             features=" or ".join(_each(result.settings["features"] for result in results.values())),
             predicted=any(result.settings["target"] == "predicted" for result in results.values()),
