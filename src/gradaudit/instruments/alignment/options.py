@@ -32,8 +32,8 @@ class AlignmentOptions(DeviceOptions):
     similarity: MethodLike | Sequence[MethodLike] = option(
         "cosine",
         Specs(),
-        "`cosine`, `absolute_cosine`, `magnitude_cosine`, `rank_correlation`, `ssim`, `lpips`, `features(network='FILE')`; a function "
-        "`(gradients, scores) -> values (N,)`, as `package.module:function`; in Python also the function itself, or a list",
+        "`cosine`, `absolute_cosine`, `magnitude_cosine`, `rank_correlation`, `ssim`, `lpips`, `features(network='FILE')`; a "
+        "function `(gradients, scores) -> values (N,)`, as `package.module:function`; in Python also the function itself, or a list",
     )
     gradient: MethodLike | Sequence[MethodLike] = option(
         "logit",

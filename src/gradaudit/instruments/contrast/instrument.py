@@ -19,7 +19,6 @@ from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.setup import Setup
 from gradaudit.markup.section import Section
 
-
 PLANTED = 30  # neighbours by which planted maps were judged
 
 

@@ -25,7 +25,7 @@ class ContrastOptions(DeviceOptions):
         '`(classifier, images, targets) -> scores`, `{"my name": any of these}`, or a list; the verdict is about the first',
     )
     neighbours: int = option(
-        10, Whole(1), "nearest training images of the image's class, and of the others, whose means are compared"
+        30, Whole(1), "nearest training images of the image's class, and of the others, whose means are compared"
     )
     controls: Sequence[str] = option(
         ("random", "blurred_random", "edges", "untrained"),
