@@ -9,8 +9,8 @@ ranks first (fidelity), the test labels are shuffled too: what it uses then says
 A row is how often a verdict, or the answer that is calibrated on planted maps, gave its favourable or its unfavourable label, with
 the Clopper-Pearson interval of that rate in per cent. Needed is the largest rate whose interval still holds the nominal 2.5 %. That
 a map leaks, or is not aligned, is true of what knows nothing, and no error. DiffROAR of values trains its evaluators, so that it
-has fewer runs; the last rows are what the Bayes classifier's gradient, which knows all, gets in these worlds, so that one sees that the verdicts can
-say yes.
+has fewer runs; the last rows are what the Bayes classifier's gradient, which knows all, gets in these worlds, so that one sees that
+the verdicts can say yes.
 
 Run: `OMP_NUM_THREADS=1 python benchmarks/type_one.py`. About 10 minutes on one core.
 """
@@ -34,7 +34,7 @@ from gradaudit.devices import one_thread
 from gradaudit.diffusion.mixture import GaussianMixture
 
 SHAPE, BLOCK, HIDDEN = (1, 8, 8), 4, 32
-SIZES = {"train": 160, "test": 60}
+SIZES = {"train": 240, "test": 60}
 NOMINAL = 0.025  # each end of a 95 % interval
 RANDOM, UNTRAINED, SHUFFLED, BAYES = "random maps", "random weights", "shuffled labels", "Bayes gradient"
 LABELS = {

@@ -33,7 +33,8 @@ class AlignmentOptions(DeviceOptions):
         "cosine",
         Specs(),
         "`cosine`, `absolute_cosine`, `magnitude_cosine`, `rank_correlation`, `ssim`, `lpips`, `features(network='FILE')`; a "
-        "function `(gradients, scores) -> values (N,)`, as `package.module:function`; in Python also the function itself, or a list",
+        "function `(gradients, scores) -> values (N,)`, as `package.module:function`; in Python also the function itself, or a "
+        "list",
     )
     gradient: MethodLike | Sequence[MethodLike] = option(
         "logit",

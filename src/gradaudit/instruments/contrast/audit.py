@@ -112,13 +112,18 @@ def _compared(stream: Stream, contrasts: Tensor, others: Tensor, advance: Advanc
     """Each measure of every image; and of its map beside the contrast of another image, which is what chance gives."""
     parts: list[dict[str, Tensor]] = []
     for which, scores in stream:
-        maps = scores.flatten(1).double().cpu()
+        maps = _scaled(scores.flatten(1).double().cpu())
         own, other = (one[which].flatten(1).double() for one in (contrasts, others))
         parts.append(_cosines(maps, own, "") | _cosines(maps, other, f"{OTHER} "))
         advance(len(maps))
     return {name: torch.cat([part[name] for part in parts]).float().numpy() for name in parts[0]}
 
 
+def _scaled(maps: Tensor) -> Tensor:
+    """In units of the largest, so that the gradients of a saturated probability have a direction as well."""
+    return maps / maps.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+
+
 def _cosines(maps: Tensor, contrasts: Tensor, prefix: str) -> dict[str, Tensor]:
-    magnitudes = F.cosine_similarity(maps.abs(), contrasts.abs(), dim=1, eps=1e-30)
-    return {f"{prefix}magnitudes": magnitudes, f"{prefix}signed": F.cosine_similarity(maps, contrasts, dim=1, eps=1e-30)}
+    magnitudes = F.cosine_similarity(maps.abs(), contrasts.abs(), dim=1, eps=1e-12)
+    return {f"{prefix}magnitudes": magnitudes, f"{prefix}signed": F.cosine_similarity(maps, contrasts, dim=1, eps=1e-12)}
