@@ -1,4 +1,4 @@
-"""`gradaudit contrast`: prints its table, writes its files, looks for neighbours among the training images, refuses what is wrong."""
+"""`gradaudit contrast`: prints its table, writes its files, finds neighbours among the training images, refuses what is wrong."""
 
 import json
 

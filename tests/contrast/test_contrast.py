@@ -108,7 +108,7 @@ def test_the_other_image_is_of_the_same_class():
 
 def test_what_a_map_owes_to_its_class_is_no_lead(made, world):
     """One map for each class, by whatever luck: of another image of the class it says just as much."""
-    mixture, train, test = world
+    _, train, test = world
     drawn = torch.randn(2, *test.shape, generator=torch.Generator().manual_seed(0))
     result = ga.contrast(made.network(), train, test, {"own": drawn[test.labels]}, **ALONE)
     assert result.rows()["value"]["own"] == pytest.approx(result.rows()["value"][OTHER], abs=1e-6)

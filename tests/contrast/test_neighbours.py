@@ -47,7 +47,7 @@ def test_the_image_itself_is_found_among_large_bright_images():
 
 def test_only_copies_of_an_image_are_refused(made):
     train = made.flat([100, 100, 100, 0, 0], [0, 0, 0, 1, 1])
-    with pytest.raises(ga.InputError, match="`train`.*the image itself"):
+    with pytest.raises(ga.InputError, match=r"`train`.*the image itself"):
         ga.class_contrasts(made.flat([100], [0]), train, neighbours=2)
 
 
