@@ -57,8 +57,9 @@ def test_most_neighbours_decide_the_vote_and_the_nearest_where_they_are_even(mad
     assert ga.class_contrasts(image, train, neighbours=2).voted.tolist() == [1]
     even = made.flat([50, 90, 150, 0, 255, 254], [0, 1, 2, 0, 1, 2], "abc")
     assert ga.class_contrasts(made.flat([145], [0], "abc"), even, neighbours=1).voted.tolist() == [2]
-    crowd = made.flat([100, 110, 111, 130, 140], [0, 1, 1, 0, 1])
-    assert ga.class_contrasts(made.flat([101], [1]), crowd, neighbours=2).voted.tolist() == [0]  # one each: the nearest's
+    for nearest in (0, 1):
+        crowd = made.flat([100, 110, 111, 130, 131, 140], [nearest, 1 - nearest, 1 - nearest, nearest, nearest, 1 - nearest])
+        assert ga.class_contrasts(made.flat([101], [1]), crowd, neighbours=2).voted.tolist() == [nearest]  # one each
 
 
 def test_a_slow_loop_gives_the_same(made):

@@ -126,7 +126,8 @@ def own_model(names, folder):
     assert set(names["result"].table["attribution"]) == {"ours", "random"}
     report = names["report"]
     assert set(report.results) == {"converted", "theirs"}
-    assert set(report.results["theirs"]) == {"diffroar", "counterfactual_differences", "fidelity", "robustness", "counterfactual"}
+    whole = {"diffroar", "counterfactual_differences", "contrast", "fidelity", "robustness", "counterfactual"}
+    assert set(report.results["theirs"]) == whole
     assert set(report.skipped["theirs"]) == {"leakage", "alignment", "manifold_robustness"}
     assert names["ready"].accuracies["theirs"] == pytest.approx(ga.measure_accuracy(names["theirs"], names["test"]))
     assert ga.load_audit(folder / "report").to_json() == report.to_json()

@@ -65,7 +65,7 @@ class AuditResult:
     @cached_property
     def answer(self) -> Mapping[str, Answer]:
         """For each classifier's name whether its maps can be trusted, why, and what would settle it."""
-        return answers(self.results) if self.stored is None else self.stored
+        return answers(self.results, self.settings) if self.stored is None else self.stored
 
     @cached_property
     def scores(self) -> pd.DataFrame:
