@@ -83,6 +83,13 @@ def fidelity(names, folder):
     assert {*result.table, *result.orders, *result.single_patches} <= set(re.findall(r"`(\w+)`", page))
 
 
+def contrast(names, folder):
+    result = names["result"]
+    assert ga.load_result(folder / "out").to_json() == result.to_json()
+    page = (ROOT / "docs" / "contrast.md").read_text(encoding="utf-8")
+    assert {f"`{measure}`" for measure in result.table["measure"]} <= set(re.findall("`[^`]*`", page))
+
+
 def leakage(names, folder):
     assert names["result"].accuracy > 0.9
     assert names["one_coordinate"].accuracy > 0.9
@@ -146,7 +153,7 @@ def training(names, folder):
     assert ga.load_classifier("robust.safetensors")(names["test"].floats()).shape == (len(names["test"]), 10)
 
 
-CHECKS = {check.__name__: check for check in (alignment, counterfactuals, denoisers, extend, fidelity, leakage, manifold)}
+CHECKS = {check.__name__: check for check in (alignment, contrast, counterfactuals, denoisers, extend, fidelity, leakage, manifold)}
 CHECKS |= {check.__name__: check for check in (own_model, robustness, start, training, trust_radius)}
 
 

@@ -180,6 +180,27 @@ def test_a_classifier_that_reads_nothing_at_this_level_leaves_it_open(made):
     assert any("no better than chance" in caveat for caveat in result.verdict.caveats)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_labels_that_a_classifier_does_not_know_are_not_used(made, turned):
+    """Maps that know the label make half of what is left answer it; as it has nothing to lose, it uses nothing."""
+    images = made.drawn(200, classes=2)
+    bright = images.images[:, 0, 4, 4] > 127  # of which the labels say nothing
+
+    class OnePixel(nn.Module):
+        def forward(self, pixels):
+            read = pixels[:, 0, 4, 4] - 0.498
+            return 500 * torch.stack([-read, read], dim=1)
+
+    scores = torch.rand(200, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    scores[:, 0, 4, 4] = torch.where(bright == (images.labels == 1), 2.0, -0.0)  # left at the top only where it says the label
+    scores = 1 / (1 + scores) if turned else scores
+    result = ga.fidelity(OnePixel(), images, {"own": scores}, fill="zero", **ALONE)
+    row = result.table[result.table["level"] == result.level].iloc[0]
+    assert row["high"] < 0 if turned else row["low"] > 0
+    assert result.verdict.label == "inconclusive"
+    assert any("there is nothing for it to lose" in caveat for caveat in result.verdict.caveats)
+
+
 def test_what_is_read_from_both_sides_alike_is_not_used(made):
     """A classifier whose answer lies in every row: whichever pixels are left, it is right."""
     images = made.drawn(400, classes=2)

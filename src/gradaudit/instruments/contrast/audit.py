@@ -61,8 +61,9 @@ def contrast(classifier: nn.Module, train: ImageSet, test: ImageSet, options: Co
     how: dict[str, Any] = {"target": targets, "seed": options.seed, "batch_size": options.batch_size, "device": place}
     streams, impossible = opened(classifier, test, audited, beside, **how)
     found = class_contrasts(test, train, neighbours=options.neighbours, targets=targets, device=place)
+    others = found.maps[another(targets)]
     with progress("comparing maps", len(test) * len(streams), options.show_progress) as advance:
-        read = {name: _compared(stream, found.maps, advance) for name, stream in streams.items()}
+        read = {name: _compared(stream, found.maps, others, advance) for name, stream in streams.items()}
     first = next(iter(audited))
     settings = {
         "attributions": list(audited),
@@ -81,8 +82,8 @@ def contrast(classifier: nn.Module, train: ImageSet, test: ImageSet, options: Co
         "train_fingerprint": train.fingerprint,
     }
     details = {
-        "targets": pack(targets.cpu().numpy()),
-        "voted": float((found.voted == targets.cpu()).double().mean()),
+        "targets": pack(targets.numpy()),
+        "voted": float((found.voted == targets).double().mean()),
         "chance": int(torch.bincount(train.labels).max()) / len(train),
         "per_image": {name: {measure: pack(one[measure]) for measure in MEASURES} for name, one in read.items()},
         OTHER: {measure: pack(read[first][f"{OTHER} {measure}"]) for measure in MEASURES},
@@ -91,18 +92,39 @@ def contrast(classifier: nn.Module, train: ImageSet, test: ImageSet, options: Co
     return ContrastResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
 
 
-def _compared(stream: Stream, contrasts: Tensor, advance: Advance) -> dict[str, np.ndarray]:
-    """Each measure of every image; and of its map beside the contrast of the image that follows, which is what chance gives."""
-    others = contrasts.roll(-1, 0)
+def another(targets: Tensor) -> Tensor:
+    """For each image the place of the next one of its class, after the last the first; of any class where it is alone in its own.
+
+    Were it of another class, whatever a map and a contrast owe to their class would count as a lead, and by that the maps of a
+    network with weights drawn at random are better or worse than chance in one audit of ten.
+
+    Args:
+        targets: int64 (N,), the class of each image.
+    """
+    found = torch.arange(1, len(targets) + 1) % len(targets)
+    for one in targets.unique().tolist():
+        places = (targets == one).nonzero().flatten()
+        if len(places) > 1:
+            found[places] = places.roll(-1)
+    return found
+
+
+def _compared(stream: Stream, contrasts: Tensor, others: Tensor, advance: Advance) -> dict[str, np.ndarray]:
+    """Each measure of every image; and of its map beside the contrast of another image, which is what chance gives."""
     parts: list[dict[str, Tensor]] = []
     for which, scores in stream:
-        maps = scores.flatten(1).double().cpu()
+        maps = _scaled(scores.flatten(1).double().cpu())
         own, other = (one[which].flatten(1).double() for one in (contrasts, others))
         parts.append(_cosines(maps, own, "") | _cosines(maps, other, f"{OTHER} "))
         advance(len(maps))
     return {name: torch.cat([part[name] for part in parts]).float().numpy() for name in parts[0]}
 
 
+def _scaled(maps: Tensor) -> Tensor:
+    """In units of the largest, so that the gradients of a saturated probability have a direction as well."""
+    return maps / maps.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+
+
 def _cosines(maps: Tensor, contrasts: Tensor, prefix: str) -> dict[str, Tensor]:
-    magnitudes = F.cosine_similarity(maps.abs(), contrasts.abs(), dim=1, eps=1e-30)
-    return {f"{prefix}magnitudes": magnitudes, f"{prefix}signed": F.cosine_similarity(maps, contrasts, dim=1, eps=1e-30)}
+    magnitudes = F.cosine_similarity(maps.abs(), contrasts.abs(), dim=1, eps=1e-12)
+    return {f"{prefix}magnitudes": magnitudes, f"{prefix}signed": F.cosine_similarity(maps, contrasts, dim=1, eps=1e-12)}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from gradaudit.attributions import named_attributions
 from gradaudit.errors import InputError
 from gradaudit.images import ImageSet
@@ -30,8 +32,9 @@ class Contrast(Instrument):
 
     def lacks(self, setup: Setup, name: str, options: ContrastOptions) -> str | None:
         """Training images of every class, more than there are neighbours."""
+        asked = setup.test.labels if options.target == "label" else torch.arange(len(setup.train.classes))
         try:
-            check_enough(setup.train, setup.test.labels, options.neighbours)
+            check_enough(setup.train, asked, options.neighbours)
         except InputError:
             return (
                 f"it looks for {options.neighbours} neighbours of each class and of others, and there are too few training images"

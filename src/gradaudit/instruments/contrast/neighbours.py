@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from gradaudit.errors import require
-from gradaudit.images import ImageSet
+from gradaudit.images import ImageSet, digests
+from gradaudit.training.learners import check_alike
 
 CHUNK = 2**25  # numbers of a temporary: images beside training images
 
@@ -46,15 +47,21 @@ def class_contrasts(
     Raises:
         InputError: an argument is not as above.
     """
+    check_alike(train, images)
     targets = images.labels if targets is None else targets
+    require(len(targets) == len(images), "targets", f"of {len(targets):,} images", f"a class for each of the {len(images):,}")
+    require(neighbours >= 1, "neighbours", neighbours, "1 or more")
     check_enough(train, targets, neighbours)
     place, flat = torch.device(device), train.images.flatten(1)
     maps, voted = torch.empty(len(images), *images.shape), torch.empty(len(images), dtype=torch.int64)
+    copies = _copies(images, train)
     step = max(1, CHUNK // max(flat.shape[1], len(train)))
     for start in range(0, len(images), step):
         part = slice(start, start + step)
         shown, wanted = images.floats(part, place).flatten(1), targets[part].to(place)
         apart = _distances(shown, train, place)
+        for row, which in enumerate(copies[part]):
+            apart[row, which] = torch.inf
         own = wanted[:, None] == train.labels.to(place)
         near, unlike = (_nearest_mean(apart.masked_fill(mask, torch.inf), neighbours, train, place) for mask in (~own, own))
         maps[part] = (near - unlike).view(-1, *images.shape).cpu()
@@ -79,21 +86,29 @@ def check_enough(train: ImageSet, targets: Tensor, neighbours: int) -> None:
         require(found > neighbours and len(train) - found >= neighbours, "train", f"{found:,} of class {name}", expected)
 
 
+def _copies(images: ImageSet, train: ImageSet) -> list[list[int]]:
+    """For each image the places of the training images that are the image itself, pixel for pixel."""
+    places: dict[bytes, list[int]] = {}
+    for place, digest in enumerate(digests(train)):
+        places.setdefault(digest, []).append(place)
+    return [places.get(digest, []) for digest in digests(images)]
+
+
 def _distances(shown: Tensor, train: ImageSet, place: torch.device) -> Tensor:
-    """Squared distances (n, M) to the training images; infinite to the image itself."""
+    """Squared distances (n, M) to the training images."""
     parts = []
     for start in range(0, len(train), 2048):
         other = train.floats(slice(start, start + 2048), place).flatten(1)
-        squared = (shown**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * shown @ other.T
-        parts.append(squared)
-    found = torch.cat(parts, dim=1)
-    return found.masked_fill(found < 1e-4, torch.inf)
+        parts.append((shown**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * shown @ other.T)
+    return torch.cat(parts, dim=1)
 
 
 def _nearest_mean(apart: Tensor, count: int, train: ImageSet, place: torch.device) -> Tensor:
-    """The mean (n, F) of the nearest training images."""
-    which = apart.topk(count, dim=1, largest=False).indices
-    return torch.stack([train.floats(one.cpu(), place).flatten(1).mean(0) for one in which])
+    """The mean (n, F) of the nearest training images at finite distances; of fewer where there are fewer."""
+    far, which = apart.topk(count, dim=1, largest=False)
+    there = [one[known].cpu() for one, known in zip(which, far.isfinite(), strict=True)]
+    require(all(map(len, there)), "train", "copies of an image", "other images of its class, and of others, than the image itself")
+    return torch.stack([train.floats(one, place).flatten(1).mean(0) for one in there])
 
 
 def _vote(labels: Tensor, classes: int) -> Tensor:

@@ -30,7 +30,7 @@ class ContrastResult(Result):
     `table` has a row for each attribution (controls included) and measure: `attribution`, `measure`, `value` (the mean over
     images), `low` and `high` (its 95 % t interval over images). `magnitudes` is the cosine of the magnitudes of map and contrast,
     from 0 to 1; `signed` their cosine, signs included. The last rows, `another image's contrast`, are the first attribution's maps
-    beside the contrasts of other images: what there is by chance.
+    beside the contrasts of other images of the same class: what there is by chance.
     """
 
     kind: ClassVar[str] = "contrast"

@@ -1,7 +1,9 @@
 """The verdict: whether the first audited map lies where classes differ, more than chance and than what knows no classifier.
 
-`where classes differ`: image by image, the cosine of magnitudes surely exceeds that of the same map with another image's contrast,
-and those of the controls `random` and `untrained` where they ran. `elsewhere`: it is surely below one of them. `inconclusive`:
+`where classes differ`: image by image, the cosine of magnitudes surely exceeds that of the same map with the contrast of another
+image of the class, and those of the controls `random` and `untrained` where they ran. `elsewhere`: it is surely below the first.
+That it is below a control would not be enough: the control's magnitudes are of another kind, and an untrained network is a single
+draw, whose luck no interval over images holds; of maps that know nothing every second would be called that. `inconclusive`:
 neither, or the neighbours' majority is no better than chance, so that their contrast says nothing.
 """
 
@@ -32,7 +34,7 @@ def judge(table: pd.DataFrame, details: Mapping[str, Any], settings: Mapping[str
     name = settings["attributions"][0]
     leads = {one: _lead(details, name, one) for one in (OTHER, *settings["controls"])}
     rivals = [leads[one] for one in (OTHER, *RIVALS) if one in leads]
-    label = THERE if all(low > 0 for _, low, _ in rivals) else ELSEWHERE if any(high < 0 for _, _, high in rivals) else OPEN
+    label = THERE if all(low > 0 for _, low, _ in rivals) else ELSEWHERE if leads[OTHER][2] < 0 else OPEN
     if not _reads(details, settings):
         label = OPEN
     caveats = (*_about_neighbours(details, settings), *_about_controls(leads, settings, label), *_about_sample(table, settings))

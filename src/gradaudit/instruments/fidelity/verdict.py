@@ -3,7 +3,9 @@
 At the middle level and under the first fill. `used`: fidelity's interval lies above 0, and above that of the control `random` where
 it ran. `upside down`: below both. `not used`: the interval lies within a tenth of what the classifier has to lose, its accuracy on
 whole images less that of always giving the most frequent target. `inconclusive`: none of these, or the classifier is no better than
-chance with either side, so that it reads nothing that could be compared.
+chance on whole images, so that it has nothing to lose, or with either side, so that it reads nothing that could be compared. (A map
+of the label's gradient knows the label. Beside a classifier that does not, what is left by it can still draw the label oftener than
+chance.)
 """
 
 from __future__ import annotations
@@ -120,6 +122,8 @@ class _Case:
 
     def label(self, fill: str) -> str:
         """What the numbers under a fill say."""
+        if self.clean <= self.luck or not self.reads(fill):
+            return OPEN
         rows = self.rows(fill)
         row = rows.loc[self.name]
         rivals = rows[rows.index.isin({"random"} & {*self.settings["controls"]})]
@@ -128,7 +132,7 @@ class _Case:
         if row["high"] < min([0.0, *rivals["low"]]):
             return UPSIDE_DOWN
         little = LITTLE * (self.whole(fill) - self.chance)
-        return NOT_USED if self.reads(fill) and -little < row["low"] and row["high"] < little else OPEN
+        return NOT_USED if -little < row["low"] and row["high"] < little else OPEN
 
     def lead(self, control: str) -> Interval:
         """The attribution's fidelity less the control's, on the same images, with a 95 % t interval."""
