@@ -122,7 +122,7 @@ class _Case:
 
     def label(self, fill: str) -> str:
         """What the numbers under a fill say."""
-        if self.clean <= self.luck or not self.reads(fill):
+        if self.whole(fill) <= self.luck or not self.reads(fill):
             return OPEN
         rows = self.rows(fill)
         row = rows.loc[self.name]
