@@ -148,8 +148,10 @@ def audited(kind: str, seed: int) -> dict[str, str]:
     told = {name: found[name] for name in ("fidelity", "contrast")}
     labels = {name: one.verdict.label for name, one in found.items()} | {"answer": answers({"own": told}, settings)["own"].label}
     if kind != RANDOM:  # it is about gradients alone
-        subject = place.mixture.bayes_classifier() if kind == BAYES else model
-        labels["alignment"] = ga.alignment(subject, place.test, place.mixture.denoiser(), score="bayes", **how).verdict.label
+        subject, gradient = (place.mixture.bayes_classifier(), "log_probability") if kind == BAYES else (model, "logit")
+        labels["alignment"] = ga.alignment(
+            subject, place.test, place.mixture.denoiser(), gradient=gradient, score="bayes", **how
+        ).verdict.label
     return labels
 
 

@@ -101,6 +101,15 @@ def test_a_map_below_a_control_alone_is_not_called_elsewhere(made, world):
     assert result.verdict.label == "inconclusive"
 
 
+def test_random_maps_must_be_beaten_as_well(made, world):
+    """One pixel, where the contrast is largest: better than the same beside another image, far below any map that is spread."""
+    _, train, test = world
+    found = ga.class_contrasts(test, train).maps.flatten(1).abs()
+    maps = torch.zeros_like(found).scatter(1, found.argmax(1, keepdim=True), 1.0).view(-1, *test.shape)
+    alone, beside = (ga.contrast(made.network(), train, test, {"own": maps}, controls=one, **CPU) for one in ((), ("random",)))
+    assert (alone.verdict.label, beside.verdict.label) == ("where classes differ", "inconclusive")
+
+
 def test_the_other_image_is_of_the_same_class():
     targets = torch.tensor([0, 1, 0, 2, 1, 0])
     assert another(targets).tolist() == [2, 4, 5, 4, 1, 0]  # of class 2 there is none but one
