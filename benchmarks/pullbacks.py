@@ -57,6 +57,7 @@ SETS = {
 LEVELS = (0.05, 0.2)
 FILLS = ("mean", "imputation")
 TRAIN, TEST, BLOCKS_TRAIN, FEW = 4000, 1000, 20000, 300
+DRAWS = 3  # of test images and evaluator, for the one network that was not trained here
 BY = ["data", "network", "measure", "attribution"]
 
 
@@ -112,7 +113,7 @@ def read(arguments: argparse.Namespace, data: str, seed: int) -> Iterator[dict[s
     train, test = ga.load_images(data, folder=arguments.data_dir)
     many, train, test = train.sample(12000, seed), train.sample(TRAIN, seed), test.sample(TEST, seed)
     networks = {network: trained(arguments, network, many, seed) for network in SETS[data]}
-    if data == "cifar10":
+    if data == "cifar10" and seed < DRAWS:
         networks[RESNET] = resnet20(arguments)
     few = test.sample(FEW, seed)
     scores = {
@@ -186,7 +187,7 @@ def aligned(head: dict[str, Any], network: nn.Module, images: ga.ImageSet) -> It
         device="cpu",
     )
     for row in result.table.to_dict("records"):
-        if row["gradient"] in (*named, "random"):
+        if row["gradient"] in named:
             yield {**head, "measure": "alignment", "attribution": row["gradient"], "value": row["value"]}
 
 
