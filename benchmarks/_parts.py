@@ -18,7 +18,7 @@ SECONDS, WALL = "processor_seconds", "wall_seconds"
 def part(folder: Path, name: str, rows: Callable[[], Iterable[Mapping[str, Any]]]) -> pd.DataFrame:
     """The rows of a part, from its file or made now on one thread; each has what the whole part took."""
     path = folder / "out" / f"{name}.csv"
-    if not path.exists():
+    if not is_there(folder, name):
         before, start = time.process_time(), time.perf_counter()
         with one_thread():
             made = pd.DataFrame(list(rows()))
@@ -26,6 +26,11 @@ def part(folder: Path, name: str, rows: Callable[[], Iterable[Mapping[str, Any]]
         write_text(path, made.assign(**took).to_csv(index=False))
         print(f"{name}: {took[SECONDS]:.0f} s of processor time", flush=True)
     return pd.read_csv(path)
+
+
+def is_there(folder: Path, name: str) -> bool:
+    """Whether the part was made."""
+    return (folder / "out" / f"{name}.csv").exists()
 
 
 def seconds(folder: Path, column: str = WALL) -> float:

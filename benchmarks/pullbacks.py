@@ -23,7 +23,7 @@ from torch import nn
 
 import gradaudit as ga
 from _blocks import TWO, over_seeds
-from _parts import SECONDS, WALL, part, seconds
+from _parts import SECONDS, WALL, is_there, part, seconds
 from _record import RESULTS, Row, claim_of, record_of, save_figure, table_parser
 from gradaudit.attributions import attribute_all, resolve_attribution
 from gradaudit.files import write_text
@@ -64,12 +64,14 @@ BY = ["data", "network", "measure", "attribution"]
 def main() -> None:
     own = table_parser(__file__, __doc__, weights=True, workers=None)
     own.add_argument("--seeds", type=int, default=5)
+    own.add_argument("--draw", action="store_true", help="only the tables of the parts that are there")
     arguments = own.parse_args()
     load = os.getloadavg()[0]
     parts = [
-        part(arguments.out, name.replace(" ", "_"), partial(rows, arguments, *job))
+        part(arguments.out, name, partial(rows, arguments, *job))
         for seed in range(arguments.seeds)
         for name, rows, job in jobs(seed)
+        if not arguments.draw or is_there(arguments.out, name)
     ]
     table = pd.concat(parts, ignore_index=True).drop(columns=[SECONDS, WALL])
     table = pd.concat([table, table_less_gradient(table)], ignore_index=True)
@@ -88,7 +90,7 @@ def main() -> None:
 def jobs(seed: int) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
     """The parts of a seed: their names, what makes their rows, and its arguments."""
     for network in NETWORKS:
-        yield f"leakage_{network}_{seed}", leaked, (network, seed)
+        yield f"leakage_{network.replace(' ', '_')}_{seed}", leaked, (network, seed)
     for data in SETS:
         yield f"{data}_{seed}", read, (data, seed)
 
