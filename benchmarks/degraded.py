@@ -324,7 +324,7 @@ def falling(values: np.ndarray) -> float:
 def over_units(rows: pd.DataFrame, column: str) -> tuple[float, float, float]:
     """Mean and 95 % t-interval over classifiers and seeds of each data set, each the mean over its ladders."""
     units = rows.groupby(["data", "classifier", "seed"])[column].mean().to_numpy()
-    mean = float(units.mean())
+    mean = float(units.mean()) if len(units) else float("nan")
     if len(units) < 2:
         return mean, float("nan"), float("nan")
     reach = float(stats.t.ppf(0.975, len(units) - 1) * units.std(ddof=1) / len(units) ** 0.5)
@@ -337,15 +337,16 @@ def as_markdown(table: pd.DataFrame, orders: pd.DataFrame) -> str:
     for title, chosen in (("the gradient's ladders", orders[orders["attribution"] == GRADIENT]), ("all ladders", orders)):
         for column, words in (("rho", "as it is"), ("toward", "towards 0")):
             lines += [f"### Spearman's correlation with the true order, {words}: {title}", ""]
-            lines += [f"| measure | {' | '.join(SETS)} | all | whole order |", "|---|" + "---|" * (len(SETS) + 2)]
+            lines += [f"| measure | {' | '.join(SETS)} | all | whole order, either way |", "|---|" + "---|" * (len(SETS) + 2)]
             for measure, rows in chosen.groupby("measure", sort=False):
-                cells = [interval(over_units(rows[rows["data"] == data], column)) for data in SETS if data in set(rows["data"])]
+                cells = [interval(over_units(rows[rows["data"] == data], column)) for data in SETS]
                 cells += [interval(over_units(rows, column)), f"{100 * rows['whole'].mean():.0f} %"]
                 lines.append(f"| {measure} | {' | '.join(cells)} |")
             lines.append("")
     lines += ["### Processor seconds a ranking, two levels, one seed", "", f"| measure | {' | '.join(SETS)} |", "|---|---|---|---|"]
     for measure, rows in table.groupby("measure", sort=False):
-        lines.append(f"| {measure} | {' | '.join(f'{rows[rows.data == data].took.mean():.2f}' for data in SETS)} |")
+        means = rows.groupby("data")["took"].mean()
+        lines.append(f"| {measure} | {' | '.join(f'{means[data]:.2f}' if data in means else '' for data in SETS)} |")
     lines += ["", "### Means over seeds, by the share of pixels that swapped", ""]
     lines += [f"| data | classifier | attribution | measure | level | {' | '.join(f'{one:g}' for one in SHARES)} |"]
     lines += ["|---|---|---|---|---|" + "---|" * len(SHARES)]
