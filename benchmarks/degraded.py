@@ -47,6 +47,7 @@ ATTRIBUTIONS = {
 SETS = ("mnist", "fashion-mnist", "cifar10")
 TRAIN, TEST, ASKED = 2000, 500, 100
 RADIUS = {"mnist": 2.0, "fashion-mnist": 1.0, "cifar10": 0.5}  # L2, of adversarial training on two-block images
+COMMAND = "python benchmarks/degraded.py --data-dir DATA --weights-dir WEIGHTS"
 AT = ["data", "classifier", "attribution", "measure", "level", "seed"]
 
 Rows = Iterator[dict[str, Any]]
@@ -75,11 +76,13 @@ def main() -> None:
     write_text(arguments.out / "degraded.csv", table.to_csv(index=False))
     orders = recovered(table)
     text = as_markdown(table, orders)
-    write_text(arguments.out / "degraded.md", f"{text}\n{arguments.seeds} seeds, {versions()}\n")
+    write_text(arguments.out / "degraded.md", f"{text}\n{counted(table)}, {versions()}\n")
     save_figure(arguments.out / "degraded.svg", drawn(table))
     print(text)
     if arguments.out == RESULTS / "degraded":
-        record_of("degraded", claim_of(__doc__ or ""), as_rows(table, orders), load, seconds(arguments.out), False).save(RESULTS)
+        record_of("degraded", claim_of(__doc__ or ""), as_rows(table, orders), load, seconds(arguments.out), False, COMMAND).save(
+            RESULTS
+        )
     took = seconds(arguments.out, SECONDS)
     print(f"{arguments.out}; {seconds(arguments.out):.0f} s, {took:.0f} s of processor time, {versions()}")
 
@@ -354,6 +357,12 @@ def as_markdown(table: pd.DataFrame, orders: pd.DataFrame) -> str:
         means = rows.groupby("share")["value"].mean()
         lines.append(f"| {' | '.join(map(str, keys))} | {' | '.join(f'{means[one]:+.3f}' for one in SHARES)} |")
     return "\n".join(lines) + "\n"
+
+
+def counted(table: pd.DataFrame) -> str:
+    """How many seeds of each measure there are."""
+    seeds = table.groupby("measure", sort=False)["seed"].nunique()
+    return "seeds: " + "; ".join(f"{name} {count}" for name, count in seeds.items())
 
 
 def interval(found: tuple[float, float, float]) -> str:

@@ -58,6 +58,7 @@ SETS = {
 LEVELS = (0.05, 0.2)
 FILLS = ("mean", "imputation")
 TRAIN, TEST, BLOCKS_TRAIN, FEW = 4000, 1000, 20000, 300
+COMMAND = "python benchmarks/pullbacks.py --data-dir DATA --weights-dir WEIGHTS"
 BY = ["data", "network", "measure", "attribution"]
 
 
@@ -78,12 +79,12 @@ def main() -> None:
     write_text(arguments.out / "pullbacks.csv", table.to_csv(index=False))
     summary = over_seeds(table, BY)
     text = as_markdown(summary)
-    write_text(arguments.out / "pullbacks.md", f"{text}\n{arguments.seeds} seeds, {versions()}\n")
+    write_text(arguments.out / "pullbacks.md", f"{text}\n{versions()}\n")
     save_figure(arguments.out / "pullbacks.svg", drawn(summary))
     print(text)
     took = seconds(arguments.out)
     if arguments.out == RESULTS / "pullbacks":
-        record_of("pullbacks", claim_of(__doc__ or ""), as_rows(summary), load, took, False).save(RESULTS)
+        record_of("pullbacks", claim_of(__doc__ or ""), as_rows(summary), load, took, False, COMMAND).save(RESULTS)
     print(f"{arguments.out}; {took:.0f} s, {seconds(arguments.out, SECONDS):.0f} s of processor time, {versions()}")
 
 
@@ -237,7 +238,7 @@ def as_markdown(summary: pd.DataFrame) -> str:
     lines = []
     for (data, network), rows in summary.groupby(["data", "network"], sort=False):
         accuracy = rows[rows["measure"] == "accuracy"]["mean"]
-        lines += [f"### {data}, {network} (accuracy {float(accuracy.iloc[0]):.3f})", ""]
+        lines += [f"### {data}, {network} ({int(rows['seeds'].max())} seeds, accuracy {float(accuracy.iloc[0]):.3f})", ""]
         measured = rows[rows["measure"] != "accuracy"]
         for less in (False, True):
             chosen = measured[measured["measure"].str.endswith(LESS) == less]
@@ -289,7 +290,7 @@ def drawn(summary: pd.DataFrame) -> Figure:
         panel.invert_yaxis()
         panel.set_title(f"{measure}{' (lower is better)' if measure == 'leakage' else ''}", fontsize="medium")
         panel.set_xlabel("less the gradient's")
-    panels[0].legend(fontsize="x-small")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(methods), fontsize="small")
     return figure
 
 
