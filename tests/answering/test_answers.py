@@ -127,6 +127,14 @@ def test_readings_come_with_their_scales_the_weightiest_first(audited):
     assert all(one.words.startswith("of the 60 maps of known quality") for one in readings)
 
 
+def test_each_number_says_what_the_answer_would_be_by_it_alone(audited):
+    numbers = GOOD | {"fidelity_imputation": 0.0}
+    found = {one.instrument: one.label for one in answer(audited({"gradient": numbers})).readings}
+    alone = {PARTS[measure][0]: answer(audited({"gradient": {measure: numbers[measure]}})).label for measure in PARTS}
+    assert found == alone
+    assert len({*found.values()}) > 1
+
+
 def test_an_answer_comes_back_from_json(audited):
     found = answer(audited({"gradient": GOOD}))
     again = Answer.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))

@@ -28,6 +28,8 @@ class Reading:
         good: of the planted maps nearest to it, the share that was good; NaN where nothing was calibrated.
         words: the same, in words, or why it isn't calibrated.
         weighs: whether the answer rests on it.
+        label: what the answer would be by this number alone: `trust`, `do not trust` or `not settled`; empty where nothing was
+            calibrated.
     """
 
     instrument: str
@@ -39,6 +41,7 @@ class Reading:
     good: float
     words: str
     weighs: bool
+    label: str = ""
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,8 @@ def _readings(results: Mapping[str, Result], cases: Sequence[_Case], strange: st
             words = f"not calibrated for {strange}" if strange else str(likes)
             good = math.nan if strange else likes.good / NEAREST
             about = MEASURES[name].instrument, MEASURES[name].words, case.subject
-            weighed.append((case.weight(name), Reading(*about, *_ends(one.score), good, words, not strange)))
+            label = "" if strange else _Case(case.subject, {name: one}).label()
+            weighed.append((case.weight(name), Reading(*about, *_ends(one.score), good, words, not strange, label)))
     yield from (reading for _, reading in sorted(weighed, key=lambda pair: -pair[0]))
     shown = {reading.instrument for _, reading in weighed}
     for kind in audited():

@@ -61,6 +61,7 @@ class ReadingDocument(BaseModel):
     good: float | None = Field(description="Share of the planted maps with such numbers that were good; null where unknown.")
     words: str = Field(description="The same in words, or why there is none.")
     weighs: bool = Field(description="Whether the answer rests on it.")
+    label: str = Field("", description="What the answer would be by it alone; empty where nothing was calibrated.")
 
 
 class AnswerDocument(BaseModel):

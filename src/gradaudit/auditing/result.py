@@ -93,9 +93,19 @@ class AuditResult:
         return [(name, kind, one) for name, found in self.results.items() for kind, one in found.items()]
 
     def verdicts(self) -> pd.DataFrame:
-        """One row for each classifier and instrument: `classifier`, `instrument`, `label`, `sentence`."""
-        rows = [(name, kind, result.verdict.label, result.verdict.sentence) for name, kind, result in self._every()]
-        return pd.DataFrame(rows, columns=["classifier", "instrument", "label", "sentence"])
+        """One row for each classifier and instrument: `classifier`, `instrument`, `label`, `sentence`, `calibrated`.
+
+        `calibrated` says what the answer would be by this instrument alone, and what became of planted maps with such numbers;
+        empty where no planted map was asked. Its label goes by these maps, `label` by the instrument's own convention.
+        """
+        rows = [
+            (name, kind, one.verdict.label, one.verdict.sentence, self._calibrated(name, kind)) for name, kind, one in self._every()
+        ]
+        return pd.DataFrame(rows, columns=["classifier", "instrument", "label", "sentence", "calibrated"])
+
+    def _calibrated(self, name: str, kind: str) -> str:
+        found = [one for one in self.answer[name].readings if one.instrument == kind and one.label]
+        return "; ".join(f"{one.label}: {one.words}" for one in found)
 
     def _answers(self) -> pd.DataFrame:
         rows = [(name, one.label, one.sentence, one.settle) for name, one in self.answer.items()]

@@ -173,7 +173,8 @@ def print_audit(result: AuditResult) -> None:
     for column in ("classifier", "instrument", "verdict", "in words"):
         table.add_column(column)
     for row in result.verdicts().to_dict("records"):
-        table.add_row(escape(row["classifier"]), row["instrument"], f"[bold]{row['label']}[/bold]", escape(row["sentence"]))
+        words = f"{row['sentence']}. By maps of known quality: {row['calibrated']}" if row["calibrated"] else row["sentence"]
+        table.add_row(escape(row["classifier"]), row["instrument"], f"[bold]{row['label']}[/bold]", escape(words))
     console().print(table)
     console().print(_numbers(result.scores))
     _print_skipped(result.skipped)

@@ -25,12 +25,14 @@ class Row:
         text: the number with its interval.
         drawing: the number on its scale; empty where the measure has none.
         words: what became of planted maps with such numbers, or why nobody knows.
+        label: what the answer would be by this number alone; empty where nobody knows.
     """
 
     classifier: str
     text: str
     drawing: Markup
     words: str
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _row(whose: str, reading: Reading, found: Scale | None, name: str) -> Row:
         return Row(whose, text, Markup(""), reading.words)
     label = f"{whose}: {reading.measure} {text}, on a scale from {_short(found.low)} to {_short(found.high)}"
     drawing = bar(found, reading.value, reading.low, reading.high, name=name, label=f"{label}; {_share(reading.good)}")
-    return Row(whose, text, drawing, reading.words)
+    return Row(whose, text, drawing, reading.words, reading.label)
 
 
 def _share(good: float) -> str:
