@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from gradaudit.answering import Answer, Reading, answers, scale
 from gradaudit.answering.answers import MOST_BAD
-from gradaudit.answering.planted import BAD, table
+from gradaudit.answering.planted import BAD, fit, table
 from gradaudit.instruments.contract import Evidence, Score
 from gradaudit.instruments.contrast import instrument as contrast_part
 from gradaudit.instruments.diffroar import instrument as diffroar_part
@@ -89,6 +91,16 @@ def test_what_was_not_measured_is_asked_for(audited):
     found = answer(audited({"gradient": {"values": 0.7}}))
     assert found.label == "not settled"
     assert "Run fidelity, alignment and contrast as well" in found.settle
+
+
+@pytest.mark.parametrize(("other", "label"), [(0.4, "trust"), (0.0, "not settled")])
+def test_bad_maps_among_the_nearest_weigh_more_than_middling_ones(audited, monkeypatch, other, label):
+    generator = np.random.default_rng(0)
+    rows = pd.DataFrame({name: generator.uniform(0, 1, 600) for name in PARTS}).assign(quality=0.0)
+    rows.loc[rows[[*PARTS]].mean(axis=1) > 0.55, "quality"] = 1.0
+    rows.loc[rows.index % 4 == 0, "quality"] = other
+    monkeypatch.setattr(sys.modules[answers.__module__], "fitted", lambda measures: fit(rows, measures))
+    assert answer(audited({"gradient": dict.fromkeys(PARTS, 1.0)})).label == label
 
 
 def test_one_attribution_of_several_is_trusted_by_name(audited):
