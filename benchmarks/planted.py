@@ -37,6 +37,7 @@ from gradaudit.instruments.contrast.verdict import POOR
 
 LEVELS = (0.05, 0.1, 0.2)
 FEW = 100  # images of the costly fill
+SOME = 60  # on which classifiers are judged, whatever the map
 EVALUATOR = ga.Recipe(network="convnet(width=16, batch_norm=true)", epochs=20, weight_decay=0.005, ema=0.995)
 SIGMAS = (0.1, 0.25, 0.5)
 DENOISERS = {"mnist-blocks": "zoo:mnist", "fashion-blocks": "zoo:fashion-mnist"}
@@ -55,7 +56,7 @@ def main() -> None:
         for name in [arguments.world] if arguments.world else WORLDS:
             with one_thread():
                 measure(name, arguments)
-    print(f"{write_table(arguments.out / 'parts', TABLE)}: {len(pd.read_csv(TABLE)):,} planted maps")
+    print(f"{write_table(arguments.out / 'out', TABLE)}: {len(pd.read_csv(TABLE)):,} planted maps")
 
 
 def measure(name: str, arguments: argparse.Namespace) -> None:
@@ -214,6 +215,19 @@ def scorer(case: Case) -> Callable[[Tensor, float, Tensor | None], Tensor]:
     return found
 
 
+def of_classifier(case: Case) -> Columns:
+    """What instruments say of the classifier, whatever the map: under attack, on and off the manifold, and its trust radius."""
+    few = case.images[torch.arange(min(SOME, len(case.images)))]
+    attacked = ga.robustness(case.model, few, norm="l2", eps=(1.0,), steps=10, device="cpu", store=case.arguments.store)
+    spaces = ga.tangent_spaces(few, case.place.train, dimensions=16, neighbours=60, device="cpu")
+    found = {
+        "robustness": float(attacked.table["accuracy"].iloc[-1]),
+        "manifold_robustness": float(ga.manifold_robustness(case.model, few, spaces, device="cpu").ratio()[0]),
+        "trust_radius": float(ga.trust_radius(case.model, few, device="cpu").radius[0]),
+    }
+    return dict.fromkeys(case.maps, found)
+
+
 def alike(scores: Tensor, found: Tensor) -> dict[str, float]:
     """The similarities of a map and a score, means over images."""
     one, other = scores.flatten(1).double(), found.flatten(1).double()
@@ -228,6 +242,7 @@ GROUPS: dict[str, Callable[[Case], Columns]] = {
     "values": values,
     "contrast": contrast,
     "alignment": alignment,
+    "classifier": of_classifier,
 }
 
 

@@ -36,6 +36,7 @@ MODELS: dict[str, tuple[str, ...]] = {
 }
 SINGLE = ("patches", "log_fidelity_mean_0.1", "contrast_signed_30", "contrast_magnitudes_1", "contrast_magnitudes_10")
 OWN = ("gradient", "smoothgrad", "guided backprop", "excitation pullback", "last layer drawn anew", "another image's", "untrained")
+CLASSIFIER = ("robustness", "manifold_robustness", "trust_radius")
 DRAWS = 200
 
 
@@ -49,6 +50,7 @@ def main() -> None:
         ("Worlds that were not seen", pd.DataFrame(judged(rows, "world"))),
         ("Kinds of classifiers that were not seen", pd.DataFrame(judged(rows, "classifier"))),
         ("Single measures, maps of each world", pd.DataFrame(single(rows))),
+        ("Classifiers: telling those whose gradient is good from those whose gradient is bad", pd.DataFrame(of_classifiers(rows))),
         ("Alignment: telling good gradients from bad", alignment(rows)),
         ("Seconds a map, processor time on one core", cost(arguments.parts)),
     ]
@@ -141,6 +143,23 @@ def single(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
         groups = rows.dropna(subset=[name]).groupby("world")
         found = {world: auroc(group[name], group["quality"]) for world, group in groups}
         yield {"measure": name, "mean": float(np.nanmean([*found.values()])), **found}
+
+
+def of_classifiers(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Each measure by the gradients alone, one a classifier: pooled over worlds, and within them."""
+    own = rows[rows["map"] == "gradient"]
+    for name in (*MEASURES, *CLASSIFIER):
+        found = own.dropna(subset=[name])
+        draws = (found.sample(frac=1, replace=True, random_state=seed) for seed in range(DRAWS))
+        low, high = np.nanquantile([auroc(one[name], one["quality"]) for one in draws], [0.025, 0.975])
+        within = [stats.spearmanr(group[name], group["quality"]).statistic for _, group in found.groupby("world")]
+        yield {
+            "measure": name,
+            "classifiers": len(found),
+            "AUROC": f"{auroc(found[name], found['quality']):.3f} [{low:.3f}, {high:.3f}]",
+            "Spearman": float(stats.spearmanr(found[name], found["quality"]).statistic),
+            "Spearman within worlds, mean": float(np.nanmean(within)),
+        }
 
 
 def alignment(rows: pd.DataFrame) -> pd.DataFrame:
