@@ -24,7 +24,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 import gradaudit as ga
 from _planted import BLOCKS, KINDS, MIXTURE, WORLDS, World, classifier, maps, quality, verified, world
@@ -33,6 +32,9 @@ from gradaudit.attributions import kept, kept_count, rank
 from gradaudit.devices import one_thread
 from gradaudit.evaluator import Evaluator
 from gradaudit.files import write_text
+from gradaudit.instruments.alignment.similarities.absolute_cosine import absolute_cosine
+from gradaudit.instruments.alignment.similarities.cosine import cosine
+from gradaudit.instruments.alignment.similarities.magnitude_cosine import magnitude_cosine
 from gradaudit.instruments.contrast.verdict import POOR
 
 LEVELS = (0.05, 0.1, 0.2)
@@ -230,10 +232,8 @@ def of_classifier(case: Case) -> Columns:
 
 def alike(scores: Tensor, found: Tensor) -> dict[str, float]:
     """The similarities of a map and a score, means over images."""
-    one, other = scores.flatten(1).double(), found.flatten(1).double()
-    signed = F.cosine_similarity(one, other, dim=1, eps=1e-30)
-    magnitudes = F.cosine_similarity(one.abs(), other.abs(), dim=1, eps=1e-30)
-    return {"signed": float(signed.mean()), "absolute": float(signed.abs().mean()), "magnitudes": float(magnitudes.mean())}
+    ways = {"signed": cosine, "absolute": absolute_cosine, "magnitudes": magnitude_cosine}
+    return {name: float(way(scores, found).mean()) for name, way in ways.items()}
 
 
 GROUPS: dict[str, Callable[[Case], Columns]] = {

@@ -105,6 +105,16 @@ class ImageSet:
         parts = [self.images, self.labels, *self.classes]
         return fingerprint(*parts, *([] if self.signal_mask is None else [self.signal_mask]))
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides a number that was measured on these images, in JSON values: part of a result's settings."""
+        return {
+            "classes": list(self.classes),
+            "shape": list(self.shape),
+            "images": len(self),
+            "images_fingerprint": self.fingerprint,
+        }
+
     def floats(self, which: Any = slice(None), device: torch.device | str = "cpu") -> Tensor:
         """The chosen images as float32 in [0, 1], (n, C, H, W), on `device`; `which` is a slice, or a list or tensor of indices."""
         return self.images[which].to(device).float().div_(255)

@@ -172,6 +172,22 @@ class Result(ABC):
         return Result.from_json(data)
 
 
+class Audited:
+    """For a result of attributions with controls beside: which they were, from its settings."""
+
+    settings: dict[str, Any]
+
+    @property
+    def audited(self) -> tuple[str, ...]:
+        """The audited attributions; where there is a single verdict, it is about the first."""
+        return tuple(self.settings["attributions"])
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """The controls that ran beside them."""
+        return tuple(self.settings["controls"])
+
+
 def versions() -> dict[str, str]:
     """Versions of what decides a number."""
     from importlib.metadata import version

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from gradaudit.errors import require
-from gradaudit.notebooks import heading
+from gradaudit.markup.rendering import sentence
 
 TRUST, DO_NOT_TRUST, NOT_SETTLED = "trust", "do not trust", "not settled"
 
@@ -64,7 +64,13 @@ class Answer:
         return f"{self.label}: {self.sentence}" + f" {self.settle}" * bool(self.settle)
 
     def _repr_html_(self) -> Markup:
-        return heading(self.label, self.sentence, [self.settle] if self.settle else ())
+        return self.html()
+
+    def html(self, name: str = "") -> Markup:
+        """A paragraph, which begins with the classifier's name if it is given."""
+        settle = f" What would settle it: {sentence(self.settle)}" if self.settle else ""
+        label = f"{name}: {self.label}" if name else self.label
+        return Markup("<p><strong>{}</strong>. {}{}</p>").format(label, sentence(self.sentence), settle)
 
     def to_json(self) -> dict[str, Any]:
         """The answer as JSON values; `from_json` gives it back."""

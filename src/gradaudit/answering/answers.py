@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from gradaudit.answering.answer import DO_NOT_TRUST, NOT_SETTLED, TRUST, Answer, Reading
-from gradaudit.answering.planted import MEASURES, NEAREST, Likes, Model, fitted
+from gradaudit.answering.planted import MEASURES, Likes, Model, fitted
 from gradaudit.instruments.contract import Evidence, Score, audited, instrument
 from gradaudit.results import Result
 
@@ -18,6 +18,7 @@ MOST_GOOD = 0.05  # at the more favourable end: do not trust
 MOST_BAD = 0.05  # of the nearest planted maps, beside FEWEST_GOOD
 LARGEST, SMALLEST = 64, 8  # side of the planted images, in pixels
 FEW_CLASSES, MANY_CLASSES = 2, 10  # of the planted worlds
+MISSING = "DiffROAR of values or fidelity would say more."
 MORE = 100_000  # images beyond which no advice is given
 
 
@@ -51,12 +52,8 @@ def _answer(results: Mapping[str, Result], strange: str) -> Answer:
     found = [case.answered(strange) for case in cases]
     readings = tuple(_readings(results, cases, strange))
     if not found:
-        return Answer(NOT_SETTLED, "no instrument ran that was tried on maps of known quality", _MISSING, readings)
-    label, sentence, settle = found[0] if len(found) == 1 else _together(subjects, found)
-    return Answer(label, sentence, settle, readings)
-
-
-_MISSING = "DiffROAR of values or fidelity would say more."
+        return Answer(NOT_SETTLED, "no instrument ran that was tried on maps of known quality", MISSING, readings)
+    return Answer(*_together(subjects, found), readings)
 
 
 @dataclass(frozen=True)
@@ -153,11 +150,12 @@ def _readings(results: Mapping[str, Result], cases: Sequence[_Case], strange: st
     weighed: list[tuple[float, Reading]] = []
     for case in cases:
         for name, one in case.evidence.items():
-            likes = fitted((name,)).likes({name: one.score.value})
+            alone = _Case(case.subject, {name: one})
+            likes = alone.likes("value")
             words = f"not calibrated for {strange}" if strange else str(likes)
-            good = math.nan if strange else likes.good / NEAREST
+            good = math.nan if strange else likes.good / likes.count
             about = MEASURES[name].instrument, MEASURES[name].words, case.subject
-            label = "" if strange else _Case(case.subject, {name: one}).label()
+            label = "" if strange else alone.label()
             weighed.append((case.weight(name), Reading(*about, *_ends(one.score), good, words, not strange, label)))
     yield from (reading for _, reading in sorted(weighed, key=lambda pair: -pair[0]))
     shown = {reading.instrument for _, reading in weighed}

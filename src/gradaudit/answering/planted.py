@@ -103,7 +103,7 @@ def scale(measure: str) -> Scale | None:
     for name, one in MEASURES.items():
         if one.words == measure:
             model, values = fitted((name,)), np.linspace(one.low, one.high, STEPS + 1)
-            shares = (model.likes({name: float(value)}).good / NEAREST for value in values)
+            shares = (found.good / found.count for found in (model.likes({name: float(value)}) for value in values))
             return Scale(one.low, one.high, tuple(zip(map(float, values), shares, strict=True)))
     return None
 

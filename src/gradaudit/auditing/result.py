@@ -26,7 +26,6 @@ from gradaudit.errors import InputError, require
 from gradaudit.files import own, writable_folder, write_text
 from gradaudit.instruments.load import know_results
 from gradaudit.instruments.setup import Setup
-from gradaudit.markup.rendering import sentence
 from gradaudit.notebooks import first_rows, folded, heading
 from gradaudit.report import Pictures, write_page
 from gradaudit.results import Result, table_to_csv, table_to_json
@@ -84,7 +83,7 @@ class AuditResult:
 
     def _repr_html_(self) -> str:
         """The answers, what must be looked into, the numbers across classifiers, and every verdict; `results` has the figures."""
-        answered = (_answered(name, one) for name, one in self.answer.items())
+        answered = (one.html(name) for name, one in self.answer.items())
         caveats = (heading("Look into this first", caveat, ()) for caveat in self.caveats)
         verdicts = (folded(f"{name}, {kind}: {one.verdict.label}", one.verdict) for name, kind, one in self._every())
         return Markup("").join([*answered, *caveats, first_rows(self.scores), *verdicts])
@@ -177,12 +176,6 @@ class AuditResult:
         options = {key: self.settings[key] for key in ("preset", "seed")}
         words = ", ".join(f"{key}={value!r}" for key, value in options.items())
         return shlex.join(["python", "-c", f"import gradaudit as ga; ga.audit(classifiers, train, test, {words}).write('report')"])
-
-
-def _answered(name: str, answer: Answer) -> Markup:
-    """A classifier's answer as HTML."""
-    settle = f" What would settle it: {sentence(answer.settle)}" if answer.settle else ""
-    return Markup("<p><strong>{}: {}</strong>. {}{}</p>").format(name, answer.label, sentence(answer.sentence), settle)
 
 
 def settings_of(setup: Setup, settings: Settings, preset: str) -> dict[str, Any]:

@@ -87,6 +87,11 @@ class Score:
     high: float
     better: int
 
+    @classmethod
+    def of(cls, row: Any, better: int, value: str = "value") -> Score:
+        """That of a table's row with the columns `value`, or another of that name, `low` and `high`."""
+        return cls(float(row[value]), float(row["low"]), float(row["high"]), better)
+
 
 @dataclass(frozen=True)
 class Evidence:

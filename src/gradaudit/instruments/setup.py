@@ -72,6 +72,10 @@ class Setup:
         """At most so many test images, drawn stratified; all for None."""
         return at_most(self.test, count, self.run.seed)
 
+    def images_for(self, options: Options) -> ImageSet:
+        """As many of the test images as the options of an audit say; all where they don't, as those of a command."""
+        return self.test_images(getattr(options, "images", None))
+
     @property
     def unfit_denoiser(self) -> str | None:
         """Why the denoiser can't be used on these images, or None."""

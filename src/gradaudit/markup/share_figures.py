@@ -31,6 +31,13 @@ class Point:
     high: float
 
 
+def key_of_points(points: Sequence[Point]) -> list[tuple[Stroke, str]]:
+    """The marks of each owner and of its controls, with their words."""
+    marks = {(point.owner, point.stroke.color == "control"): point.stroke for point in points}
+    named = [(Stroke(one.color, mark=one.mark, hollow=one.hollow), owner, grey) for (owner, grey), one in marks.items()]
+    return [(stroke, f"controls, {owner}" if grey else owner) for stroke, owner, grey in named]
+
+
 def share_figures(points: Sequence[Point], rules: Sequence[Rule], *, name: str, xlabel: str, label: str) -> dict[str, Markup]:
     """Shares with 95 % intervals, and vertical lines; for `wide` and for `narrow` screens.
 

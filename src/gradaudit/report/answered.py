@@ -32,7 +32,7 @@ class Row:
     text: str
     drawing: Markup
     words: str
-    label: str = ""
+    label: str
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _groups(section: Section, own: Mapping[str, list[Reading]]) -> Iterator[Grou
 def _row(whose: str, reading: Reading, found: Scale | None, name: str) -> Row:
     text = interval(reading.value, reading.low, reading.high).text
     if found is None or math.isnan(reading.value):
-        return Row(whose, text, Markup(""), reading.words)
+        return Row(whose, text, Markup(""), reading.words, reading.label)
     label = f"{whose}: {reading.measure} {text}, on a scale from {_short(found.low)} to {_short(found.high)}"
     drawing = bar(found, reading.value, reading.low, reading.high, name=name, label=f"{label}; {_share(reading.good)}")
     return Row(whose, text, drawing, reading.words, reading.label)

@@ -104,8 +104,5 @@ def _settings(inputs: AlignmentInputs, sigmas: Sequence[float]) -> dict[str, Any
         "device": inputs.device.type,
         "classifier": classifier_fingerprint(inputs.classifier),
         "denoiser": {"fingerprint": classifier_fingerprint(denoiser), "classes": denoiser.classes, **denoiser.description},
-        "classes": list(images.classes),
-        "shape": list(images.shape),
-        "images": len(images),
-        "images_fingerprint": images.fingerprint,
+        **images.settings,
     }

@@ -15,7 +15,8 @@ from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.setup import Setup
 from gradaudit.markup.section import Section
 
-PLANTED = ("logit", "bayes", "magnitude_cosine", 0.25)
+PLANTED = {"gradient": "logit", "score": "bayes", "similarity": "magnitude_cosine", "sigma": 0.25}  # how planted maps were judged
+FIRST = {"gradient": "gradients", "score": "scores", "similarity": "similarities"}  # columns, and the settings that list them
 
 
 class Alignment(Instrument):
@@ -34,7 +35,7 @@ class Alignment(Instrument):
         words = setup.keywords(options, AlignmentOptions)
         if options.score is None:
             words["score"] = _usual(setup, name)
-        images = setup.test_images(getattr(options, "images", None))
+        images = setup.images_for(options)
         return alignment(setup.classifiers[name], images, setup.denoiser, **words)
 
     def uses(self, setup: Setup, name: str, options: Any) -> dict[str, Any]:
@@ -43,30 +44,32 @@ class Alignment(Instrument):
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """A gradient, two scores and a check of the denoiser for each image and sigma."""
-        count = len(setup.test_images(getattr(options, "images", None)))
+        count = len(setup.images_for(options))
         return Cost(gradients=count, denoised=4 * count * len(options.sigma))
 
     def scores(self, result: AlignmentResult) -> dict[str, Score]:
         """The value of the first row, the one that the verdict is about, at its middle sigma."""
-        table, settings = result.table, result.settings
+        settings = result.settings
         sigma = settings["sigma"][len(settings["sigma"]) // 2]
-        first = {"gradient": settings["gradients"][0], "score": settings["scores"][0], "similarity": settings["similarities"][0]}
-        chosen = table[(table[list(first)] == list(first.values())).all(axis=1) & (table["sigma"] == sigma)].iloc[0]
+        first = {name: settings[names][0] for name, names in FIRST.items()} | {"sigma": sigma}
         words = f"alignment with the {first['score']} score, {first['similarity']}, sigma {sigma:g}"
-        return {words: Score(float(chosen["value"]), float(chosen["low"]), float(chosen["high"]), 1)}
+        return {words: _scores(result, first)[0]}
 
     def evidence(self, result: AlignmentResult) -> list[Evidence]:
         """The row by which planted maps were judged, where it was measured."""
-        table, wanted = result.table, dict(zip(("gradient", "score", "similarity", "sigma"), PLANTED, strict=True))
-        rows = table[(table[[*wanted]] == [*wanted.values()]).all(axis=1)]
         if result.settings["noise"] != "none":
             return []
-        found = [Score(float(row["value"]), float(row["low"]), float(row["high"]), 1) for row in rows.to_dict("records")]
-        return [Evidence("alignment", "logit_gradient", one, len(result.details["labels"])) for one in found]
+        return [Evidence("alignment", "logit_gradient", one, len(result.details["labels"])) for one in _scores(result, PLANTED)]
 
     def section(self, results: Mapping[str, AlignmentResult]) -> Section:
         """Its section."""
         return alignment_section(results)
+
+
+def _scores(result: AlignmentResult, wanted: Mapping[str, Any]) -> list[Score]:
+    """The values of the rows with these entries."""
+    rows = result.table[(result.table[[*wanted]] == [*wanted.values()]).all(axis=1)]
+    return [Score.of(row, 1) for row in rows.to_dict("records")]
 
 
 def _usual(setup: Setup, name: str) -> str:

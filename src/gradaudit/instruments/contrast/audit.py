@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gradaudit.attributions import controls_beside, named_attributions, opened
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.devices import resolve_device
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
+from gradaudit.instruments.alignment.similarities.cosine import cosine
+from gradaudit.instruments.alignment.similarities.magnitude_cosine import magnitude_cosine
 from gradaudit.instruments.contrast.neighbours import class_contrasts
 from gradaudit.instruments.contrast.options import ContrastOptions
 from gradaudit.instruments.contrast.result import MEASURES, OTHER, ContrastResult, tabulate
@@ -74,10 +75,7 @@ def contrast(classifier: nn.Module, train: ImageSet, test: ImageSet, options: Co
         "seed": options.seed,
         "device": place.type,
         "classifier": classifier_fingerprint(classifier),
-        "classes": list(test.classes),
-        "shape": list(test.shape),
-        "images": len(test),
-        "images_fingerprint": test.fingerprint,
+        **test.settings,
         "train_images": len(train),
         "train_fingerprint": train.fingerprint,
     }
@@ -113,18 +111,11 @@ def _compared(stream: Stream, contrasts: Tensor, others: Tensor, advance: Advanc
     """Each measure of every image; and of its map beside the contrast of another image, which is what chance gives."""
     parts: list[dict[str, Tensor]] = []
     for which, scores in stream:
-        maps = _scaled(scores.flatten(1).double().cpu())
-        own, other = (one[which].flatten(1).double() for one in (contrasts, others))
-        parts.append(_cosines(maps, own, "") | _cosines(maps, other, f"{OTHER} "))
+        maps = scores.cpu()
+        parts.append(_cosines(maps, contrasts[which], "") | _cosines(maps, others[which], f"{OTHER} "))
         advance(len(maps))
     return {name: torch.cat([part[name] for part in parts]).float().numpy() for name in parts[0]}
 
 
-def _scaled(maps: Tensor) -> Tensor:
-    """In units of the largest, so that the gradients of a saturated probability have a direction as well."""
-    return maps / maps.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
-
-
 def _cosines(maps: Tensor, contrasts: Tensor, prefix: str) -> dict[str, Tensor]:
-    magnitudes = F.cosine_similarity(maps.abs(), contrasts.abs(), dim=1, eps=1e-12)
-    return {f"{prefix}magnitudes": magnitudes, f"{prefix}signed": F.cosine_similarity(maps, contrasts, dim=1, eps=1e-12)}
+    return {f"{prefix}magnitudes": magnitude_cosine(maps, contrasts), f"{prefix}signed": cosine(maps, contrasts)}

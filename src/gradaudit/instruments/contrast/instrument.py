@@ -9,7 +9,6 @@ import torch
 
 from gradaudit.attributions import named_attributions
 from gradaudit.errors import InputError
-from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.contrast.audit import contrast
 from gradaudit.instruments.contrast.neighbours import check_enough
@@ -44,7 +43,7 @@ class Contrast(Instrument):
     def measure(self, setup: Setup, name: str, options: Any) -> ContrastResult:
         """Contrast's result."""
         words = setup.keywords(options, ContrastOptions)
-        return contrast(setup.classifiers[name], setup.train, _images(setup, options), **words)
+        return contrast(setup.classifiers[name], setup.train, setup.images_for(options), **words)
 
     def uses(self, setup: Setup, name: str, options: ContrastOptions) -> dict[str, Any]:
         """The training images."""
@@ -53,7 +52,7 @@ class Contrast(Instrument):
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """A gradient an image for each attribution, and for the control that needs the classifier."""
         audited = len(named_attributions(options.attribution, options.seed))
-        return Cost(gradients=len(_images(setup, options)) * (audited + ("untrained" in options.controls)))
+        return Cost(gradients=len(setup.images_for(options)) * (audited + ("untrained" in options.controls)))
 
     def scores(self, result: ContrastResult) -> dict[str, Score]:
         """The cosine of magnitudes of the first attribution."""
@@ -72,12 +71,7 @@ class Contrast(Instrument):
 
 
 def _score(result: ContrastResult, attribution: str) -> Score:
-    row: Any = result.rows().loc[attribution]
-    return Score(float(row["value"]), float(row["low"]), float(row["high"]), 1)
-
-
-def _images(setup: Setup, options: Any) -> ImageSet:
-    return setup.test_images(getattr(options, "images", None))
+    return Score.of(result.rows().loc[attribution], 1)
 
 
 INSTRUMENT = Contrast()

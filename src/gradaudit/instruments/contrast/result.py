@@ -13,7 +13,7 @@ from gradaudit.errors import require
 from gradaudit.intervals import mean_interval
 from gradaudit.lettering import legible
 from gradaudit.packing import unpack
-from gradaudit.results import Result
+from gradaudit.results import Audited, Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +24,7 @@ OTHER = "another image's contrast"
 
 
 @dataclass(frozen=True, eq=False)
-class ContrastResult(Result):
+class ContrastResult(Audited, Result):
     """What `contrast` returns.
 
     `table` has a row for each attribution (controls included) and measure: `attribution`, `measure`, `value` (the mean over
@@ -34,16 +34,6 @@ class ContrastResult(Result):
     """
 
     kind: ClassVar[str] = "contrast"
-
-    @property
-    def audited(self) -> tuple[str, ...]:
-        """The audited attributions; the verdict is about the first."""
-        return tuple(self.settings["attributions"])
-
-    @property
-    def controls(self) -> tuple[str, ...]:
-        """The controls that ran beside them."""
-        return tuple(self.settings["controls"])
 
     @property
     def voted(self) -> float:

@@ -10,7 +10,7 @@ from gradaudit.instruments.contrast.options import ABOUT
 from gradaudit.instruments.contrast.result import OTHER, ContrastResult
 from gradaudit.markup.rendering import templates
 from gradaudit.markup.section import Finding, Section
-from gradaudit.markup.share_figures import Point, share_figures
+from gradaudit.markup.share_figures import Point, key_of_points, share_figures
 from gradaudit.markup.strokes import Stroke, control_stroke, series_stroke
 from gradaudit.markup.tables import Cell, Table, interval, percent
 
@@ -27,7 +27,7 @@ def contrast_section(results: Mapping[str, ContrastResult]) -> Section:
         title="Contrast",
         question=ABOUT.question,
         findings=tuple(Finding(name, result.audited[0], result.verdict) for name, result in results.items()),
-        overview=render("overview.html", figures=_figures(points, results), key=_key(points)),
+        overview=render("overview.html", figures=_figures(points, results), key=[*key_of_points(points), (CHANCE, OTHER)]),
         body=render(
             "section.html",
             measured=_measured(results),
@@ -58,13 +58,6 @@ def _figures(points: list[Point], results: Mapping[str, ContrastResult]) -> dict
         xlabel="cosine of the magnitudes of map and contrast",
         label=f"Cosine of the magnitudes of map and contrast. {words}; by chance: {', '.join(f'{one:.3f}' for one in chances)}",
     )
-
-
-def _key(points: list[Point]) -> list[tuple[Stroke, str]]:
-    marks = {(point.owner, point.stroke.color == "control"): point.stroke for point in points}
-    named = [(Stroke(one.color, mark=one.mark, hollow=one.hollow), owner, grey) for (owner, grey), one in marks.items()]
-    words = [(stroke, f"controls, {owner}" if grey else owner) for stroke, owner, grey in named]
-    return [*words, (CHANCE, OTHER)]
 
 
 def _measured(results: Mapping[str, ContrastResult]) -> Table:

@@ -234,9 +234,6 @@ def _settings(search: Search, methods: Mapping[str, Method], inputs: MeasureInpu
         "robust": search.owners["robust"],
         "denoiser": None if denoiser is None else {"fingerprint": search.owners["denoiser"], **denoiser.description},
         "oracles": list(inputs.oracles),
-        "classes": list(images.classes),
-        "shape": list(images.shape),
-        "images": len(images),
-        "images_fingerprint": images.fingerprint,
+        **images.settings,
         "reference_fingerprint": inputs.reference.fingerprint,
     }

@@ -105,7 +105,7 @@ class Counterfactuals(Instrument):
                 continue
             row: Any = summary.loc[AGREED + oracle]
             words = f"{result.methods[0]}: flips that {oracle if len(oracles) > 1 else 'another classifier'} agrees with"
-            found[words] = Score(float(row["value"]), float(row["low"]), float(row["high"]), 1)
+            found[words] = Score.of(row, 1)
         return found
 
     def section(self, results: Mapping[str, CounterfactualResult]) -> Section:

@@ -76,7 +76,7 @@ class DiffROAR(Instrument):
         """The values at a twentieth of the features, as a share of what whole images tell; where evaluators read them."""
         if not result.of_values or result.settings["features"] != "coordinates":
             return []
-        whole = result.details["nothing"] - float(np.mean(result.details["whole_bits"]))
+        whole = result.told_by_whole_images
         rows = result.summary[result.summary["attribution"].isin(result.audited) & (result.summary["level"] == PLANTED)]
         return [
             Evidence("values", row["attribution"], _share(row, whole), result.settings["test_images"])

@@ -14,7 +14,7 @@ from gradaudit.instruments.diffroar.measures import CONDITIONAL, RAW, VALUES, Me
 from gradaudit.instruments.diffroar.statistics import summarise
 from gradaudit.instruments.diffroar.values_verdict import values_verdict
 from gradaudit.instruments.diffroar.verdict import conditional_verdict, disagreement, verdict
-from gradaudit.results import Result, Verdict
+from gradaudit.results import Audited, Result, Verdict
 from gradaudit.training.learners import shared_caveat
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ TITLES = {
 
 
 @dataclass(frozen=True, eq=False)
-class DiffROARResult(Result):
+class DiffROARResult(Audited, Result):
     """What `diffroar` returns.
 
     `table` has a row for each attribution (controls included), level and seed: `attribution`, `level` (share of features kept),
@@ -76,14 +76,9 @@ class DiffROARResult(Result):
         return bool(self.settings.get("evaluate") == "values")
 
     @property
-    def audited(self) -> tuple[str, ...]:
-        """The audited attributions."""
-        return tuple(self.settings["attributions"])
-
-    @property
-    def controls(self) -> tuple[str, ...]:
-        """The controls that ran beside them."""
-        return tuple(self.settings["controls"])
+    def told_by_whole_images(self) -> float:
+        """What whole images tell of the label, bits, the mean over seeds."""
+        return float(self.details["nothing"] - np.mean(self.details["whole_bits"]))
 
     @cached_property
     def verdicts(self) -> dict[str, Verdict]:
@@ -142,7 +137,7 @@ class DiffROARResult(Result):
             bars = None if np.isnan(spread).any() else spread
             label = f"{side}-ranked features"
             axes.errorbar(rows["level"] * 100, mean, yerr=bars, color=color, capsize=2, marker="o", label=label)
-        whole = self.details["nothing"] - float(np.mean(self.details["whole_bits"]))
+        whole = self.told_by_whole_images
         axes.axhline(whole, color="0.3", linewidth=0.8, label="whole images")
         axes.axhline(0, color="0.6", linewidth=0.8, linestyle=":", label="nothing")
         axes.set(xlabel="features kept, %", ylabel="bits of values", title=name)

@@ -22,7 +22,7 @@ from gradaudit.attributions import (
     rank,
     rank_dtype,
 )
-from gradaudit.batching import batch_size_for, evaluating
+from gradaudit.batching import evaluating, forward_size
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.devices import resolve_device
 from gradaudit.errors import InputError, require
@@ -160,16 +160,14 @@ def _about_copies(trainings: Mapping[str, FineTuning]) -> dict[str, Any] | None:
 
 
 def _subject(classifier: nn.Module, images: ImageSet, options: FidelityOptions, place: torch.device) -> Subject:
-    size = _fitting(classifier, images, place) if options.batch_size == "auto" else options.batch_size
+    most = min(FORWARD, max(1, VALUES // images.images[0].numel()))
+    size = options.batch_size
+    if size == "auto":
+        size = forward_size(classifier, images.floats([0]), device=place, most=most)
     asked = Subject(classifier, images, images.labels, options.seed, size, place)
     if options.target == "label":
         return asked
     return Subject(classifier, images, torch.from_numpy(asked.as_they_are().given), options.seed, size, place)
-
-
-def _fitting(classifier: nn.Module, images: ImageSet, place: torch.device) -> int:
-    size = batch_size_for(classifier, images.floats([0]), device=place)
-    return min(size, FORWARD, max(1, VALUES // images.images[0].numel())) if place.type == "cpu" else size
 
 
 def _details(
@@ -292,8 +290,5 @@ def _settings(
         "fills": list(fills),
         "fill_keys": [fill.key for fill in fills.values()],
         "classifier": classifier_fingerprint(classifier),
-        "classes": list(images.classes),
-        "shape": list(images.shape),
-        "images": len(images),
-        "images_fingerprint": images.fingerprint,
+        **images.settings,
     }

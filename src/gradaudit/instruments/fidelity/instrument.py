@@ -47,7 +47,7 @@ class Fidelity(Instrument):
     def measure(self, setup: Setup, name: str, options: Any) -> FidelityResult:
         """Fidelity's result; the fill has the training images' statistics."""
         words = setup.keywords(options, FidelityOptions) | {"reference": setup.train}
-        return fidelity(setup.classifiers[name], _images(setup, options), **words)
+        return fidelity(setup.classifiers[name], setup.images_for(options), **words)
 
     def uses(self, setup: Setup, name: str, options: FidelityOptions) -> dict[str, Any]:
         """The fills, by their keys, which hold what they use of the training images; and what a copy is fine-tuned on, and how."""
@@ -59,7 +59,7 @@ class Fidelity(Instrument):
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """A gradient an image for each attribution, the ways forward, the fills, by their time on a few images; and the copies."""
-        images, fills = _images(setup, options), _fills(setup, options)
+        images, fills = setup.images_for(options), _fills(setup, options)
         audited = named_attributions(options.attribution, options.seed)
         beside, _ = controls_beside(options.controls, audited, options.seed)
         attributed = sum(one.needs_classifier for one in (audited | beside).values())
@@ -81,7 +81,7 @@ class Fidelity(Instrument):
         """Fidelity at a tenth of the features, under each fill."""
         rows = result.table[result.table["attribution"].isin(result.audited) & (result.table["level"] == PLANTED)]
         return [
-            Evidence(f"fidelity_{row['fill']}", row["attribution"], _score(row), result.settings["images"])
+            Evidence(f"fidelity_{row['fill']}", row["attribution"], Score.of(row, 1, "fidelity"), result.settings["images"])
             for row in rows.to_dict("records")
         ]
 
@@ -98,15 +98,6 @@ class Fidelity(Instrument):
     def pictures(self, setup: Setup, name: str, options: FidelityOptions, result: FidelityResult) -> Pictures:
         """Some images with the first attribution."""
         return gallery_of(result, name, setup.classifiers[name], setup.test, options.attribution)
-
-
-def _score(row: Mapping[Any, Any]) -> Score:
-    return Score(row["fidelity"], row["low"], row["high"], 1)
-
-
-def _images(setup: Setup, options: Any) -> ImageSet:
-    """As many of the test images as an audit takes; all of a command's."""
-    return setup.test_images(getattr(options, "images", None))
 
 
 def _fills(setup: Setup, options: FidelityOptions) -> dict[str, Fill]:

@@ -18,7 +18,7 @@ from gradaudit.instruments.fidelity.verdict import deciding
 from gradaudit.intervals import Interval, mean_interval, paired_interval
 from gradaudit.lettering import legible
 from gradaudit.packing import unpack
-from gradaudit.results import Result, table_to_csv
+from gradaudit.results import Audited, Result, table_to_csv
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ COMPARABLE = 3  # attributions, below which two orders of them say nothing
 
 
 @dataclass(frozen=True, eq=False)
-class FidelityResult(Result):
+class FidelityResult(Audited, Result):
     """What `fidelity` returns.
 
     `table` has a row for each attribution (controls included), fill and level, with the columns `attribution`, `level`, `fill`;
@@ -50,16 +50,6 @@ class FidelityResult(Result):
     """
 
     kind: ClassVar[str] = "fidelity"
-
-    @property
-    def audited(self) -> tuple[str, ...]:
-        """The audited attributions; the verdict is about the first."""
-        return tuple(self.settings["attributions"])
-
-    @property
-    def controls(self) -> tuple[str, ...]:
-        """The controls that ran beside them."""
-        return tuple(self.settings["controls"])
 
     @property
     def fills(self) -> tuple[str, ...]:

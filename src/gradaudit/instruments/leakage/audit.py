@@ -100,8 +100,5 @@ def _settings(
         "attributions": list(audited),
         "controls": list(beside),
         "classifier": classifier_fingerprint(classifier),
-        "classes": list(images.classes),
-        "shape": list(images.shape),
-        "images": len(images),
-        "images_fingerprint": images.fingerprint,
+        **images.settings,
     }

@@ -75,10 +75,9 @@ class Leakage(Instrument):
 
     def measure(self, setup: Setup, name: str, options: Any) -> Result:
         """Leakage's result; where it is that of a classifier trained on blocks by the same recipe, it says so first."""
-        count = getattr(options, "images", None)
         words = setup.keywords(options, LeakageOptions)
         if setup.test.signal_mask is not None:
-            return leakage(setup.classifiers[name], setup.test_images(count), **words)
+            return leakage(setup.classifiers[name], setup.images_for(options), **words)
         return _on_blocks(setup, name, options, words)
 
     def uses(self, setup: Setup, name: str, options: LeakageInAudit) -> dict[str, Any]:
@@ -89,7 +88,7 @@ class Leakage(Instrument):
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """A training on blocks where there is no signal mask, and a gradient an image."""
-        count = len(setup.test_images(getattr(options, "images", None)))
+        count = len(setup.images_for(options))
         if setup.test.signal_mask is not None:
             return Cost(gradients=count)
         share = CLASSES / len(setup.train.classes)
@@ -100,7 +99,7 @@ class Leakage(Instrument):
         """The share of the top-ranked features in the null blocks that the verdict is about."""
         row: Any = result.rows(result.deciding_measure).loc[result.audited[0]]
         words = f"top {100 * result.level:.4g} % outside the signal"
-        return {words: Score(float(row["value"]), float(row["low"]), float(row["high"]), -1)}
+        return {words: Score.of(row, -1)}
 
     def section(self, results: Mapping[str, LeakageResult]) -> Section:
         """Its section."""

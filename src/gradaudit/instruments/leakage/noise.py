@@ -78,10 +78,7 @@ def sensitivity(
         "seed": seed,
         "device": place.type,
         "classifier": classifier_fingerprint(classifier),
-        "classes": list(masked.classes),
-        "shape": list(masked.shape),
-        "images": len(masked),
-        "images_fingerprint": masked.fingerprint,
+        **masked.settings,
     }
     assert masked.signal_mask is not None
     details = {"changes": pack(changes), "signal_area": float(masked.signal_mask.double().mean())}

@@ -15,7 +15,7 @@ from gradaudit.instruments.leakage.verdict import deciding
 from gradaudit.intervals import mean_interval, share_interval
 from gradaudit.lettering import legible
 from gradaudit.packing import unpack
-from gradaudit.results import Result
+from gradaudit.results import Audited, Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,7 @@ COLUMNS = ("attribution", "measure", "value", "low", "high", "chance")
 
 
 @dataclass(frozen=True, eq=False)
-class LeakageResult(Result):
+class LeakageResult(Audited, Result):
     """What `leakage` returns.
 
     `table` has a row for each attribution (controls included) and measure, with the columns `attribution`, `measure`, `value` (the
@@ -43,16 +43,6 @@ class LeakageResult(Result):
     """
 
     kind: ClassVar[str] = "leakage"
-
-    @property
-    def audited(self) -> tuple[str, ...]:
-        """The audited attributions; the verdict is about the first."""
-        return tuple(self.settings["attributions"])
-
-    @property
-    def controls(self) -> tuple[str, ...]:
-        """The controls that ran beside them."""
-        return tuple(self.settings["controls"])
 
     @property
     def accuracy(self) -> float:

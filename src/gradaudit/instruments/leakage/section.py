@@ -10,7 +10,7 @@ from gradaudit.instruments.leakage import LeakageResult
 from gradaudit.instruments.leakage.options import ABOUT
 from gradaudit.markup.rendering import templates
 from gradaudit.markup.section import Finding, Section
-from gradaudit.markup.share_figures import Point, share_figures
+from gradaudit.markup.share_figures import Point, key_of_points, share_figures
 from gradaudit.markup.strokes import Stroke, control_stroke, series_stroke
 from gradaudit.markup.tables import Cell, Table, number, percent
 
@@ -18,6 +18,7 @@ render = templates(__file__)
 
 ALL = "every classifier"
 CHANCE, HALF = Stroke("ink"), Stroke("soft", (1, 2))
+LINES = ((CHANCE, "chance: a ranking at random"), (HALF, "half of chance, where the verdict turns"))
 WORDS = {"null_mass": "Magnitude outside", "pointing": "Pointing game", "quality_1": "Quality at one", "auroc": "AUROC"}
 
 
@@ -34,7 +35,7 @@ def leakage_section(results: Mapping[str, LeakageResult]) -> Section:
         overview=render(
             "overview.html",
             figures=_figures(points, chances),
-            key=_key(points),
+            key=[*key_of_points(points), *LINES],
             levels=[percent(level) for level in levels],
             several=len(chances) > 1,
         ),
@@ -84,13 +85,6 @@ def _control_points(results: Mapping[str, LeakageResult]) -> Iterator[Point]:
 def _point(result: LeakageResult, attribution: str, row: str, owner: str, stroke: Stroke) -> Point:
     found = result.rows(result.deciding_measure)
     return Point(row, owner, stroke, *(float(found[column][attribution]) for column in ("value", "low", "high")))
-
-
-def _key(points: list[Point]) -> list[tuple[Stroke, str]]:
-    marks = {(point.owner, point.stroke.color == "control"): point.stroke for point in points}
-    named = [(Stroke(one.color, mark=one.mark, hollow=one.hollow), owner, grey) for (owner, grey), one in marks.items()]
-    words = [(stroke, f"controls, {owner}" if grey else owner) for stroke, owner, grey in named]
-    return [*words, (CHANCE, "chance: a ranking at random"), (HALF, "half of chance, where the verdict turns")]
 
 
 def _shares(results: Mapping[str, LeakageResult]) -> Table:

@@ -76,10 +76,7 @@ def manifold_robustness(
         "seed": options.seed,
         "tangent_spaces": _fingerprint(tangent_spaces),
         "classifier": owner,
-        "classes": list(images.classes),
-        "shape": list(images.shape),
-        "images": len(images),
-        "images_fingerprint": images.fingerprint,
+        **images.settings,
         "device": place.type,
     }
     table = tabulate(details, settings)

@@ -61,7 +61,7 @@ class ManifoldRobustness(Instrument):
     def measure(self, setup: Setup, name: str, options: Any) -> ManifoldRobustnessResult:
         """Manifold robustness's result; `tangents` says what knows the manifold."""
         tangents = read_tangents("tangents", options.tangents)
-        images, words = setup.test_images(_count(options)), setup.keywords(options, ManifoldRobustnessOptions)
+        images, words = setup.images_for(options), setup.keywords(options, ManifoldRobustnessOptions)
         result = manifold_robustness(setup.classifiers[name], images, tangents.spaces(setup), **words)
         return replace(result, settings=result.settings | {"tangents": tangents.text})
 
@@ -74,7 +74,7 @@ class ManifoldRobustness(Instrument):
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """Both directions of every draw at every radius; a pass forward is about a third of one there and back."""
-        count = len(setup.test_images(_count(options)))
+        count = len(setup.images_for(options))
         spaces = read_tangents("tangents", options.tangents).cost(count)
         return spaces + Cost(gradients=count * len(options.radius or PAPER_RADII) * options.samples * 2 // 3)
 
@@ -93,10 +93,6 @@ class ManifoldRobustness(Instrument):
             rows = result.table[result.table["direction"] == direction].set_index("radius")[["change", "low", "high"]]
             parts.insert(0, rows.set_axis([f"change {direction}", f"{direction} low", f"{direction} high"], axis=1))
         return [(f"Manifold robustness, {name}", pd.concat(parts, axis=1).reset_index())]
-
-
-def _count(options: Any) -> int | None:
-    return getattr(options, "images", None)
 
 
 INSTRUMENT = ManifoldRobustness()

@@ -11,7 +11,7 @@ from gradaudit.instruments.mask_recovery.options import ABOUT
 from gradaudit.instruments.mask_recovery.verdict import HIDDEN, VISIBLE
 from gradaudit.markup.rendering import templates
 from gradaudit.markup.section import Finding, Section
-from gradaudit.markup.share_figures import Point, share_figures
+from gradaudit.markup.share_figures import Point, key_of_points, share_figures
 from gradaudit.markup.strokes import Stroke, series_stroke
 from gradaudit.markup.tables import Cell, Table, level_cell, number, percent
 
@@ -34,7 +34,7 @@ def mask_recovery_section(results: Mapping[str, MaskRecoveryResult]) -> Section:
         overview=render(
             "overview.html",
             figures=_figures(points),
-            key=[*_key(points), (THRESHOLD, f"{percent(HIDDEN)} and {percent(VISIBLE)}, where the verdict turns")],
+            key=[*key_of_points(points), (THRESHOLD, f"{percent(HIDDEN)} and {percent(VISIBLE)}, where the verdict turns")],
         ),
         body=render(
             "section.html",
@@ -71,11 +71,6 @@ def _points(results: Mapping[str, MaskRecoveryResult]) -> Iterator[Point]:
         owner = f"{side} {percent(level)}" if len(results) == 1 else f"{name}, {side} {percent(level)}"
         for fill in results[name].fills:
             yield Point(fill, owner, series_stroke(place, 0), *(float(rows[fill][end]) for end in ("value", "low", "high")))
-
-
-def _key(points: list[Point]) -> list[tuple[Stroke, str]]:
-    marks = {point.owner: point.stroke for point in points}
-    return [(Stroke(stroke.color, mark=stroke.mark, hollow=stroke.hollow), owner) for owner, stroke in marks.items()]
 
 
 def _labels(results: Mapping[str, MaskRecoveryResult]) -> Table:

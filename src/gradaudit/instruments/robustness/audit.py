@@ -120,8 +120,5 @@ def _about(outcomes: Outcomes) -> dict[str, Any]:
     images = outcomes.images
     return {
         "classifier": outcomes.owner,
-        "classes": list(images.classes),
-        "shape": list(images.shape),
-        "images": len(images),
-        "images_fingerprint": images.fingerprint,
+        **images.settings,
     }

@@ -41,13 +41,13 @@ class Robustness(Instrument):
 
     def measure(self, setup: Setup, name: str, options: Any) -> RobustnessResult:
         """Robustness's result."""
-        images = _images(setup, options)
+        images = setup.images_for(options)
         words = setup.keywords(options, RobustnessOptions) | {"eps": radii(images, options)}
         return robustness(setup.classifiers[name], images, **words)
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """PGD's steps; another attack counts as much again for each of its own steps."""
-        images = _images(setup, options)
+        images = setup.images_for(options)
         attacks = len(options.attack) if isinstance(options.attack, (list, tuple)) else 1
         above = sum(1 for eps in radii(images, options) if eps > 0)
         return Cost(gradients=len(images) * (options.steps * options.restarts + 1) * above * attacks)
@@ -60,7 +60,7 @@ class Robustness(Instrument):
             return {}
         middle = eps[len(eps) // 2]
         row = result.table[(result.table["attack"] == name) & (result.table["eps"] == middle)].iloc[0]
-        return {f"accuracy under {name}, eps {middle:.4g}": Score(float(row["accuracy"]), float(row["low"]), float(row["high"]), 1)}
+        return {f"accuracy under {name}, eps {middle:.4g}": Score.of(row, 1, "accuracy")}
 
     def section(self, results: Mapping[str, RobustnessResult]) -> Section:
         """Its section."""
@@ -77,11 +77,6 @@ def radii(images: ImageSet, options: RobustnessOptions) -> Sequence[float]:
     found = usual[options.norm] if options.eps is None else options.eps
     check_reaches(resolve_methods(options.attack, norm=options.norm), found[-1], images.shape)
     return found
-
-
-def _images(setup: Setup, options: Any) -> ImageSet:
-    """As many of the test images as an audit takes; all of a command's."""
-    return setup.test_images(getattr(options, "images", None))
 
 
 INSTRUMENT = Robustness()

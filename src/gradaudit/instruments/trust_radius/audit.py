@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gradaudit.batching import batch_size_for, frozen
+from gradaudit.batching import forward_size, frozen
 from gradaudit.classifiers import check_classifier, class_count, classifier_fingerprint
 from gradaudit.devices import resolve_device
 from gradaudit.errors import require
@@ -50,7 +50,9 @@ def trust_radius(classifier: nn.Module, images: ImageSet, options: TrustRadiusOp
     place = torch.empty(0, device=resolve_device(options.device)).device
     classifier, caveats = check_classifier(classifier, images)
     classifier = classifier.to(place)
-    size = _fitting(classifier, images, place) if options.batch_size == "auto" else options.batch_size
+    size = options.batch_size
+    if size == "auto":
+        size = forward_size(classifier, images.floats([0]), device=place, most=FORWARD)
     around = Surroundings(
         classifier, images, options.sigma, options.copies, options.pairs, options.classes, options.seed, size, place
     )
@@ -68,16 +70,8 @@ def trust_radius(classifier: nn.Module, images: ImageSet, options: TrustRadiusOp
     return TrustRadiusResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
 
 
-def _fitting(classifier: nn.Module, images: ImageSet, place: torch.device) -> int:
-    size = batch_size_for(classifier, images.floats([0]), device=place)
-    return min(size, FORWARD) if place.type == "cpu" else size
-
-
 def _settings(classifier: nn.Module, images: ImageSet) -> dict[str, Any]:
     return {
         "classifier": classifier_fingerprint(classifier),
-        "classes": list(images.classes),
-        "shape": list(images.shape),
-        "images": len(images),
-        "images_fingerprint": images.fingerprint,
+        **images.settings,
     }

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from gradaudit.classifiers import class_count
-from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.setup import Setup
@@ -31,11 +30,11 @@ class TrustRadius(Instrument):
 
     def measure(self, setup: Setup, name: str, options: Any) -> TrustRadiusResult:
         """The trust radius's result."""
-        return trust_radius(setup.classifiers[name], _images(setup, options), **setup.keywords(options, TrustRadiusOptions))
+        return trust_radius(setup.classifiers[name], setup.images_for(options), **setup.keywords(options, TrustRadiusOptions))
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """At each sigma the copies' ways forward, and for MMSE's copies a way back for each of some rivals more."""
-        images = len(_images(setup, options))
+        images = len(setup.images_for(options))
         rivals = min(options.classes, class_count(setup.classifiers[name], setup.test) - 1)
         at_sigma = options.copies + 2 * options.pairs * (1 + RUNNERS)
         ways = images * (2 + rivals + len(options.sigma) * at_sigma)
@@ -58,11 +57,6 @@ class TrustRadius(Instrument):
     def section(self, results: Mapping[str, TrustRadiusResult]) -> Section:
         """Its section."""
         return trust_radius_section(results)
-
-
-def _images(setup: Setup, options: Any) -> ImageSet:
-    """As many of the test images as an audit takes; all of a command's."""
-    return setup.test_images(getattr(options, "images", None))
 
 
 INSTRUMENT = TrustRadius()
