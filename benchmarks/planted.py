@@ -2,11 +2,12 @@
 
 Eight worlds in which the pixels that tell the label are known (a block beside a null block, a small patch that decides the label, a
 few pixels of a Gaussian mixture); nine kinds of classifiers of each; on images where exchanging pixels between images proves that
-the classifier uses this region and nothing else, some twenty maps each: attributions, controls, and maps good and bad by making. A
-map's quality is the share of its top pixels that lie in the region, from 0 at chance to 1. Then instruments are asked: fidelity,
-DiffROAR of values, contrast; alignment where a score is at hand. `planted_verdict.py` says what came of it.
+the classifier uses this region and nothing else, some twenty maps each: attributions, controls, maps good and bad by making, and
+what counterfactuals change. A map's quality is the share of its top pixels that lie in the region, from 0 at chance to 1. Then
+instruments are asked: fidelity, DiffROAR of values, contrast; alignment where a score is at hand; and what they say of the
+classifiers, whatever the map. `planted_verdict.py` says what came of it.
 
-Run: `python benchmarks/planted.py --data-dir DATA`. About 100 minutes on one core; a stopped run continues, and `--world` makes one
+Run: `python benchmarks/planted.py --data-dir DATA`. About two hours on one core; a stopped run continues, and `--world` makes one
 part. The table goes to `src/gradaudit/answering/planted.csv`, which the package ships.
 """
 
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 import gradaudit as ga
 from _planted import BLOCKS, KINDS, MIXTURE, WORLDS, World, classifier, maps, quality, verified, world
 from _record import table_parser
+from gradaudit.answering.planted import OF_CLASSIFIERS, OF_MAPS, PLAIN
 from gradaudit.attributions import kept, kept_count, rank
 from gradaudit.devices import one_thread
 from gradaudit.evaluator import Evaluator
@@ -43,6 +45,7 @@ SOME = 60  # on which classifiers are judged, whatever the map
 EVALUATOR = ga.Recipe(network="convnet(width=16, batch_norm=true)", epochs=20, weight_decay=0.005, ema=0.995)
 SIGMAS = (0.1, 0.25, 0.5)
 DENOISERS = {"mnist-blocks": "zoo:mnist", "fashion-blocks": "zoo:fashion-mnist"}
+CHANGED = {"counterfactual (svce)": "svce", "counterfactual (apgd)": "apgd"}  # maps of what they change, by method
 TABLE = Path(__file__).parents[1] / "src" / "gradaudit" / "answering" / "planted.csv"
 
 Columns = dict[str, dict[str, float]]
@@ -67,7 +70,10 @@ def measure(name: str, arguments: argparse.Namespace) -> None:
     for kind in KINDS:
         folder = arguments.out / "out" / name / f"{kind}, {arguments.seed}"
         case = Case(name, kind, place, arguments)
-        for group, measured in GROUPS.items():
+        changed = Changed(name, kind, place, arguments)
+        parts = {group: (case, measured) for group, measured in GROUPS.items()}
+        parts |= {group + AFTER: (changed, GROUPS[group]) for group in EACH}
+        for group, (case, measured) in parts.items():
             file, start = folder / f"{group}.json", time.process_time()
             if file.exists() or (folder / "unverified.json").exists():
                 continue
@@ -112,6 +118,19 @@ class Case:
         blind = [ga.attribute_all(None, self.place.test, one, seed=self.seed, device="cpu") for one in ("edges", "blurred_random")]
         words: dict[str, Any] = {"seed": self.seed, "store": self.arguments.store, "device": "cpu"}
         return Evaluator.fit(self.place.train, EVALUATOR, scores=blind, **words)
+
+
+class Changed(Case):
+    """The same classifier, with maps of what counterfactuals change."""
+
+    @cached_property
+    def maps(self) -> dict[str, Tensor]:
+        """By name."""
+        words: dict[str, Any] = {"seed": self.seed, "store": self.arguments.store, "device": "cpu"}
+        return {
+            name: ga.counterfactual_differences(self.model, self.images, "second", method=method, **words)
+            for name, method in CHANGED.items()
+        }
 
 
 def known(case: Case) -> Columns:
@@ -230,6 +249,17 @@ def of_classifier(case: Case) -> Columns:
     return dict.fromkeys(case.maps, found)
 
 
+def agreement(case: Case) -> Columns:
+    """How often another classifier of the world agrees with what this one's counterfactuals show, whatever the map."""
+    few = case.images[torch.arange(min(SOME, len(case.images)))]
+    other = classifier("convnet" if case.kind == "resnet" else "resnet", case.place, case.seed, case.arguments.store).eval()
+    words: dict[str, Any] = {"seed": case.seed, "store": case.arguments.store, "device": "cpu"}
+    result = ga.counterfactual(case.model, few, "second", method="svce", oracles={"other": other}, **words)
+    summary = result.summary.set_index("measure")["value"]
+    found = {"flipped": float(summary["flip_rate"]), "counterfactual": float(summary.get("agreed_other", float("nan")))}
+    return dict.fromkeys([*case.maps, *CHANGED], found)
+
+
 def alike(scores: Tensor, found: Tensor) -> dict[str, float]:
     """The similarities of a map and a score, means over images."""
     ways = {"signed": cosine, "absolute": absolute_cosine, "magnitudes": magnitude_cosine}
@@ -243,20 +273,30 @@ GROUPS: dict[str, Callable[[Case], Columns]] = {
     "contrast": contrast,
     "alignment": alignment,
     "classifier": of_classifier,
+    "agreement": agreement,
 }
+AFTER = ", changed"  # of the same groups, for maps of what counterfactuals change
+EACH = ("known", "fidelity", "values", "contrast", "alignment")
 
 
 def every_row(parts: Path) -> Iterator[dict[str, Any]]:
     """A row for each map that all groups know."""
     for folder in sorted(parts.glob("*/*")):
-        found = {group: folder / f"{group}.json" for group in GROUPS}
-        if all(file.exists() for file in found.values()):
-            columns = [json.loads(file.read_text(encoding="utf-8"))["columns"] for file in found.values()]
-            kind, _, seed = folder.name.rpartition(", ")
-            for one in columns[0]:
-                yield {"world": folder.parent.name, "classifier": kind, "seed": int(seed), "map": one} | {
-                    key: value for group in columns for key, value in group[one].items()
-                }
+        kind, _, seed = folder.name.rpartition(", ")
+        own = {"world": folder.parent.name, "classifier": kind, "seed": int(seed)}
+        whole = columns_in(folder, [*GROUPS])
+        shared = {} if not whole else {key: one for name in ("classifier", "agreement") for key, one in whole[name][PLAIN].items()}
+        for found in (whole, columns_in(folder, [group + AFTER for group in EACH])):
+            for one in next(iter(found.values()), {}):
+                yield own | shared | {"map": one} | {key: value for group in found.values() for key, value in group[one].items()}
+
+
+def columns_in(folder: Path, groups: list[str]) -> dict[str, Columns]:
+    """What these groups found; nothing where one of them is missing."""
+    files = {group: folder / f"{group}.json" for group in groups}
+    if not all(file.exists() for file in files.values()):
+        return {}
+    return {group: json.loads(file.read_text(encoding="utf-8"))["columns"] for group, file in files.items()}
 
 
 def measures(rows: pd.DataFrame) -> pd.DataFrame:
@@ -273,7 +313,7 @@ def measures(rows: pd.DataFrame) -> pd.DataFrame:
 def write_table(parts: Path, file: Path) -> Path:
     """The table that the package ships."""
     rows = measures(pd.DataFrame(every_row(parts)))
-    shown = ["world", "classifier", "map", "quality", "values", "fidelity_mean", "fidelity_imputation", "alignment", "contrast"]
+    shown = ["world", "classifier", "map", "quality", *OF_MAPS, *OF_CLASSIFIERS]
     return write_text(file, rows[shown].to_csv(index=False, float_format="%.3f"))
 
 

@@ -22,12 +22,12 @@ from scipy import stats
 
 from _record import RESULTS
 from gradaudit.answering.answers import FEWEST_GOOD, MOST_BAD, MOST_GOOD
-from gradaudit.answering.planted import BAD, GOOD, MEASURES, fit
+from gradaudit.answering.planted import BAD, GOOD, OF_CLASSIFIERS, OF_MAPS, PLAIN, fit
 from gradaudit.files import write_text
 from planted import GROUPS, every_row, measures
 
 MODELS: dict[str, tuple[str, ...]] = {
-    **{one: (one,) for one in MEASURES},
+    **{one: (one,) for one in OF_MAPS},
     "answer: fidelity, contrast": ("fidelity_imputation", "contrast"),
     "answer: values, fidelity": ("values", "fidelity_imputation"),
     "answer: values, fidelity, contrast": ("values", "fidelity_imputation", "contrast"),
@@ -36,7 +36,6 @@ MODELS: dict[str, tuple[str, ...]] = {
 }
 SINGLE = ("patches", "log_fidelity_mean_0.1", "contrast_signed_30", "contrast_magnitudes_1", "contrast_magnitudes_10")
 OWN = ("gradient", "smoothgrad", "guided backprop", "excitation pullback", "last layer drawn anew", "another image's", "untrained")
-CLASSIFIER = ("robustness", "manifold_robustness", "trust_radius")
 DRAWS = 200
 
 
@@ -139,7 +138,7 @@ def _shown(value: Any) -> str:
 
 def single(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """AUROC within each world."""
-    for name in (*MEASURES, *SINGLE):
+    for name in (*OF_MAPS, *SINGLE):
         groups = rows.dropna(subset=[name]).groupby("world")
         found = {world: auroc(group[name], group["quality"]) for world, group in groups}
         yield {"measure": name, "mean": float(np.nanmean([*found.values()])), **found}
@@ -147,8 +146,8 @@ def single(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def of_classifiers(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Each measure by the gradients alone, one a classifier: pooled over worlds, and within them."""
-    own = rows[rows["map"] == "gradient"]
-    for name in (*MEASURES, *CLASSIFIER):
+    own = rows[rows["map"] == PLAIN]
+    for name in (*OF_MAPS, *OF_CLASSIFIERS):
         found = own.dropna(subset=[name])
         draws = (found.sample(frac=1, replace=True, random_state=seed) for seed in range(DRAWS))
         low, high = np.nanquantile([auroc(one[name], one["quality"]) for one in draws], [0.025, 0.975])

@@ -9,12 +9,13 @@ from typing import Any
 
 from gradaudit.auditing import Audit, AuditResult, prepare_audit
 from gradaudit.auditing.files import read_classifier
-from gradaudit.datasets import load_images
+from gradaudit.datasets import blocks, load_images
 from gradaudit.diffusion import load_denoiser
 from gradaudit.files import writable_folder
 from gradaudit.training import Recipe, Store, train_once
 
 CLASSIFIERS = {"standard": "zoo:mnist/standard", "robust": "zoo:mnist/robust"}
+ON_BLOCKS = {"standard": "zoo:mnist-blocks/standard", "robust": "zoo:mnist-blocks/robust"}  # by the same recipes
 ORACLE = Recipe(network="convnet", epochs=4)  # asked what the counterfactuals show; no method has seen it
 DENOISER = "zoo:mnist"
 OPTIONS = {"robustness": {"norm": "l2", "eps": (0.0, 1.0, 2.0)}}  # up to the radius that the robust one was trained for
@@ -54,6 +55,7 @@ def prepare_demo(
         robust=read["robust"][0],
         oracles={"convnet": oracle},
         recipes={name: recipe for name, (_, recipe) in read.items() if recipe is not None},
+        on_blocks={name: read_classifier(name, spec, blocks(testing[:1]))[0] for name, spec in ON_BLOCKS.items()},
         seed=seed,
         store=place,
         workers=workers,

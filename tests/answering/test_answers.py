@@ -16,8 +16,10 @@ from gradaudit.answering.answers import MOST_BAD
 from gradaudit.answering.planted import BAD, fit, table
 from gradaudit.instruments.contract import Evidence, Score
 from gradaudit.instruments.contrast import instrument as contrast_part
+from gradaudit.instruments.counterfactual_differences import instrument as differences_part
 from gradaudit.instruments.diffroar import instrument as diffroar_part
 from gradaudit.instruments.fidelity import instrument as fidelity_part
+from gradaudit.instruments.robustness import instrument as robustness_part
 from gradaudit.results import Verdict
 
 PARTS = {
@@ -124,6 +126,7 @@ def test_images_such_as_no_planted_one_settle_nothing(audited, strange, words):
     assert found.label == "not settled"
     assert words in found.sentence
     assert all(math.isnan(one.good) and not one.weighs for one in found.readings)
+    assert {one.label for one in found.readings} == {"unlike any known"}
 
 
 def test_without_a_calibrated_instrument_nothing_is_settled():
@@ -147,6 +150,35 @@ def test_each_number_says_what_the_answer_would_be_by_it_alone(audited):
     assert len({*found.values()}) > 1
 
 
+def beside(monkeypatch, part, kind, *evidence):
+    """A further result, with what it has to say."""
+    monkeypatch.setattr(type(part.INSTRUMENT), "evidence", lambda self, result: result.found)
+    return {kind: SimpleNamespace(found=evidence, verdict=Verdict("made", "for a test"))}
+
+
+@pytest.mark.parametrize(("value", "more"), [(0.0, False), (0.98, True)])
+def test_numbers_of_the_classifier_are_read_against_classifiers_and_do_not_weigh(audited, monkeypatch, value, more):
+    score = Score(value, value, value, 1)
+    robust = beside(monkeypatch, robustness_part, "robustness", Evidence("robustness", "", score, 200))
+    alone, found = answer(audited({"gradient": GOOD})), answer(audited({"gradient": GOOD}) | robust)
+    assert (found.label, found.sentence) == (alone.label, alone.sentence)
+    (reading,) = [one for one in found.readings if one.instrument == "robustness"]
+    assert reading.words.startswith("of the 15 classifiers of known gradients")
+    assert not reading.weighs
+    assert (reading.good > 0.5) == more
+
+
+def test_maps_that_are_no_attribution_are_read_but_never_answered_for(audited, monkeypatch):
+    score = Score(0.98, 0.98, 0.98, 1)
+    aside = Evidence("values", "counterfactual differences", score, 200, aside=True)
+    differences = beside(monkeypatch, differences_part, "counterfactual_differences", aside)
+    found = answer(audited({"gradient": BAD_NUMBERS}) | differences)
+    assert found.label == "do not trust"
+    (reading,) = [one for one in found.readings if one.instrument == "counterfactual_differences"]
+    (own,) = [one for one in answer(audited({"gradient": GOOD})).readings if one.instrument == "diffroar"]
+    assert (reading.measure, reading.good, reading.label, reading.weighs) == (own.measure, own.good, own.label, False)
+
+
 def test_an_answer_comes_back_from_json(audited):
     found = answer(audited({"gradient": GOOD}))
     again = Answer.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
@@ -157,7 +189,7 @@ def test_an_answer_comes_back_from_json(audited):
 
 def test_random_maps_are_never_trusted_more_often_than_one_in_twenty(audited):
     """A thousand simulated audits of maps that know nothing: the planted random ones' numbers, with noise of 100 images."""
-    rows = table()[lambda found: found["map"].isin(["random", "blurred random", "untrained"])].dropna()
+    rows = table()[lambda found: found["map"].isin(["random", "blurred random", "untrained"])].dropna(subset=[*PARTS])
     assert (rows["quality"] <= BAD).all()
     generator = np.random.default_rng(0)
     labels = []

@@ -7,7 +7,20 @@ import pandas as pd
 import pytest
 from scipy import optimize
 
-from gradaudit.answering.planted import BAD, GOOD, MEASURES, NEAREST, fit, fitted, scale, table
+from gradaudit.answering.planted import (
+    BAD,
+    GOOD,
+    MEASURES,
+    NEAREST,
+    NEAREST_CLASSIFIERS,
+    OF_CLASSIFIERS,
+    OF_MAPS,
+    PLAIN,
+    fit,
+    fitted,
+    scale,
+    table,
+)
 
 GOOD_NUMBERS = {"values": 0.98, "fidelity_mean": 0.9, "fidelity_imputation": 0.95, "contrast": 0.65}
 
@@ -30,6 +43,8 @@ def test_the_table_has_many_maps_of_several_worlds_and_kinds_and_both_good_and_b
         assert some.sum() >= 100
     assert rows["quality"].between(-1, 1).all()
     assert {*MEASURES} <= {*rows}
+    plain = rows[rows["map"] == PLAIN]
+    assert len(plain) == len(plain[["world", "classifier"]].drop_duplicates()) >= 50
 
 
 def test_maps_that_are_bad_by_making_are_bad_and_true_ones_good():
@@ -41,13 +56,34 @@ def test_maps_that_are_bad_by_making_are_bad_and_true_ones_good():
     assert quality["gradient"] > quality["gradient, 30% random"] > quality["gradient, 60% random"] > quality["random"]
 
 
-@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("name", [*OF_MAPS, "quality"])
 def test_every_measure_tells_good_from_bad_on_its_scale(name):
     found = scale(MEASURES[name].words)
     values, shares = zip(*found.curve, strict=True)
     assert (values[0], values[-1]) == pytest.approx((found.low, found.high))
     assert list(values) == sorted(values)
     assert shares[0] < 0.2 < 0.5 < max(shares)
+
+
+@pytest.mark.parametrize("name", OF_CLASSIFIERS)
+def test_measures_of_classifiers_are_read_against_their_plain_gradients(name):
+    rows = table()[lambda found: found["map"] == PLAIN].dropna(subset=[name])
+    for value in rows[name].quantile([0.1, 0.5, 0.9]):
+        found = fitted((name,)).likes({name: value})
+        apart = (rows[name] - value).abs().sort_values(kind="stable")
+        near = rows.loc[apart.index[apart <= apart.iloc[NEAREST_CLASSIFIERS - 1]], "quality"]  # with all ties
+        least = rows.loc[apart.index[apart < apart.iloc[NEAREST_CLASSIFIERS - 1]], "quality"]
+        assert found.count == NEAREST_CLASSIFIERS
+        assert (least >= GOOD).sum() <= found.good <= (near >= GOOD).sum()
+        assert (least <= BAD).sum() <= found.bad <= (near <= BAD).sum()
+        assert str(found).startswith("of the 15 classifiers of known gradients with the nearest number, those of ")
+
+
+def test_a_measure_that_is_worth_nothing_still_finds_the_nearest_in_its_number():
+    rows = made().rename(columns={"contrast": "values", "values": "contrast"})
+    model = fit(rows, ("values",))
+    near = rows.loc[(rows["values"] - 0.8).abs().sort_values(kind="stable").index[:NEAREST], "quality"]
+    assert abs(model.likes({"values": 0.8}).bad - int((near <= BAD).sum())) <= 1
 
 
 def test_a_measure_without_planted_maps_has_no_scale():
@@ -91,7 +127,7 @@ def test_a_larger_number_never_makes_a_map_worse():
     model = fit(made(), ("values", "contrast"))
     assert (model.weights[:-1] >= 0).all()
     assert model.weights[1] == 0  # which goes the wrong way here
-    for names in (("values", "fidelity_imputation", "contrast"), tuple(MEASURES)):
+    for names in (("values", "fidelity_imputation", "contrast"), OF_MAPS):
         assert (fitted(names).weights[:-1] >= 0).all()
 
 

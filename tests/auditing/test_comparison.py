@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 import gradaudit as ga
+from gradaudit.answering import Answer
 from gradaudit.errors import InputError
 
 
@@ -18,6 +19,8 @@ def test_an_audit_does_not_differ_from_itself(audited):
     assert (found.table["change"] == "within the intervals").all()
     assert (found.verdicts["before"] == found.verdicts["after"]).all()
     assert found.caveats == ()
+    assert (found.answers["before"] == found.answers["after"]).all()
+    assert [*found.answers["classifier"]] == [*audited[0].results]
     assert len(found.table) == len(audited[0].scores)
 
 
@@ -35,6 +38,24 @@ def test_single_classifiers_are_compared_whatever_their_names(audited, tmp_path)
     page = found.write(tmp_path)
     assert "before: mlp" in page.read_text()
     assert (tmp_path / "comparison.csv").exists()
+
+
+def test_an_answer_that_changed_is_said_first(audited, tmp_path):
+    result = only(audited[0], "mlp")
+    before, after = (replace(result, stored={"mlp": Answer(label, f"so says {label}")}) for label in ("not settled", "trust"))
+    found = ga.compare(before, after)
+    assert found.answers.to_dict("records") == [
+        {
+            "classifier": "mlp",
+            "before": "not settled",
+            "after": "trust",
+            "before_sentence": "so says not settled",
+            "after_sentence": "so says trust",
+        }
+    ]
+    page = found.write(tmp_path).read_text()
+    assert "The answer was not settled and is trust: so says trust; before, so says not settled." in page
+    assert "not settled" in (tmp_path / "answers.csv").read_text()
 
 
 def test_better_and_worse_know_which_way_is_up(audited):

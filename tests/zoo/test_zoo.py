@@ -8,6 +8,7 @@ from gradaudit.classifiers.saving import classifier_metadata
 from gradaudit.zoo import FOLDER, zoo_file, zoo_names
 
 CLASSIFIERS = ("mnist/robust", "mnist/standard")
+OF_BLOCKS = ("mnist-blocks/robust", "mnist-blocks/standard")
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,7 @@ def digits():
 
 
 def test_the_zoo_has_what_the_documents_name():
-    assert set(CLASSIFIERS) <= set(zoo_names("classifiers"))
+    assert {*CLASSIFIERS, *OF_BLOCKS} <= set(zoo_names("classifiers"))
     sizes = {path.relative_to(FOLDER).as_posix(): path.stat().st_size for path in FOLDER.rglob("*.safetensors")}
     assert sum(size for name, size in sizes.items() if "fashion" not in name) <= 8 * 10**6
     assert max(sizes.values()) <= 4 * 10**6
@@ -41,8 +42,23 @@ def test_the_robust_classifier_is_the_more_robust_one(digits):
     assert share["mnist/robust"] > share["mnist/standard"] + 0.3
 
 
+@pytest.mark.parametrize("name", OF_BLOCKS)
+def test_a_classifier_of_blocks_leaks_as_much_as_its_file_says(name, digits):
+    said = classifier_metadata(zoo_file("classifier", "classifiers", name))["metadata"]
+    images = ga.blocks(digits, seed=0).sample(300)
+    classifier = ga.load_classifier(f"zoo:{name}")
+    assert ga.measure_accuracy(classifier, images, device="cpu") == pytest.approx(said["accuracy"], abs=0.03)
+    leaked = ga.leakage(classifier, images, controls=(), device="cpu").rows("null_top_0.1").loc["logit_gradient", "value"]
+    assert leaked == pytest.approx(said["leakage"], abs=0.04)
+
+
+def test_the_robust_classifier_of_blocks_leaks_less():
+    said = {name: classifier_metadata(zoo_file("classifier", "classifiers", name))["metadata"]["leakage"] for name in OF_BLOCKS}
+    assert said["mnist-blocks/robust"] < 0.1 < 0.3 < said["mnist-blocks/standard"]
+
+
 def test_an_unknown_name_is_refused_with_those_that_exist():
-    with pytest.raises(ga.InputError, match=r"`classifier` \(='zoo:mnist/brave'\).*zoo:mnist/robust, zoo:mnist/standard"):
+    with pytest.raises(ga.InputError, match=r"`classifier` \(='zoo:mnist/brave'\).*zoo:mnist-blocks/robust, .*zoo:mnist/standard"):
         ga.load_classifier("zoo:mnist/brave")
     with pytest.raises(ga.InputError, match="`classifier`"):
         ga.load_classifier("zoo:../classifiers/mnist/robust")

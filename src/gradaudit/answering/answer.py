@@ -12,6 +12,7 @@ from gradaudit.errors import require
 from gradaudit.markup.rendering import sentence
 
 TRUST, DO_NOT_TRUST, NOT_SETTLED = "trust", "do not trust", "not settled"
+UNLIKE = "unlike any known"  # label of a number to which nothing planted is alike
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Reading:
         good: of the planted maps nearest to it, the share that was good; NaN where nothing was calibrated.
         words: the same, in words, or why it isn't calibrated.
         weighs: whether the answer rests on it.
-        label: what the answer would be by this number alone: `trust`, `do not trust` or `not settled`; empty where nothing was
-            calibrated.
+        label: what the answer would be by this number alone: `trust`, `do not trust` or `not settled`; `unlike any known` where no
+            planted map is like the audited images; empty where the measure was not tried on planted maps.
     """
 
     instrument: str

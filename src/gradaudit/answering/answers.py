@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from gradaudit.answering.answer import DO_NOT_TRUST, NOT_SETTLED, TRUST, Answer, Reading
-from gradaudit.answering.planted import MEASURES, Likes, Model, fitted
+from gradaudit.answering.answer import DO_NOT_TRUST, NOT_SETTLED, TRUST, UNLIKE, Answer, Reading
+from gradaudit.answering.planted import MEASURES, OF_MAPS, Likes, Model, fitted
 from gradaudit.instruments.contract import Evidence, Score, audited, instrument
 from gradaudit.results import Result
 
@@ -20,6 +20,7 @@ LARGEST, SMALLEST = 64, 8  # side of the planted images, in pixels
 FEW_CLASSES, MANY_CLASSES = 2, 10  # of the planted worlds
 MISSING = "DiffROAR of values or fidelity would say more."
 MORE = 100_000  # images beyond which no advice is given
+UNTRIED = "not tried on maps of known quality"
 
 
 def answers(results: Mapping[str, Mapping[str, Result]], settings: Mapping[str, Any]) -> dict[str, Answer]:
@@ -45,12 +46,18 @@ def _strange(settings: Mapping[str, Any]) -> str:
 
 def _answer(results: Mapping[str, Result], strange: str) -> Answer:
     evidence = [
-        one for kind in audited() if kind in results for one in instrument(kind).evidence(results[kind]) if one.measure in MEASURES
+        (kind, one)
+        for kind in audited()
+        if kind in results
+        for one in instrument(kind).evidence(results[kind])
+        if one.measure in MEASURES
     ]
-    subjects = [*dict.fromkeys(one.subject for one in evidence)]
-    cases = [_Case(subject, {one.measure: one for one in evidence if one.subject == subject}) for subject in subjects]
+    weighty = [one for _, one in evidence if one.measure in OF_MAPS and not one.aside]
+    subjects = [*dict.fromkeys(one.subject for one in weighty)]
+    cases = [_Case(subject, {one.measure: one for one in weighty if one.subject == subject}) for subject in subjects]
     found = [case.answered(strange) for case in cases]
-    readings = tuple(_readings(results, cases, strange))
+    rest = [(kind, one) for kind, one in evidence if one not in weighty]
+    readings = tuple(_readings(results, cases, rest, strange))
     if not found:
         return Answer(NOT_SETTLED, "no instrument ran that was tried on maps of known quality", MISSING, readings)
     return Answer(*_together(subjects, found), readings)
@@ -100,7 +107,7 @@ class _Case:
     def _settle(self) -> str:
         if self.label(0.0) == NOT_SETTLED:
             asked = {MEASURES[one].instrument for one in self.evidence}
-            lacking = [one for one in dict.fromkeys(measure.instrument for measure in MEASURES.values()) if one not in asked]
+            lacking = [one for one in dict.fromkeys(MEASURES[measure].instrument for measure in OF_MAPS) if one not in asked]
             also = f" Run {_joined(lacking)} as well." if lacking else ""
             return f"More images would not settle it, as maps of known quality with such numbers were good and bad.{also}"
         images = max(one.images for one in self.evidence.values())
@@ -145,21 +152,30 @@ def _together(subjects: Sequence[str], found: Sequence[tuple[str, str, str]]) ->
     return f"{TRUST} for {', '.join(trusted)}", sentence, ""
 
 
-def _readings(results: Mapping[str, Result], cases: Sequence[_Case], strange: str) -> Iterator[Reading]:
+def _readings(
+    results: Mapping[str, Result], cases: Sequence[_Case], rest: Sequence[tuple[str, Evidence]], strange: str
+) -> Iterator[Reading]:
     """What was measured: what the answer rests on first, by weight; then the other instruments' numbers."""
-    weighed: list[tuple[float, Reading]] = []
-    for case in cases:
-        for name, one in case.evidence.items():
-            alone = _Case(case.subject, {name: one})
-            likes = alone.likes("value")
-            words = f"not calibrated for {strange}" if strange else str(likes)
-            good = math.nan if strange else likes.good / likes.count
-            about = MEASURES[name].instrument, MEASURES[name].words, case.subject
-            label = "" if strange else alone.label()
-            weighed.append((case.weight(name), Reading(*about, *_ends(one.score), good, words, not strange, label)))
-    yield from (reading for _, reading in sorted(weighed, key=lambda pair: -pair[0]))
-    shown = {reading.instrument for _, reading in weighed}
+    weighed = [
+        (case.weight(name), _reading(MEASURES[name].instrument, one, strange, weighs=not strange))
+        for case in cases
+        for name, one in case.evidence.items()
+    ]
+    found = [reading for _, reading in sorted(weighed, key=lambda pair: -pair[0])]
+    found += [_reading(kind, one, strange, weighs=False) for kind, one in rest]
+    shown = {reading.instrument for reading in found}
+    yield from found
     for kind in audited():
         if kind in results and kind not in shown:
             for words, score in instrument(kind).scores(results[kind]).items():
-                yield Reading(kind, words, "", *_ends(score), math.nan, "not tried on maps of known quality", False)
+                yield Reading(kind, words, "", *_ends(score), math.nan, UNTRIED, False)
+
+
+def _reading(kind: str, one: Evidence, strange: str, weighs: bool) -> Reading:
+    """An instrument's number, and what the planted ones nearest in it say by themselves."""
+    alone = _Case(one.subject, {one.measure: one})
+    about = kind, MEASURES[one.measure].words, one.subject
+    if strange:
+        return Reading(*about, *_ends(one.score), math.nan, f"not calibrated for {strange}", weighs, UNLIKE)
+    likes = alone.likes("value")
+    return Reading(*about, *_ends(one.score), likes.good / likes.count, str(likes), weighs, alone.label())

@@ -19,6 +19,7 @@ from gradaudit.results import Result, table_to_csv
 
 TITLE = "Before and after"
 ENDS = (("value", ""), ("low", "_low"), ("high", "_high"))
+SAID = ("before", "after", "before_sentence", "after_sentence")
 WITHIN, NO_INTERVALS = "within the intervals", "no intervals"
 
 
@@ -33,7 +34,8 @@ class Comparison:
             one is missing. The interval is made of those before and after as if they were independent (Zou and Donner 2008,
             Statistics in Medicine 27, equation 2); of the same images and seeds they are not, and it is rather too wide.
         verdicts: a row for each classifier and instrument: the labels and sentences `before`, `after`, `before_sentence`,
-            `after_sentence`; those that changed come first.
+            `after_sentence`; those that changed come first. The labels are what each instrument found.
+        answers: the same of the answers, a row for each classifier.
         settings: a row for each setting that differs: `setting`, `before`, `after`.
         caveats: what the two audits don't share, a sentence each.
         results: both audits' results by the names that the page gives them.
@@ -41,6 +43,7 @@ class Comparison:
 
     table: pd.DataFrame
     verdicts: pd.DataFrame
+    answers: pd.DataFrame
     settings: pd.DataFrame
     caveats: tuple[str, ...]
     results: dict[str, list[Result]]
@@ -51,9 +54,12 @@ class Comparison:
         return self.verdicts[self.verdicts["before"] != self.verdicts["after"]]
 
     def write(self, folder: str | os.PathLike[str], *, command: str = "gradaudit compare BEFORE AFTER") -> Path:
-        """Write `comparison.csv`, `verdicts.csv`, `settings.csv` and a page that compares first and then shows both; return it."""
+        """Write `answers.csv`, `comparison.csv`, `verdicts.csv`, `settings.csv` and a page that compares first and then shows
+        both; return it.
+        """
         target = writable_folder("folder", folder)
-        for name, rows in (("comparison", self.table), ("verdicts", self.verdicts), ("settings", self.settings)):
+        tables = {"answers": self.answers, "comparison": self.table, "verdicts": self.verdicts, "settings": self.settings}
+        for name, rows in tables.items():
             write_text(target / f"{name}.csv", table_to_csv(rows))
         return write_page(
             target / "index.html",
@@ -63,7 +69,7 @@ class Comparison:
             facts={},
             command=command,
             seconds=None,
-            first=[comparison_section(self.table, self.verdicts, self.settings)],
+            first=[comparison_section(self.table, self.verdicts, self.answers, self.settings)],
             caveats=self.caveats,
         )
 
@@ -90,7 +96,8 @@ def compare(before: AuditResult | str | os.PathLike[str], after: AuditResult | s
         results[f"before: {first}"] = [*old.results[first].values()]
         results[f"after: {second}"] = [*new.results[second].values()]
     settings = setting_differences(old, new)
-    return Comparison(table, _verdicts(old, new, pairs), settings, caveats(old, new, settings, pairs), results)
+    answers = _answers(old, new, pairs)
+    return Comparison(table, _verdicts(old, new, pairs), answers, settings, caveats(old, new, settings, pairs), results)
 
 
 def _pairs(old: AuditResult, new: AuditResult) -> list[tuple[str, str]]:
@@ -137,10 +144,17 @@ def _verdicts(old: AuditResult, new: AuditResult, pairs: list[tuple[str, str]]) 
                 both = [result.verdict, new.results[second][kind].verdict]
                 said = [*(verdict.label for verdict in both), *(verdict.sentence for verdict in both)]
                 rows.append((_called(first, second), kind, *said))
-    columns = ["classifier", "instrument", "before", "after", "before_sentence", "after_sentence"]
-    found = pd.DataFrame(rows, columns=columns)
+    found = pd.DataFrame(rows, columns=["classifier", "instrument", *SAID])
     same = (found["before"] == found["after"]).astype(int)
     return found.loc[same.sort_values(kind="stable").index].reset_index(drop=True)
+
+
+def _answers(old: AuditResult, new: AuditResult, pairs: list[tuple[str, str]]) -> pd.DataFrame:
+    rows = []
+    for first, second in pairs:
+        both = old.answer[first], new.answer[second]
+        rows.append((_called(first, second), *(one.label for one in both), *(one.sentence for one in both)))
+    return pd.DataFrame(rows, columns=["classifier", *SAID])
 
 
 def _called(first: str, second: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
@@ -17,17 +18,18 @@ CHANGES = ("better", "worse")
 ENDS = ("", "_low", "_high")
 
 
-def comparison_section(table: pd.DataFrame, verdicts: pd.DataFrame, settings: pd.DataFrame) -> Section:
-    """Verdicts that changed, then numbers before and after with their difference, then the settings that differ.
+def comparison_section(table: pd.DataFrame, verdicts: pd.DataFrame, answers: pd.DataFrame, settings: pd.DataFrame) -> Section:
+    """The answers, verdicts that changed, then numbers before and after with their difference, then the settings that differ.
 
     Args:
         table: as `Comparison` has it.
         verdicts: likewise.
+        answers: likewise.
         settings: likewise.
     """
     body = render(
         "comparison.html",
-        summaries=[*_summaries(table, verdicts)],
+        summaries=[*_summaries(table, verdicts, answers)],
         verdicts=_verdicts(verdicts),
         numbers=_numbers(table),
         count=len(table),
@@ -36,14 +38,14 @@ def comparison_section(table: pd.DataFrame, verdicts: pd.DataFrame, settings: pd
     return Section(
         anchor="comparison",
         title="What changed",
-        question="Which verdicts changed, and which numbers by more than their intervals?",
+        question="Did the answer change, which verdicts did, and which numbers by more than their intervals?",
         findings=(),
         overview=Markup(""),
         body=body,
     )
 
 
-def _summaries(table: pd.DataFrame, verdicts: pd.DataFrame) -> Iterator[tuple[str, str]]:
+def _summaries(table: pd.DataFrame, verdicts: pd.DataFrame, answers: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """What changed of each classifier, in words."""
     for name, rows in table.groupby("classifier", sort=False):
         own = verdicts[verdicts["classifier"] == name]
@@ -51,8 +53,16 @@ def _summaries(table: pd.DataFrame, verdicts: pd.DataFrame) -> Iterator[tuple[st
         words = "; ".join(f"{spoken(row['instrument'])} from {row['before']} to {row['after']}" for row in turned)
         counts = ", ".join(f"{(rows['change'] == change).sum()} {change}" for change in CHANGES)
         rest = len(rows) - int(rows["change"].isin(CHANGES).sum())
-        said = f"{len(turned)} of {len(own)} verdicts changed{': ' if words else ''}{words}"
+        (answer,) = answers[answers["classifier"] == name].to_dict("records")
+        said = f"{answered(answer)}. {len(turned)} of {len(own)} verdicts changed{': ' if words else ''}{words}"
         yield str(name), f"{said}. Of {len(rows)} numbers {counts} by more than their intervals, {rest} not"
+
+
+def answered(row: Mapping[Any, Any]) -> str:
+    """What became of an answer, in words; from a row of `Comparison.answers`."""
+    if row["before"] == row["after"]:
+        return f"the answer is {row['after']}, as before: {row['after_sentence']}"
+    return f"the answer was {row['before']} and is {row['after']}: {row['after_sentence']}; before, {row['before_sentence']}"
 
 
 def _verdicts(verdicts: pd.DataFrame) -> Table:

@@ -114,6 +114,7 @@ def file_schema() -> dict[str, Any]:
         "denoiser": {"type": "string", "description": "A denoiser of such images."},
         "robust": one | {"description": "A robust classifier that helps to make counterfactuals."},
         "oracles": named | {"description": "Classifiers that are asked what counterfactuals show."},
+        "on_blocks": named | {"description": "Classifiers trained alike on blocks of such images, of which leakage is measured."},
         "train_images": count | {"description": "Training images used, drawn stratified; all unless given."},
         "test_images": count | {"description": "Test images used, likewise."},
     }

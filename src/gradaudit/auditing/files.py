@@ -22,7 +22,7 @@ from gradaudit.training import Recipe
 from gradaudit.zoo import PREFIX, zoo_file
 
 LOADING = ("weights", "normalisation", "allow_pickle")
-KEYS = {"classes", "data", "data_dir", "on_error", "preset", "seed", "denoiser", "robust", "classifiers", "oracles"}
+KEYS = {"classes", "data", "data_dir", "on_error", "preset", "seed", "denoiser", "robust", "classifiers", "oracles", "on_blocks"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Request:
         denoiser: what `load_denoiser` takes, or None.
         robust: what `read_classifier` takes, or None.
         oracles: as `classifiers`.
+        on_blocks: as `classifiers`, trained alike on blocks of such images.
         data_dir: where the data sets' files lie.
         on_error: what becomes of image files that can't be taken, as `load_images` has it.
         classes: the names of the classes in the order of the classifiers' outputs; as the data set has them where None.
@@ -50,6 +51,7 @@ class Request:
     denoiser: str | None = None
     robust: Any = None
     oracles: Mapping[str, Any] = field(default_factory=dict)
+    on_blocks: Mapping[str, Any] = field(default_factory=dict)
     data_dir: Path | None = None
     on_error: OnError = "raise"
     classes: Sequence[str] | None = None
@@ -73,7 +75,7 @@ def read_request(path: str | os.PathLike[str], instruments: set[str]) -> Request
     )
     for key in ("classifiers", "data"):
         require(key in data, "audit", str(path), f"a file with {key!r}")
-    for key in ("classifiers", "oracles"):
+    for key in ("classifiers", "oracles", "on_blocks"):
         require(isinstance(data.get(key, {}), dict), key, data.get(key), 'a table, such as standard = "zoo:mnist/standard"')
     named = data.get("classes")
     require(named is None or isinstance(named, list), "classes", named, 'a list of class names, such as ["dog", "cat"]')

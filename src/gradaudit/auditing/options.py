@@ -43,6 +43,13 @@ class AuditOptions(WorkerOptions):
         "signal",
         shown="unknown",
     )
+    on_blocks: Mapping[str, nn.Module] | None = option(
+        None,
+        Anything(),
+        "classifiers trained as the audited ones of those names were, on `blocks` of such images: leakage is measured of them, and "
+        "trains none",
+        shown="trained by the recipes",
+    )
     options: Mapping[str, Any] | None = option(
         None,
         Anything(),

@@ -34,6 +34,7 @@ TITLE = "Can these classifiers' gradients be trusted?"
 TABLES = ("answers", "scores", "rank_correlations", "verdicts")
 FILES = {"index.html", "results.json", MANIFEST, *(f"{table}.csv" for table in TABLES)}
 DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # which Windows opens instead of a file
+UNTRIED = "not tried"  # label of an instrument whose measure was not tried on planted maps
 LONGEST = 60  # letters, of up to four bytes each, of a folder's name
 
 
@@ -92,19 +93,25 @@ class AuditResult:
         return [(name, kind, one) for name, found in self.results.items() for kind, one in found.items()]
 
     def verdicts(self) -> pd.DataFrame:
-        """One row for each classifier and instrument: `classifier`, `instrument`, `label`, `sentence`, `calibrated`.
+        """One row for each classifier and instrument: `classifier`, `instrument`, `label`, `calibrated`, `finding`, `sentence`.
 
-        `calibrated` says what the answer would be by this instrument alone, and what became of planted maps with such numbers;
-        empty where no planted map was asked. Its label goes by these maps, `label` by the instrument's own convention.
+        `label` is what the answer would be by this instrument alone (`trust`, `do not trust`, `not settled`), `unlike any known`
+        where no planted map is like the audited images, and `not tried` where its measure was not tried on planted maps.
+        `calibrated` says what became of planted maps with such numbers. `finding` and `sentence` are the instrument's own words.
         """
         rows = [
-            (name, kind, one.verdict.label, one.verdict.sentence, self._calibrated(name, kind)) for name, kind, one in self._every()
+            (name, kind, *self._calibrated(name, kind), one.verdict.label, one.verdict.sentence)
+            for name, kind, one in self._every()
         ]
-        return pd.DataFrame(rows, columns=["classifier", "instrument", "label", "sentence", "calibrated"])
+        return pd.DataFrame(rows, columns=["classifier", "instrument", "label", "calibrated", "finding", "sentence"])
 
-    def _calibrated(self, name: str, kind: str) -> str:
+    def _calibrated(self, name: str, kind: str) -> tuple[str, str]:
+        """Label and words of the instrument's numbers; each by name where labels differ."""
         found = [one for one in self.answer[name].readings if one.instrument == kind and one.label]
-        return "; ".join(f"{one.label}: {one.words}" for one in found)
+        labels = [*dict.fromkeys(one.label for one in found)] or [UNTRIED]
+        several = len({one.words for one in found}) > 1
+        words = (f"{one.measure}, {one.subject}: {one.words}" if several else one.words for one in found)
+        return "; ".join(labels), "; ".join(dict.fromkeys(words))
 
     def _answers(self) -> pd.DataFrame:
         rows = [(name, one.label, one.sentence, one.settle) for name, one in self.answer.items()]

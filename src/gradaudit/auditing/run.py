@@ -79,6 +79,7 @@ def prepare_audit(classifiers: Classifiers, train: ImageSet, test: ImageSet, opt
         robust=None if options.robust is None else with_logits(options.robust, tested, "robust"),
         oracles={name: with_logits(one, tested, f"oracles[{name!r}]") for name, one in (options.oracles or {}).items()},
         run=run,
+        on_blocks=dict(options.on_blocks or {}),
     )
     classifier_caveats = [f"{name}: {caveat}" for name, one in checked.items() for caveat in one.caveats]
     ready = Audit(setup, settings, options.preset, classifier_caveats)
@@ -96,8 +97,10 @@ def _check(named: Any, train: ImageSet, test: ImageSet, options: AuditOptions) -
     require(robust is None or isinstance(robust, nn.Module), "robust", type(robust).__name__, "an nn.Module, or None")
     _check_named("oracles", options.oracles or {}, empty=True)
     require(denoiser is None or isinstance(denoiser, Denoiser), "denoiser", denoiser, "a Denoiser; load_denoiser makes one")
-    strangers = [name for name in options.recipes or {} if name not in named]
-    require(not strangers, "recipes", strangers, f"of audited classifiers: {', '.join(named)}")
+    _check_named("on_blocks", options.on_blocks or {}, empty=True)
+    for argument, given in (("recipes", options.recipes), ("on_blocks", options.on_blocks)):
+        strangers = [name for name in given or {} if name not in named]
+        require(not strangers, argument, strangers, f"of audited classifiers: {', '.join(named)}")
 
 
 def _run(options: AuditOptions) -> Run:

@@ -57,6 +57,10 @@ def audit(
         list[str] | None,
         typer.Option(help="NAME=CLASSIFIER, asked what counterfactuals show; the other audited ones unless given."),
     ] = None,
+    on_blocks: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=CLASSIFIER, trained as the audited one, but on blocks of such images: leakage is measured of it."),
+    ] = None,
     classes: Annotated[
         str | None, typer.Option(help="The class names in the order of the classifiers' outputs, such as dog,cat; else the data's.")
     ] = None,
@@ -77,15 +81,17 @@ def audit(
     changes: dict[str, Any] = dict.fromkeys(skip or [], False)
     changes |= {name: words[name] for name in ("train_images", "test_images") if words[name] is not None}
     named: dict[str, Any] = {"denoiser": denoiser, "robust": robust}
+    listed = {"--oracle": oracle, "--on-blocks": on_blocks}
     if len(classifiers) == 1 and classifiers[0].endswith(".toml"):
-        for option, value in (("--data", data), *((f"--{name}", one) for name, one in named.items()), ("--oracle", oracle)):
+        for option, value in (("--data", data), *((f"--{name}", one) for name, one in named.items()), *listed.items()):
             require(value is None, option, value, "left out where a TOML file says all")
         asked = read_request(classifiers[0], set(audited()))
         asked = replace(asked, options={**asked.options, **changes})
     else:
         require(data is not None, "--data", data, "a data set, such as mnist5k")
-        oracles = _named("--oracle", oracle or [])
-        asked = Request(_named("classifiers", classifiers), str(data), oracles=oracles, options=changes, **named)
+        found = {option.lstrip("-").replace("-", "_"): _named(option, given or []) for option, given in listed.items()}
+        named |= {"oracles": found["oracle"], "on_blocks": found["on_blocks"]}
+        asked = Request(_named("classifiers", classifiers), str(data), options=changes, **named)
     on_error = None if words["on_error"] is OnError.raises else words["on_error"].value
     given = {"preset": preset or None, "data_dir": words["data_dir"], "classes": _names(classes), "on_error": on_error}
     given |= {"seed": words["seed"]}
@@ -166,15 +172,18 @@ def print_plan(audit: Audit) -> None:
 
 def print_audit(result: AuditResult) -> None:
     """Print the answers, then the verdicts, the numbers across classifiers, and what was left out."""
+    from gradaudit.markup.rendering import sentence
+
     _print_answers(result)
     for caveat in result.caveats:
         say(f"[bold]Look into this first[/bold]: {escape(caveat)}")
-    table = Table(title="Verdicts")
-    for column in ("classifier", "instrument", "verdict", "in words"):
+    table = Table(title="Verdicts: what the answer would be by one instrument alone, by maps of known quality; and what it found")
+    for column in ("classifier", "instrument", "by it alone", "in words"):
         table.add_column(column)
     for row in result.verdicts().to_dict("records"):
-        words = f"{row['sentence']}. By maps of known quality: {row['calibrated']}" if row["calibrated"] else row["sentence"]
-        table.add_row(escape(row["classifier"]), row["instrument"], f"[bold]{row['label']}[/bold]", escape(words))
+        known = f"{sentence(row['calibrated'])} " if row["calibrated"] else ""
+        words = f"{escape(known)}[bold]{escape(row['finding'])}[/bold]: {escape(row['sentence'])}"
+        table.add_row(escape(row["classifier"]), row["instrument"], f"[bold]{row['label']}[/bold]", words)
     console().print(table)
     console().print(_numbers(result.scores))
     _print_skipped(result.skipped)
@@ -190,9 +199,13 @@ def _print_answers(result: AuditResult) -> None:
 
 
 def print_comparison(found: Comparison) -> None:
-    """Print what the audits don't share, the verdicts that changed, and the numbers."""
+    """Print what the audits don't share, the answers, the verdicts that changed, and the numbers."""
+    from gradaudit.auditing.comparison_section import answered
+
     for caveat in found.caveats:
         say(f"[bold]Before you compare[/bold]: {escape(caveat)}")
+    for row in found.answers.to_dict("records"):
+        say(f"[bold]{escape(row['classifier'])}[/bold]: {escape(answered(row))}")
     for row in found.changed.to_dict("records"):
         say(f"{escape(row['classifier'])}, {row['instrument']}: {row['before']} before, {row['after']} after")
     if not len(found.changed):
@@ -210,12 +223,13 @@ def print_comparison(found: Comparison) -> None:
 def _prepared(asked: Request, words: Mapping[str, Any]) -> Audit:
     from gradaudit.auditing import prepare_audit
     from gradaudit.auditing.files import in_order, read_classifier
-    from gradaudit.datasets import load_images
+    from gradaudit.datasets import blocks, load_images
     from gradaudit.diffusion import load_denoiser
 
     training, testing = load_images(asked.data, folder=asked.data_dir, seed=asked.seed, on_error=asked.on_error)
     if asked.classes is not None:
         training, testing = in_order(training, asked.classes), in_order(testing, asked.classes)
+    framed = blocks(testing[:1])
     read = {name: read_classifier(f"classifiers[{name}]", value, testing) for name, value in asked.classifiers.items()}
     return prepare_audit(
         {name: classifier for name, (classifier, _) in read.items()},
@@ -225,6 +239,7 @@ def _prepared(asked: Request, words: Mapping[str, Any]) -> Audit:
         denoiser=None if asked.denoiser is None else load_denoiser(asked.denoiser),
         robust=None if asked.robust is None else read_classifier("robust", asked.robust, testing)[0],
         oracles={name: read_classifier(f"oracles[{name}]", value, testing)[0] for name, value in asked.oracles.items()},
+        on_blocks={name: read_classifier(f"on_blocks[{name}]", value, framed)[0] for name, value in asked.on_blocks.items()},
         recipes={name: recipe for name, (_, recipe) in read.items() if recipe is not None},
         options=asked.options,
         seed=asked.seed,

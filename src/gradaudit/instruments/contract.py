@@ -95,19 +95,21 @@ class Score:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A number by which a map is compared with planted maps.
+    """A number by which a map, or a classifier, is compared with planted ones.
 
     Args:
         measure: its name among `gradaudit.answering.planted.MEASURES`; what isn't there isn't compared.
-        subject: the attribution.
+        subject: the attribution; empty where the number is of the classifier, whatever the map.
         score: the number.
         images: on so many of them.
+        aside: whether it is of maps that are no attribution of the classifier's, so that no answer rests on it.
     """
 
     measure: str
     subject: str
     score: Score
     images: int
+    aside: bool = False
 
 
 class Instrument(ABC):
@@ -176,7 +178,7 @@ class Instrument(ABC):
         return {}
 
     def evidence(self, result: Any) -> Sequence[Evidence]:
-        """The numbers of a result by which each audited attribution is compared with planted maps."""
+        """The numbers of a result by which each audited attribution, or the classifier, is compared with planted ones."""
         return ()
 
     def tables(self, result: Any, name: str) -> list[tuple[str, pd.DataFrame]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -52,6 +52,7 @@ class Setup:
         robust: a helper whose gradients lie along the data, for counterfactuals, or None.
         oracles: classifiers that are asked whether counterfactuals show what they should; the other audited ones where empty.
         run: how the run is done: seed, store, workers, backend, device, progress.
+        on_blocks: classifiers trained alike on blocks of such images, by the audited ones' names.
     """
 
     classifiers: Mapping[str, nn.Module]
@@ -62,6 +63,7 @@ class Setup:
     robust: nn.Module | None
     oracles: Mapping[str, nn.Module]
     run: Run
+    on_blocks: Mapping[str, nn.Module] = field(default_factory=dict)
 
     def keywords(self, options: Options, model: type[Options]) -> dict[str, Any]:
         """The keyword arguments of a function that takes a model: how the run is done, and the rest from the options."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from gradaudit.classifiers import classifier_fingerprint
-from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.counterfactual.arguments import (
     Method,
@@ -35,6 +36,7 @@ from gradaudit.instruments.setup import Setup, at_most
 from gradaudit.markup.pictures import Change
 from gradaudit.markup.section import Section
 
+PLANTED = "svce"  # the method with which planted classifiers were asked
 STEPS = 75  # of a method that does not say
 BACK = {"none": 0, "combined": 1, "exact": 3}  # ways back through the denoiser in a guided step
 REAL = 1000  # training images beside which realism is measured
@@ -107,6 +109,12 @@ class Counterfactuals(Instrument):
             words = f"{result.methods[0]}: flips that {oracle if len(oracles) > 1 else 'another classifier'} agrees with"
             found[words] = Score.of(row, 1)
         return found
+
+    def evidence(self, result: CounterfactualResult) -> list[Evidence]:
+        """The same, of the method with which planted classifiers were asked, by a single oracle."""
+        found = [*self.scores(result).values()] if result.methods[0] == PLANTED else []
+        flipped = int(result.table.loc[result.table["method"] == result.methods[0], "flipped"].sum())
+        return [Evidence("counterfactual", "", one, flipped) for one in found if len(found) == 1 and not math.isnan(one.value)]
 
     def section(self, results: Mapping[str, CounterfactualResult]) -> Section:
         """Its section."""

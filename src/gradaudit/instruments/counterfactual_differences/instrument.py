@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
-from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.counterfactual import counterfactual_differences
 from gradaudit.instruments.counterfactual.arguments import Method, probabilities_of, resolve_methods
@@ -23,11 +23,21 @@ from gradaudit.instruments.counterfactual_differences.result import (
     of_differences,
 )
 from gradaudit.instruments.counterfactual_differences.section import differences_section
-from gradaudit.instruments.diffroar.instrument import FEWEST, audited_together, cost_of, grid, level_scores, masks_of_all
+from gradaudit.instruments.diffroar.instrument import (
+    FEWEST,
+    audited_together,
+    cost_of,
+    grid,
+    level_scores,
+    masks_of_all,
+    planted_values,
+)
 from gradaudit.instruments.diffroar.options import DiffROAROptions
 from gradaudit.instruments.setup import Setup, at_most
 from gradaudit.markup.section import Section
 from gradaudit.results import Result
+
+PLANTED = ("svce", "apgd")  # the methods with which planted classifiers were asked
 
 
 class CounterfactualDifferences(Instrument):
@@ -76,6 +86,12 @@ class CounterfactualDifferences(Instrument):
     def scores(self, result: CounterfactualDifferencesResult) -> dict[str, Score]:
         """As DiffROAR's, of the differences."""
         return level_scores(result, f"DiffROAR of {DIFFERENCES}")
+
+    def evidence(self, result: CounterfactualDifferencesResult) -> list[Evidence]:
+        """The values of the differences, where they were made as those of planted classifiers were."""
+        if result.settings["counterfactuals"]["method"] not in PLANTED:
+            return []
+        return [replace(one, aside=True) for one in planted_values(result) if one.subject == DIFFERENCES]
 
     def section(self, results: Mapping[str, CounterfactualDifferencesResult]) -> Section:
         """Its section."""

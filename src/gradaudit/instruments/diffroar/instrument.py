@@ -74,15 +74,7 @@ class DiffROAR(Instrument):
 
     def evidence(self, result: DiffROARResult) -> list[Evidence]:
         """The values at a twentieth of the features, as a share of what whole images tell; where evaluators read them."""
-        if not result.of_values or result.settings["features"] != "coordinates":
-            return []
-        whole = result.told_by_whole_images
-        rows = result.summary[result.summary["attribution"].isin(result.audited) & (result.summary["level"] == PLANTED)]
-        return [
-            Evidence("values", row["attribution"], _share(row, whole), result.settings["test_images"])
-            for row in rows.to_dict("records")
-            if whole > LITTLE
-        ]
+        return planted_values(result)
 
     def tables(self, result: DiffROARResult, name: str) -> list[tuple[str, pd.DataFrame]]:
         """The summary over seeds."""
@@ -165,6 +157,19 @@ def audited_together(setup: Setup, options: DiffROAROptions) -> dict[str, list[s
     if options.evaluate == "retrain":
         return {}
     return {"together": sorted(classifier_fingerprint(one) for one in setup.classifiers.values())}
+
+
+def planted_values(result: DiffROARResult) -> list[Evidence]:
+    """The values of each audited attribution as those of planted maps were read; none where they can't be."""
+    if not result.of_values or result.settings["features"] != "coordinates":
+        return []
+    whole = result.told_by_whole_images
+    rows = result.summary[result.summary["attribution"].isin(result.audited) & (result.summary["level"] == PLANTED)]
+    return [
+        Evidence("values", row["attribution"], _share(row, whole), result.settings["test_images"])
+        for row in rows.to_dict("records")
+        if whole > LITTLE
+    ]
 
 
 def _share(row: Mapping[Any, Any], whole: float) -> Score:

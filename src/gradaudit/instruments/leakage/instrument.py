@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
+from gradaudit.classifiers import class_count, classifier_fingerprint
 from gradaudit.datasets import blocks
 from gradaudit.devices import seeded
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, first_line, require
 from gradaudit.images import ImageSet
-from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.leakage.audit import leakage
 from gradaudit.instruments.leakage.masks import read_mask
+from gradaudit.instruments.leakage.measures import null_top
 from gradaudit.instruments.leakage.options import ABOUT, LeakageCommand, LeakageInAudit, LeakageOptions
 from gradaudit.instruments.leakage.result import LeakageResult
 from gradaudit.instruments.leakage.section import leakage_section
@@ -24,9 +26,11 @@ from gradaudit.instruments.setup import Setup, at_most
 from gradaudit.markup.gallery import gallery_of
 from gradaudit.markup.pictures import Pictures
 from gradaudit.markup.section import Section
+from gradaudit.packing import unpack
 from gradaudit.results import Result, Verdict
 from gradaudit.training import Recipe, train_once
 
+PLANTED = 0.1  # the share of the features that counts as top-ranked in a planted map's quality
 CLASSES = 2  # of the blocks, the first ones: learned in seconds, and the papers' case
 
 
@@ -55,6 +59,9 @@ class Leakage(Instrument):
         """The part of the images that carries the label must be known, or the classifier's recipe, to make such images for it."""
         if setup.test.signal_mask is not None:
             return None
+        if name in setup.on_blocks:
+            _classes_of_given(setup, name)  # which refuses now what does not take blocks
+            return None
         recipe = setup.recipes.get(name)
         if recipe is None:
             return (
@@ -78,18 +85,21 @@ class Leakage(Instrument):
         words = setup.keywords(options, LeakageOptions)
         if setup.test.signal_mask is not None:
             return leakage(setup.classifiers[name], setup.images_for(options), **words)
-        return _on_blocks(setup, name, options, words)
+        on_blocks = _given if name in setup.on_blocks else _trained
+        return _about_blocks(on_blocks(setup, name, options), words)
 
     def uses(self, setup: Setup, name: str, options: LeakageInAudit) -> dict[str, Any]:
         """What the classifier on blocks is made of, where the images have no signal mask."""
         if setup.test.signal_mask is not None:
             return {}
+        if name in setup.on_blocks:
+            return {"on_blocks": classifier_fingerprint(setup.on_blocks[name])}
         return {"train": setup.train.fingerprint, "recipe": setup.recipes[name].model_dump()}
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """A training on blocks where there is no signal mask, and a gradient an image."""
         count = len(setup.images_for(options))
-        if setup.test.signal_mask is not None:
+        if setup.test.signal_mask is not None or name in setup.on_blocks:
             return Cost(gradients=count)
         share = CLASSES / len(setup.train.classes)
         attack = int(setup.recipes[name].objective_options().get("steps", 0))
@@ -101,6 +111,13 @@ class Leakage(Instrument):
         words = f"top {100 * result.level:.4g} % outside the signal"
         return {words: Score.of(row, -1)}
 
+    def evidence(self, result: LeakageResult) -> list[Evidence]:
+        """The quality of each audited attribution, as that of planted maps is defined, where the signal has room for the top."""
+        if PLANTED not in result.settings["top"] or unpack(result.details["signal_area"]).min() < PLANTED:
+            return []
+        rows = result.rows(null_top(PLANTED))
+        return [Evidence("quality", one, _quality(rows.loc[one]), result.settings["images"]) for one in result.audited]
+
     def section(self, results: Mapping[str, LeakageResult]) -> Section:
         """Its section."""
         return leakage_section(results)
@@ -110,22 +127,74 @@ class Leakage(Instrument):
         return gallery_of(result, name, setup.classifiers[name], setup.test, options.attribution)
 
 
-def _on_blocks(setup: Setup, name: str, options: LeakageInAudit, words: Mapping[str, Any]) -> Result:
+def _quality(row: Any) -> Score:
+    """From 0 at chance to 1 where all of the top lies on the signal."""
+    value, low, high = (1 - float(row[end]) / float(row["chance"]) for end in ("value", "high", "low"))
+    return Score(value, low, high, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _OnBlocks:
+    """A classifier of blocks in the place of the audited one.
+
+    Args:
+        classifier: of two blocks, one above the other.
+        images: such blocks, on which leakage is measured.
+        said: where the classifier comes from.
+        settings: the same, for the result.
+    """
+
+    classifier: nn.Module
+    images: ImageSet
+    said: str
+    settings: dict[str, Any]
+
+
+def _trained(setup: Setup, name: str, options: LeakageInAudit) -> _OnBlocks:
+    """One that is trained now, by the audited one's recipe."""
     recipe = setup.recipes[name].with_(epochs=options.epochs, seed=setup.run.seed)
-    training, testing = _blocks(setup.train, setup.run.seed), _blocks(setup.test, setup.run.seed)
-    testing = at_most(testing, options.images, setup.run.seed)
-    trained = train_once(recipe, training, store=setup.run.store, device=setup.run.device, show_progress=setup.run.show_progress)
-    result = leakage(trained, testing, **words)
-    said = (
-        f"the images have no known signal, so this is about a classifier trained by the same recipe, for {options.epochs} epochs,"
-        f" on blocks made of {len(training):,} of them"
-    )
+    training, testing = (_blocks(one, CLASSES, setup.run.seed) for one in (setup.train, setup.test))
+    classifier = train_once(recipe, training, store=setup.run.store, device=setup.run.device, show_progress=setup.run.show_progress)
+    said = f"trained by the same recipe, for {options.epochs} epochs, on blocks made of {len(training):,} of them"
+    images = at_most(testing, options.images, setup.run.seed)
+    return _OnBlocks(classifier, images, said, {"recipe": recipe.model_dump()})
+
+
+def _given(setup: Setup, name: str, options: LeakageInAudit) -> _OnBlocks:
+    """One that the user trained as the audited one was."""
+    testing = _blocks(setup.test, _classes_of_given(setup, name), setup.run.seed)
+    images = at_most(testing, options.images, setup.run.seed)
+    return _OnBlocks(setup.on_blocks[name], images, "given as trained alike, on blocks of such images", {"given": True})
+
+
+def _classes_of_given(setup: Setup, name: str) -> int:
+    """How many classes the user's classifier of blocks knows.
+
+    Raises:
+        InputError: it does not take blocks of the test images, or knows more classes than these have.
+    """
+    classifier, argument = setup.on_blocks[name], f"on_blocks[{name!r}]"
+    few = blocks(setup.test[:1], seed=setup.run.seed)
+    try:
+        classes = class_count(classifier, few)
+    except (InputError, RuntimeError, ValueError) as error:
+        expected = f"a classifier of blocks of the images, of shape {few.shape} ({first_line(error)})"
+        raise InputError(argument, type(classifier).__name__, expected) from error
+    most = len(setup.test.classes)
+    require(2 <= classes <= most, argument, f"{classes} classes", f"a classifier of 2 to {most} classes, the first of the images'")
+    return classes
+
+
+def _about_blocks(found: _OnBlocks, words: Mapping[str, Any]) -> Result:
+    """Leakage of a classifier of blocks, whose verdict says first that it is one."""
+    result = leakage(found.classifier, found.images, **words)
+    said = f"the images have no known signal, so this is about a classifier {found.said}"
     verdict = Verdict(result.verdict.label, result.verdict.sentence, (said, *result.verdict.caveats))
-    return replace(result, verdict=verdict, settings=result.settings | {"trained_on": "blocks", "recipe": recipe.model_dump()})
+    return replace(result, verdict=verdict, settings=result.settings | {"trained_on": "blocks"} | found.settings)
 
 
-def _blocks(images: ImageSet, seed: int) -> ImageSet:
-    return blocks(images, classes=tuple(range(min(CLASSES, len(images.classes)))), seed=seed)
+def _blocks(images: ImageSet, classes: int, seed: int) -> ImageSet:
+    return blocks(images, classes=tuple(range(min(classes, len(images.classes)))), seed=seed)
 
 
 def _classes(images: ImageSet) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gradaudit.errors import require
-from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.manifold_robustness.arguments import PAPER_RADII
 from gradaudit.instruments.manifold_robustness.audit import manifold_robustness
@@ -81,6 +81,10 @@ class ManifoldRobustness(Instrument):
     def scores(self, result: ManifoldRobustnessResult) -> dict[str, Score]:
         """The ratio of the changes on and off the manifold, over all radii."""
         return {"relative off-manifold robustness": Score(*result.ratio(), 1)}
+
+    def evidence(self, result: ManifoldRobustnessResult) -> list[Evidence]:
+        """The same."""
+        return [Evidence("manifold_robustness", "", Score(*result.ratio(), 1), result.settings["images"])]
 
     def section(self, results: Mapping[str, ManifoldRobustnessResult]) -> Section:
         """Its section."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
-from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.robustness.audit import robustness
 from gradaudit.instruments.robustness.methods import WORST, check_reaches, resolve_methods
@@ -18,6 +18,7 @@ from gradaudit.instruments.setup import Setup
 from gradaudit.markup.section import Section
 
 GREY = {"linf": (0.0, 0.1, 0.2, 0.3), "l2": (0.0, 0.5, 1.0, 2.0)}
+PLANTED = {"norm": "l2", "eps": 1.0}  # how planted classifiers were attacked
 COLOUR = {"linf": (0.0, 1 / 255, 2 / 255, 4 / 255, 8 / 255), "l2": (0.0, 0.25, 0.5, 1.0)}
 
 
@@ -61,6 +62,12 @@ class Robustness(Instrument):
         middle = eps[len(eps) // 2]
         row = result.table[(result.table["attack"] == name) & (result.table["eps"] == middle)].iloc[0]
         return {f"accuracy under {name}, eps {middle:.4g}": Score.of(row, 1, "accuracy")}
+
+    def evidence(self, result: RobustnessResult) -> list[Evidence]:
+        """The accuracy at the radius at which planted classifiers were attacked, where that was measured."""
+        rows = result.table[(result.table["norm"] == PLANTED["norm"]) & (result.table["eps"] == PLANTED["eps"])]
+        strongest = rows.sort_values("accuracy", kind="stable").head(1).to_dict("records")
+        return [Evidence("robustness", "", Score.of(row, 1, "accuracy"), result.settings["images"]) for row in strongest]
 
     def section(self, results: Mapping[str, RobustnessResult]) -> Section:
         """Its section."""

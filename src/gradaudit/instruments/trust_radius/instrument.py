@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from gradaudit.classifiers import class_count
-from gradaudit.instruments.contract import Instrument, Score
+from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.setup import Setup
 from gradaudit.instruments.trust_radius.audit import trust_radius
@@ -43,6 +44,11 @@ class TrustRadius(Instrument):
     def scores(self, result: TrustRadiusResult) -> dict[str, Score]:
         """The radius."""
         return {"trust radius, sigma": Score(*result.radius, 1)}
+
+    def evidence(self, result: TrustRadiusResult) -> list[Evidence]:
+        """The same, where there is one."""
+        score = Score(*result.radius, 1)
+        return [] if math.isnan(score.value) else [Evidence("trust_radius", "", score, result.settings["images"])]
 
     def tables(self, result: TrustRadiusResult, name: str) -> list[tuple[str, pd.DataFrame]]:
         """What the gradient explains, the probability of keeping the class with its estimates, and their errors."""
