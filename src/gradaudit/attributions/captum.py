@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.attributions import _captum_methods as offered
+from gradaudit.attributions._captum_promises import promised
+from gradaudit.attributions._completeness import complete
 from gradaudit.attributions._gradients import check_images, check_targets
 from gradaudit.batching import check_logits, out_of_memory, placed
 from gradaudit.devices import seeded
@@ -20,11 +22,13 @@ from gradaudit.errors import InputError, first_line, require
 from gradaudit.noise import image_keys
 
 
+@complete(promised)
 def captum(classifier: nn.Module, images: Tensor, targets: Tensor, *, method: str, seed: int = 0, **options: Any) -> Tensor:
     """The scores of a Captum method for the target's logit: float32 (N, C, H, W).
 
     A layer's scores are summed over its channels and laid over the image (bilinear), the same for each colour.
-    DeepLift and the ReLU-replacing methods see activations that are modules, not calls of `torch.nn.functional`.
+    DeepLift and the ReLU-replacing methods see activations that are modules, not calls of `torch.nn.functional`; where DeepLift's
+    scores then miss what they promise, `attribute` and the instruments warn of it.
 
     Args:
         classifier: images in [0, 1] to logits (N, K); Captum hooks a copy, never this one.
