@@ -1,6 +1,9 @@
 """Attributions that promise to add up to something, and those of them that don't: named once, with the figure."""
 
+import os
+import runpy
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +12,7 @@ from torch.nn import functional as F
 
 import gradaudit as ga
 from gradaudit.attributions import check_complete, resolve_attribution
-from gradaudit.attributions._completeness import missed, promise_of
+from gradaudit.attributions._completeness import TOLERANCE, missed, promise_of
 
 IMAGES = ga.ImageSet(
     torch.randint(0, 256, (20, 1, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)),
@@ -158,3 +161,25 @@ def test_rounding_misses_nothing_and_a_total_of_nothing_is_missed_by_everything(
     assert missed(scores, torch.zeros(1)) == 0
     assert missed(torch.ones(1, 1, 1, 2), torch.zeros(1)) == float("inf")
     assert missed(torch.ones(2, 1, 1, 2), torch.tensor([1.0, 4.0])) == pytest.approx(1.5 / 2.5)
+
+
+WEIGHTS, DATA = os.environ.get("GRADAUDIT_WEIGHTS"), os.environ.get("GRADAUDIT_DATA")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(WEIGHTS is None or DATA is None, reason="GRADAUDIT_WEIGHTS and GRADAUDIT_DATA don't name the folders")
+@pytest.mark.parametrize("attribution", ["integrated_gradients", "captum(DeepLift)"])
+def test_what_published_networks_miss_is_within_the_tolerance(attribution):
+    """On eight groups of eight test images each; the figures of docs/limits.md."""
+    known = runpy.run_path(str(Path(__file__).parents[1] / "classifiers" / "test_published_weights.py"))
+    cases = [("lenet5", f"mnist_lenet5_{one}trained.pt", None, known["mnist_test"]()) for one in ("cln", "adv")]
+    cases += [(*case[:3], known["cifar_test"](100)) for case in known["CIFAR"]]
+    found = resolve_attribution(attribution)
+    for network, file, normalisation, (pixels, labels) in cases:
+        shape = tuple(pixels.shape[1:])
+        model = ga.load_classifier(network, Path(WEIGHTS) / file, input_shape=shape, normalisation=normalisation)
+        which = torch.linspace(0, len(pixels) - 1, 64).long()
+        groups = [(pixels[part].float() / 255, labels[part].long()) for part in which.split(8)]
+        shares = [missed(found.function(model, *group), promise_of(found)(model, *group).total) for group in groups]
+        print(f"{file}: {attribution} misses {sum(shares) / 8:.4f}, at most {max(shares):.4f}")
+        assert max(shares) < TOLERANCE

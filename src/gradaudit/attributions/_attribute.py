@@ -66,7 +66,7 @@ def attribute(
             NaN or infinite.
 
     Warns:
-        CompletenessWarning: the scores miss what the method promises by more than 5 %.
+        CompletenessWarning: the scores miss what the method promises by more than 10 %.
     """
     automatic = batch_size == "auto"
     integer = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size >= 1

@@ -14,7 +14,7 @@ from gradaudit.registry import options_of
 Function = TypeVar("Function", bound=Callable[..., object])
 
 FEW = 8  # images that are tried
-TOLERANCE = 0.05  # of the mean magnitude of what is promised; a quadrature of 50 points misses less
+TOLERANCE = 0.1  # of the mean magnitude of what is promised; on published networks 50 steps miss up to .08 on eight images
 ROUNDING = 1e-5  # of the magnitudes that are added up
 
 
