@@ -141,16 +141,16 @@ def _ready(
 
 def _told(ready: _Ready, name: str) -> str | None:
     """Warn where the scores of some images do not add up to what is promised, and say what the warning says."""
-    promise = promise_of(ready.found)
-    if promise is None or ready.model is None or not len(ready.images):
+    promise, model = promise_of(ready.found), ready.model
+    if promise is None or model is None or not len(ready.images):
         return None
     places = np.linspace(0, len(ready.images) - 1, min(FEW, len(ready.images))).astype(int).tolist()
 
     def work(part: slice) -> tuple[Promise | None, Tensor]:
         batch = ready.images.floats(places[part], ready.place)
         targets = ready.targets[0](places[part], batch).to(ready.place)
-        scores = checked(_run(ready.found, ready.model, batch, targets), ready.found.name, batch, part.start)
-        return promise(ready.model, batch, targets), scores
+        scores = checked(_run(ready.found, model, batch, targets), ready.found.name, batch, part.start)
+        return promise(model, batch, targets), scores
 
     found = [one for _, one in halving(work, len(places), FEW)]
     text = doubt(name, *zip(*found, strict=True))

@@ -121,8 +121,9 @@ class Grid:
         self._fit(cells, descriptions)
         outcomes = {group: [self.crew.store.get(text) or {} for text in every.values()] for group, every in descriptions.items()}
         labels = self.sets["test"].labels
-        details = {"chance": int(labels.bincount().max()) / len(labels), "doubts": list(doubts)}
-        table = tabulate(outcomes, details["chance"])
+        chance = int(labels.bincount().max()) / len(labels)
+        details = {"chance": chance, "doubts": list(doubts)}
+        table = tabulate(outcomes, chance)
         settings = self._settings()
         verdict = overall(judge(table, details, settings))
         return MaskRecoveryResult(table, verdict, settings, details)
