@@ -142,7 +142,7 @@ def _ready(
 def _told(ready: _Ready, name: str) -> str | None:
     """Warn where the scores of some images do not add up to what is promised, and say what the warning says."""
     promise, model = promise_of(ready.found), ready.model
-    if promise is None or model is None or not len(ready.images):
+    if promise is None or model is None:
         return None
     places = np.linspace(0, len(ready.images) - 1, min(FEW, len(ready.images))).astype(int).tolist()
 
