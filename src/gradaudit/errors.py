@@ -43,6 +43,10 @@ class MissingExtraError(ImportError):
         return _as_it_was(self)
 
 
+class CompletenessWarning(UserWarning):
+    """The scores of an attribution do not add up to what its method promises."""
+
+
 class TrainingError(RuntimeError):
     """A training that can't go on, such as one whose loss is no longer finite."""
 

@@ -30,6 +30,8 @@ def batch():
 
 @pytest.fixture(params=ATTRIBUTIONS.names(), scope="module")
 def function(request):
+    if request.param == "gradcam":
+        pytest.importorskip("pytorch_grad_cam", reason="pytorch-grad-cam is not installed: pip install 'gradaudit[gradcam]'")
     return resolve_attribution(SPECS.get(request.param, request.param)).function
 
 

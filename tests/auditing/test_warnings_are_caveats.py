@@ -15,6 +15,7 @@ SAID = "the classifier seems to return probabilities"
 
 # Where the library warns, and why a verdict need not say so; None where it does.
 WARNINGS = {
+    "attributions/_attribute.py": None,
     "classifiers/check.py": None,
     "classifiers/checkpoints.py": "what was left in the file is no part of the classifier",
     "classifiers/logits.py": "what is taken as logits is what was meant, or its accuracy shows it",

@@ -16,6 +16,9 @@ IMAGES = ImageSet(
 )
 
 
+FIRST = torch.tensor([1.0, 0, 0, 0])
+
+
 class Function(nn.Module):
     """A module of one function of the flattened images and a weight (36, 4)."""
 
@@ -127,6 +130,22 @@ def test_what_must_be_known_of_any_figure_comes_back_as_caveats(function, said) 
     assert len(found) == len(said)
     assert all(one.startswith(f"the classifier {words}") for one, words in zip(found, said, strict=True))
     assert all(one.startswith(f"robust {words}") for one, words in zip(other, said, strict=True))
+
+
+def test_a_change_from_call_to_call_is_named_with_its_size_wherever_it_is() -> None:
+    """Each call adds a quarter to the first logit of the one image in the middle, and to no other."""
+    calls = iter(range(100))
+    function = Function(lambda x, w: x @ w + next(calls) / 4 * (x == IMAGES.floats([2]).flatten(1)).all(1, keepdim=True) * FIRST)
+    (caveat,) = check_classifier(function, IMAGES).caveats
+    assert "gives other outputs for the same images from call to call (a logit by up to 0.25)" in caveat
+
+
+def test_dropout_that_is_left_on_is_named_though_the_probabilities_are_saturated() -> None:
+    classifier = Function(lambda x, w: 1e4 * nn.functional.dropout(x, 0.01) @ w)
+    assert check_classifier(classifier, IMAGES).randomised
+    with torch.no_grad():
+        assert all(torch.equal(classifier(IMAGES.floats()).softmax(1).amax(1), torch.ones(5)) for _ in range(3))
+    assert not check_classifier(Function(lambda x, w: 1e4 * x @ w), IMAGES).randomised
 
 
 def test_a_warning_points_at_the_caller() -> None:

@@ -34,6 +34,17 @@ def test_fills_have_the_training_images_statistics(cli, trained, images, tmp_pat
     assert json.loads(found.out)["settings"] == alone.settings
 
 
+@pytest.mark.filterwarnings("ignore::gradaudit.CompletenessWarning")
+def test_maps_that_do_not_add_up_are_named_in_the_terminal(cli, trained, images):
+    words = ("fidelity", trained, images, "--fill", "mean", "--controls", "none", "--patches", 0, *FAST)
+    found = cli(*words, "--attribution", "captum(GradientShap)")
+    assert found.status == 0, found.err
+    said = " ".join(found.out.split())
+    assert "- but scores of captum(method=GradientShap) do not add up to the logit less that at the baselines" in said
+    assert "raise n_samples" in said
+    assert "do not add up" not in cli(*words, "--attribution", "captum(DeepLift)").out
+
+
 def test_a_dry_run_says_what_it_takes(cli, trained, images):
     found = cli("fidelity", trained, images, "--dry-run", *FAST)
     assert "gradients: about" in found.out, found.err

@@ -1,5 +1,6 @@
 """What holds of every instrument, a new one included: it is run by what it declares, on small images."""
 
+import re
 import shlex
 from dataclasses import MISSING, fields, replace
 
@@ -33,16 +34,28 @@ WRONG = {
 }
 
 
-class Moody(nn.Module):
-    """A classifier whose outputs change from call to call."""
+class DropoutLeftOn(nn.Module):
+    """A classifier whose outputs change from call to call: `F.dropout` drops in evaluation mode too."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        found = self.inner(images)
-        return found + 0.5 * torch.rand_like(found)
+        return self.inner(nn.functional.dropout(images, 0.1))
+
+
+class FunctionalReLUs(nn.Module):
+    """A stack of layers whose ReLUs are calls of a function, which DeepLift does not see."""
+
+    def __init__(self, inner: nn.Sequential) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Identity() if isinstance(layer, nn.ReLU) else layer for layer in inner])
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            images = nn.functional.relu(images) if isinstance(layer, nn.Identity) else layer(images)
+        return images
 
 
 @pytest.fixture(scope="session", name="mixture")
@@ -75,13 +88,13 @@ def setup_fixture(mixture):
 def measured_fixture(setup, tmp_path_factory):
     """A function that runs an instrument by its trial, in a store of its own unless one is given."""
 
-    def measured(name, store=None, classifier=None):
+    def measured(name, store=None, classifier=None, **changed):
         store = store or ga.Store(tmp_path_factory.mktemp(name))
         run = Run(0, store, 1, "local", torch.device("cpu"), False)
         chosen = (
             setup if classifier is None else replace(setup, classifiers={"mlp": classifier, "other": setup.classifiers["other"]})
         )
-        return instrument(name).measure(replace(chosen, run=run), "mlp", options(name))
+        return instrument(name).measure(replace(chosen, run=run), "mlp", replace(options(name), **changed))
 
     return measured
 
@@ -188,9 +201,28 @@ def test_its_options_are_declared_with_defaults_that_they_take(name):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "classifier" in about(name).needs])
-def test_a_classifier_whose_outputs_change_is_named(setup, measured, name):
-    verdict = measured(name, classifier=Moody(setup.classifiers["mlp"])).verdict
-    assert any("random" in caveat for caveat in verdict.caveats) or "random" in verdict.sentence
+def test_a_classifier_whose_outputs_change_is_named_with_by_how_much(setup, measured, name, tmp_path):
+    said = r"is randomised: it gives other outputs for the same images from call to call \(a logit by up to [\d.e-]+\)"
+    result = measured(name, classifier=DropoutLeftOn(setup.classifiers["mlp"]))
+    assert len([caveat for caveat in result.verdict.caveats if re.search(said, caveat)]) == 1
+    page = write_page(
+        tmp_path / "page.html", title="Small", results={"mlp": result}, pictures=None, facts={}, command="x", seconds=None
+    )
+    assert re.search(said, page.read_text(encoding="utf-8"))
+    assert all(any(re.search(said, caveat) for caveat in one.caveats) for one in instrument(name).verdicts(result).values())
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "attribution" in declared(model(name))])
+def test_maps_that_miss_what_their_method_promises_are_named_once_with_by_how_much(setup, measured, name, tmp_path):
+    said = r"cores of captum\(method=DeepLift\) do not add up to .* they miss it by \d+% on average"
+    with pytest.warns(ga.CompletenessWarning, match=said) as told:
+        result = measured(name, classifier=FunctionalReLUs(setup.classifiers["mlp"]), attribution="captum(DeepLift)")
+    assert len([one for one in told if issubclass(one.category, ga.CompletenessWarning)]) == 1
+    assert len([caveat for caveat in result.verdict.caveats if re.search(said, caveat)]) == 1
+    page = write_page(
+        tmp_path / "page.html", title="Small", results={"mlp": result}, pictures=None, facts={}, command="x", seconds=None
+    )
+    assert re.search(said, page.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -155,19 +155,20 @@ def shares(*values, label=0.5):
 )
 def test_a_fill_is_judged_where_it_hides_least(values, label):
     settings = {"train_images": 60000, "epochs": 4, "seeds": [0, 1]}
-    assert judge(shares(*values), 0.1, settings)["one"].label == label
+    assert judge(shares(*values), {"chance": 0.1}, settings)["one"].label == label
 
 
 def test_a_verdict_says_what_it_rests_on():
-    verdict = judge(shares(0.01), 0.5, {"train_images": 100, "epochs": 1, "seeds": [0]})["one"]
+    verdict = judge(shares(0.01), {"chance": 0.5}, {"train_images": 100, "epochs": 1, "seeds": [0]})["one"]
     assert any("only 4 steps" in caveat for caveat in verdict.caveats)
     assert any("one seed" in caveat for caveat in verdict.caveats)
-    telling = judge(shares(0.01, label=0.9), 0.5, {"train_images": 60000, "epochs": 4, "seeds": [0, 1]})["one"]
+    telling = judge(shares(0.01, label=0.9), {"chance": 0.5}, {"train_images": 60000, "epochs": 4, "seeds": [0, 1]})["one"]
     assert any("kept values" in caveat for caveat in telling.caveats)
 
 
 def test_all_fills_together():
-    one, other = (judge(shares(share), 0.5, {"train_images": 60000, "epochs": 4, "seeds": [0, 1]})["one"] for share in (0.01, 0.9))
+    settings = {"train_images": 60000, "epochs": 4, "seeds": [0, 1]}
+    one, other = (judge(shares(share), {"chance": 0.5}, settings)["one"] for share in (0.01, 0.9))
     assert overall({"a": one}).label == "hidden"
     both = overall({"a": one, "b": other})
     assert both.label == "mixed"

@@ -34,7 +34,7 @@ def result(seeds=2):
         "epochs": 4,
     }
     table = tabulate(outcomes, 0.1)
-    return MaskRecoveryResult(table, overall(judge(table, 0.1, settings)), settings, {"chance": 0.1})
+    return MaskRecoveryResult(table, overall(judge(table, {"chance": 0.1}, settings)), settings, {"chance": 0.1})
 
 
 @pytest.fixture(name="results", scope="module")

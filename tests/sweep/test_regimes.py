@@ -161,7 +161,10 @@ def test_caveats_say_what_makes_the_numbers_doubtful(make):
     measured = make([(0.4, 0.01, 0.1), (0.4, 0.01, 0.2), (0.4, 0.01, 0.3), (0.4, 0.01, 0.2)])
     common = {"label": "-", "caveats": ["the denoiser is poor"]}
     measured = [one._replace(said=one.said | {"alignment": common}) for one in measured]
-    failed = {"label": "unreliable", "caveats": []}
+    failed = {
+        "label": "unreliable",
+        "caveats": ["the classifier is randomised: it gives other outputs for the same images from call to call"],
+    }
     measured[1] = measured[1]._replace(said=measured[1].said | {"robustness": failed})
     measured[2] = measured[2]._replace(correct=np.zeros((2, COUNT), bool))
     opposite = -measured[3].alignment
@@ -170,6 +173,7 @@ def test_caveats_say_what_makes_the_numbers_doubtful(make):
     for words in (
         "alignment: the denoiser is poor",
         "under PGD is not to be trusted for a 1",
+        "randomised: it gives other outputs for the same images from call to call: a 1",
         "near chance, where gradients and changes mean little: a 2",
         "for every class, so that changes are small for a trivial reason: a 3",
         "point opposite ways, so that a larger value means less of that, for a 3",

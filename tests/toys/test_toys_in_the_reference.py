@@ -22,7 +22,8 @@ def described():
 
 
 def test_every_kind_is_in_the_reference_and_in_gradaudit_names():
-    modules = [import_module(found.name) for found in pkgutil.walk_packages(ga.__path__, "gradaudit.")]
+    every = (found.name for found in pkgutil.walk_packages(ga.__path__, "gradaudit."))
+    modules = [import_module(name) for name in every if not name.startswith("gradaudit.peers.")]  # each needs another library
     made = {value.package for module in modules for value in vars(module).values() if isinstance(value, Registry)}
     assert {registry_of(kind).package for kind in KINDS} == made
     assert sorted(imported("path", path).package for path in described()) == sorted(made)

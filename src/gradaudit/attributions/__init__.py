@@ -1,6 +1,6 @@
 """Attributions: functions `(classifier, images, targets) -> scores`, controls that keep them honest, and rankings by scores."""
 
-from gradaudit.attributions._attribute import attribute, attribute_all
+from gradaudit.attributions._attribute import attribute, attribute_all, check_complete
 from gradaudit.attributions._beside import OF_AUDITED, controls_beside, kind_of, opened
 from gradaudit.attributions._named import each_named, named_attributions, named_controls, what_lacks
 from gradaudit.attributions._ranking import Features, kept, kept_count, magnitudes, rank, rank_dtype
@@ -14,6 +14,7 @@ __all__ = [
     "Features",
     "attribute",
     "attribute_all",
+    "check_complete",
     "controls_beside",
     "each_named",
     "kept",

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gradaudit.attributions._completeness import FEW, Promise, doubt, promise_of
 from gradaudit.attributions._gradients import check_targets
 from gradaudit.attributions._resolve import Attribution, AttributionLike, resolve_attribution
 from gradaudit.attributions._scores import check_precomputed, checked, read_precomputed
 from gradaudit.batching import CPU_CAP, batch_size_for, check_logits, evaluating, halving, placed
 from gradaudit.classifiers import with_logits
 from gradaudit.devices import resolve_device
-from gradaudit.errors import InputError, require
+from gradaudit.errors import CompletenessWarning, InputError, require
 from gradaudit.images import ImageSet
 from gradaudit.noise import image_keys
 from gradaudit.progress import Advance
 
 Scores = Iterator[tuple[slice, Tensor]]
-Targets = Callable[[slice, Tensor], Tensor]
-"""From a batch's place in the set and its images, on the device, to a target for each."""
+Targets = Callable[[slice | list[int], Tensor], Tensor]
+"""From a batch's places in the set and its images, on the device, to a target for each."""
 
 TARGETS = ("label", "predicted", "random", "all")
 
@@ -39,6 +42,7 @@ def attribute(
     batch_size: int | str = "auto",
     device: str | torch.device = "auto",
     progress: Advance | None = None,
+    warn: bool = True,
 ) -> Scores:
     """A stream of (slice of the set, its scores), in order; scores are finite float32 (n, C, H, W) on the device.
 
@@ -55,25 +59,104 @@ def attribute(
         batch_size: images at once; `"auto"` measures what fits. Halved when memory runs out.
         device: where to compute; a classifier that is elsewhere is copied there.
         progress: told the number of images done after each batch.
+        warn: try up to 8 images, where the method promises that scores add up to something, and warn where they don't.
 
     Raises:
         InputError: an argument is not as above; a score, now or later in the stream, has the wrong shape or dtype, or is
             NaN or infinite.
+
+    Warns:
+        CompletenessWarning: the scores miss what the method promises by more than 10 %.
     """
-    found = resolve_attribution(attribution, seed=seed)
-    place = torch.empty(0, device=resolve_device(device)).device
     automatic = batch_size == "auto"
     integer = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size >= 1
     require(automatic or integer, "batch_size", batch_size, '"auto" or an integer, 1 or more')
+    ready = _ready(classifier, images, attribution, target, seed, device)
+    size = batch_size if isinstance(batch_size, int) else _size(ready.model, images, ready.place)
+    work = partial(_scores, ready)
+    work(slice(0, min(2, size, len(images))))
+    if warn:
+        _told(ready, ready.found.name)
+    return _stream(work, len(images), size, progress)
+
+
+def check_complete(
+    classifier: nn.Module,
+    images: ImageSet,
+    attributions: Mapping[str, Attribution],
+    *,
+    target: str | Tensor = "label",
+    seed: int = 0,
+    device: str | torch.device = "auto",
+) -> tuple[str, ...]:
+    """What must be known of maps by those attributions that promise to add up to something, and do not: a sentence for each.
+
+    Up to 8 of the images are tried; of `target="all"` the first class.
+
+    Args:
+        classifier: as for `attribute`, likewise what follows.
+        images: from which some are tried.
+        attributions: by the names that the sentences give them.
+        target: as for `attribute`.
+        seed: as for `attribute`.
+        device: as for `attribute`.
+
+    Raises:
+        InputError: as `attribute`.
+
+    Warns:
+        CompletenessWarning: of each such attribution.
+    """
+    marked = {name: one for name, one in attributions.items() if promise_of(one) is not None}
+    told = (_told(_ready(classifier, images, one, target, seed, device), name) for name, one in marked.items())
+    return tuple(text for text in told if text is not None)
+
+
+class _Ready(NamedTuple):
+    """An attribution with all that it needs, checked."""
+
+    found: Attribution
+    model: nn.Module | None
+    images: ImageSet
+    targets: Sequence[Targets]
+    place: torch.device
+
+
+def _ready(
+    classifier: nn.Module | None,
+    images: ImageSet,
+    attribution: AttributionLike,
+    target: str | Tensor,
+    seed: int,
+    device: str | torch.device,
+) -> _Ready:
+    found = resolve_attribution(attribution, seed=seed)
+    place = torch.empty(0, device=resolve_device(device)).device
     if found.scores is not None:
         check_precomputed(found.scores, images)
     model = _on_device(classifier, place, found.name) if found.needs_classifier else None
     model = None if model is None else with_logits(model, images)
-    targets = _targets(target, images, model, place, seed)
-    size = batch_size if isinstance(batch_size, int) else _size(model, images, place)
-    work = partial(_scores, found, model, images, targets, place)
-    work(slice(0, min(2, size, len(images))))
-    return _stream(work, len(images), size, progress)
+    return _Ready(found, model, images, _targets(target, images, model, place, seed), place)
+
+
+def _told(ready: _Ready, name: str) -> str | None:
+    """Warn where the scores of some images do not add up to what is promised, and say what the warning says."""
+    promise, model = promise_of(ready.found), ready.model
+    if promise is None or model is None:
+        return None
+    places = np.linspace(0, len(ready.images) - 1, min(FEW, len(ready.images))).astype(int).tolist()
+
+    def work(part: slice) -> tuple[Promise | None, Tensor]:
+        batch = ready.images.floats(places[part], ready.place)
+        targets = ready.targets[0](places[part], batch).to(ready.place)
+        scores = checked(_run(ready.found, model, batch, targets), ready.found.name, batch, part.start)
+        return promise(model, batch, targets), scores
+
+    found = [one for _, one in halving(work, len(places), FEW)]
+    text = doubt(name, *zip(*found, strict=True))
+    if text is not None:
+        warnings.warn(text, CompletenessWarning, stacklevel=3)
+    return text
 
 
 def attribute_all(
@@ -86,8 +169,9 @@ def attribute_all(
     batch_size: int | str = "auto",
     device: str | torch.device = "auto",
     progress: Advance | None = None,
+    warn: bool = True,
 ) -> Tensor:
-    """The scores of all images at once, float32 (N, C, H, W) in main memory; arguments and errors as for `attribute`."""
+    """The scores of all images at once, float32 (N, C, H, W) in main memory; arguments, errors and warnings as for `attribute`."""
     stream = attribute(
         classifier,
         images,
@@ -97,6 +181,7 @@ def attribute_all(
         batch_size=batch_size,
         device=device,
         progress=progress,
+        warn=warn,
     )
     scores = torch.empty(len(images), *images.shape)
     for which, part in stream:
@@ -111,21 +196,15 @@ def _stream(work: Callable[[slice], Tensor], total: int, size: int, progress: Ad
             progress(which.stop - which.start)
 
 
-def _scores(
-    found: Attribution,
-    model: nn.Module | None,
-    images: ImageSet,
-    targets: Sequence[Targets],
-    device: torch.device,
-    which: slice,
-) -> Tensor:
+def _scores(ready: _Ready, which: slice) -> Tensor:
+    found, images = ready.found, ready.images
     if found.scores is not None:
-        return read_precomputed(found.scores, which, images).to(device)
-    batch = images.floats(which, device)
-    wanted = (one(which, batch).to(device) for one in targets)
-    each = (checked(_run(found, model, batch, one), found.name, batch, which.start) for one in wanted)
+        return read_precomputed(found.scores, which, images).to(ready.place)
+    batch = images.floats(which, ready.place)
+    wanted = (one(which, batch).to(ready.place) for one in ready.targets)
+    each = (checked(_run(found, ready.model, batch, one), found.name, batch, which.start) for one in wanted)
     scores = next(each)
-    if len(targets) == 1:
+    if len(ready.targets) == 1:
         return scores
     # Magnitudes, since what raises one class lowers another: signed scores would cancel.
     return sum((more.abs() for more in each), scores.abs())
@@ -163,7 +242,7 @@ def _targets(target: str | Tensor, images: ImageSet, model: nn.Module | None, de
     return [partial(_constant, one) for one in range(classes)]
 
 
-def _constant(target: int, which: slice, batch: Tensor) -> Tensor:
+def _constant(target: int, which: slice | list[int], batch: Tensor) -> Tensor:
     return torch.full((len(batch),), target)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from gradaudit.attributions._attribute import Scores, attribute
+from gradaudit.attributions._attribute import Scores, attribute, check_complete
 from gradaudit.attributions._named import named_controls
 from gradaudit.attributions._resolve import Attribution, resolve_attribution
 from gradaudit.errors import InputError, require
@@ -52,20 +52,23 @@ def opened(
     audited: Mapping[str, Attribution],
     beside: Mapping[str, Attribution],
     **how: Any,
-) -> tuple[dict[str, Scores], dict[str, str]]:
-    """The streams of scores by name; and why a control that is made of the audited attribution can't be, by name.
+) -> tuple[dict[str, Scores], dict[str, str], tuple[str, ...]]:
+    """The streams of scores by name; why a control that is made of the audited attribution can't be, by name; and caveats.
+
+    The caveats are of audited attributions whose scores do not add up to what their method promises.
 
     Opening a stream checks its attribution: all are opened before the first, perhaps long, one is drawn from.
 
     Raises:
         InputError: as `attribute`.
     """
-    streams, left_out = {name: attribute(classifier, images, one, **how) for name, one in audited.items()}, {}
+    streams, left_out = {name: attribute(classifier, images, one, warn=False, **how) for name, one in audited.items()}, {}
     for name, one in beside.items():
         try:
-            streams[name] = attribute(classifier, images, one, **how)
+            streams[name] = attribute(classifier, images, one, warn=False, **how)
         except InputError as error:
             if kind_of(name) not in OF_AUDITED:
                 raise
             left_out[name] = str(error)
-    return streams, left_out
+    asked = {name: value for name, value in how.items() if name != "batch_size"}
+    return streams, left_out, check_complete(classifier, images, audited, **asked)

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gradaudit.classifiers.logits import Logits
-from gradaudit.errors import InputError, require
+from gradaudit.attributions._hooked import layer_named
+from gradaudit.errors import require
 
 # They draw at random, so each image is attributed on its own, from its own seed.
 RANDOMISED = {"GradientShap", "LayerGradientShap", "KernelShap", "Lime", "ShapleyValueSampling"}
@@ -69,24 +69,6 @@ def split_options(method: Any, options: Mapping[str, Any]) -> tuple[dict[str, An
         {name: value for name, value in options.items() if name in making},
         {name: value for name, value in options.items() if name not in making},
     )
-
-
-def layer_named(classifier: nn.Module, name: str | None) -> nn.Module:
-    """The classifier's layer of that name, its last `nn.Conv2d` for None.
-
-    Raises:
-        InputError: there is none; lists the names of all layers.
-    """
-    own = classifier.classifier if isinstance(classifier, Logits) else classifier
-    layers: dict[str, nn.Module] = {key: module for key, module in own.named_modules() if key}
-    if name is None:
-        convolutions = [module for module in layers.values() if isinstance(module, nn.Conv2d)]
-        expected = f"named, since the classifier has no nn.Conv2d to take by default: {', '.join(layers)}"
-        require(bool(convolutions), "layer", name, expected)
-        return convolutions[-1]
-    if name not in layers:
-        raise InputError("layer", name, f"the name of a layer of the classifier: {', '.join(layers)}")
-    return layers[name]
 
 
 def constructed(method: Any, options: dict[str, Any], classifier: nn.Module) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gradaudit.batching import check_logits, frozen, placed
+from gradaudit.batching import check_logits, evaluating, frozen, placed
 from gradaudit.errors import require
 
 Quantity = Callable[[Tensor, Tensor], Tensor]
@@ -55,6 +55,14 @@ def input_gradient(classifier: nn.Module, images: Tensor, targets: Tensor, of: s
         quantity = QUANTITIES[of](logits, targets.to(logits.device, copy=True)).sum()
         (gradient,) = torch.autograd.grad(quantity, inputs)
     return gradient.to(images.device, torch.float32)
+
+
+def quantity_of(classifier: nn.Module, images: Tensor, targets: Tensor, of: str = "logit") -> Tensor:
+    """Each image's own logit, loss or softmax, float64 (N,); arguments and errors as for `input_gradient`."""
+    require(of in QUANTITIES, "of", of, '"logit", "loss" or "softmax"')
+    with evaluating(classifier), torch.no_grad():
+        logits = check_logits(classifier(placed(classifier, images)), images)
+        return QUANTITIES[of](logits, targets.to(logits.device)).double().flatten()
 
 
 def check_images(images: Tensor) -> None:

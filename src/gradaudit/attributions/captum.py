@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,18 +12,23 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.attributions import _captum_methods as offered
+from gradaudit.attributions._captum_promises import promised
+from gradaudit.attributions._completeness import complete
 from gradaudit.attributions._gradients import check_images, check_targets
-from gradaudit.batching import check_logits, out_of_memory, placed
+from gradaudit.attributions._hooked import can_do, private_copy
+from gradaudit.batching import check_logits, placed
 from gradaudit.devices import seeded
-from gradaudit.errors import InputError, first_line, require
+from gradaudit.errors import require
 from gradaudit.noise import image_keys
 
 
+@complete(promised)
 def captum(classifier: nn.Module, images: Tensor, targets: Tensor, *, method: str, seed: int = 0, **options: Any) -> Tensor:
     """The scores of a Captum method for the target's logit: float32 (N, C, H, W).
 
     A layer's scores are summed over its channels and laid over the image (bilinear), the same for each colour.
-    DeepLift and the ReLU-replacing methods see activations that are modules, not calls of `torch.nn.functional`.
+    DeepLift and the ReLU-replacing methods see activations that are modules, not calls of `torch.nn.functional`; where DeepLift's
+    scores then miss what they promise, `attribute` and the instruments warn of it.
 
     Args:
         classifier: images in [0, 1] to logits (N, K); Captum hooks a copy, never this one.
@@ -46,7 +50,7 @@ def captum(classifier: nn.Module, images: Tensor, targets: Tensor, *, method: st
     check_images(images)
     check_targets("targets", targets, len(images))
     with torch.inference_mode(False), torch.enable_grad():
-        hooked = _private_copy(classifier)
+        hooked = private_copy(classifier)
         inputs = placed(classifier, images).requires_grad_()  # LayerDeepLift asks for it
         wanted = targets.to(inputs.device)
         _check(method, hooked, inputs, wanted)
@@ -58,7 +62,7 @@ def captum(classifier: nn.Module, images: Tensor, targets: Tensor, *, method: st
 
 
 def _scores(method: Any, making: dict[str, Any], using: dict[str, Any], images: Tensor, targets: Tensor, seed: int) -> Tensor:
-    with _quiet(), _own_draws(images, seed), _named(method.__name__):
+    with _quiet(), _own_draws(images, seed), can_do(method.__name__, "Captum"):
         scores: Tensor = method(**making).attribute(images, **offered.completed(method, using, images, targets))
     return _over_image(scores.detach(), images)
 
@@ -70,15 +74,6 @@ def _over_image(scores: Tensor, images: Tensor) -> Tensor:
     require(scores.ndim == 4, "layer", f"output of shape {tuple(scores.shape)}", expected)
     pooled = scores.sum(1, keepdim=True)
     return nn.functional.interpolate(pooled, images.shape[2:], mode="bilinear", align_corners=False).expand_as(images)
-
-
-def _private_copy(classifier: nn.Module) -> nn.Module:
-    hooked = copy.deepcopy(classifier).eval().requires_grad_(False)
-    module: Any
-    for module in hooked.modules():
-        if getattr(module, "inplace", False) is True:
-            module.inplace = False  # a hooked module may not overwrite its input
-    return hooked
 
 
 def _check(method: str, classifier: nn.Module, images: Tensor, targets: Tensor) -> None:
@@ -109,14 +104,3 @@ def _own_draws(images: Tensor, seed: int) -> Iterator[None]:
             yield
     finally:
         np.random.set_state(before)  # noqa: NPY002
-
-
-@contextmanager
-def _named(method: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if out_of_memory(error):
-            raise
-        expected = f"a Captum method that can do this classifier with these options ({type(error).__name__}: {first_line(error)})"
-        raise InputError("method", method, expected) from error

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gradaudit.attributions._gradients import input_gradient
+from gradaudit.attributions._completeness import Promise, complete
+from gradaudit.attributions._gradients import input_gradient, quantity_of
 from gradaudit.errors import require
 
 
+def _from_the_baseline(classifier: nn.Module, images: Tensor, targets: Tensor, *, baseline: float, of: str, **_: Any) -> Promise:
+    reached, start = (quantity_of(classifier, points, targets, of) for points in (images, torch.full_like(images, baseline)))
+    return Promise(reached - start, f"the {of} less that at the baseline", "take more steps")
+
+
+@complete(_from_the_baseline)
 def integrated_gradients(
     classifier: nn.Module,
     images: Tensor,

@@ -43,7 +43,7 @@ def gallery(
     wanted: AttributionLike = resolved if resolved.scores is None else resolved.scores[places]
 
     def scores(classifier: nn.Module | None, shown: AttributionLike) -> Tensor:
-        return attribute_all(classifier, chosen, shown, target=target, seed=seed, device="cpu")
+        return attribute_all(classifier, chosen, shown, target=target, seed=seed, device="cpu", warn=False)
 
     return Pictures(
         chosen.floats(),

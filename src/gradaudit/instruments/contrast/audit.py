@@ -60,7 +60,7 @@ def contrast(classifier: nn.Module, train: ImageSet, test: ImageSet, options: Co
     classifier = classifier.to(place)
     targets = test.labels if options.target == "label" else probabilities_of(classifier, test, place).argmax(1).cpu()
     how: dict[str, Any] = {"target": targets, "seed": options.seed, "batch_size": options.batch_size, "device": place}
-    streams, impossible = opened(classifier, test, audited, beside, **how)
+    streams, impossible, doubts = opened(classifier, test, audited, beside, **how)
     found = class_contrasts(test, train, neighbours=options.neighbours, targets=targets, device=place)
     others = found.maps[another(targets)]
     with progress("comparing maps", len(test) * len(streams), options.show_progress) as advance:
@@ -87,7 +87,7 @@ def contrast(classifier: nn.Module, train: ImageSet, test: ImageSet, options: Co
         OTHER: {measure: pack(read[first][f"{OTHER} {measure}"]) for measure in MEASURES},
     }
     table = tabulate(details, settings)
-    return ContrastResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
+    return ContrastResult(table, judge(table, details, settings).with_caveats((*caveats, *doubts)), settings, details)
 
 
 def another(targets: Tensor) -> Tensor:

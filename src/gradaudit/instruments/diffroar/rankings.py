@@ -15,7 +15,7 @@ import torch
 from numpy.lib.stride_tricks import as_strided
 from torch import Tensor, nn
 
-from gradaudit.attributions import Attribution, Features, attribute, rank, rank_dtype
+from gradaudit.attributions import Attribution, Features, attribute, check_complete, rank, rank_dtype
 from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.evaluator.training import VERSIONS
 from gradaudit.files import fingerprint, map_array, whole_array, write_text
@@ -88,7 +88,16 @@ class Ranker:
         return {name: {part: known[name, part] for part in attributions[name]} for name in attributions}
 
     def _scores(self, attribution: Attribution, images: ImageSet) -> Iterator[tuple[slice, Tensor]]:
-        return attribute(self.classifier, images, attribution, target=self.target, seed=self.seed, device=self.device)
+        return attribute(self.classifier, images, attribution, warn=False, **self._how)
+
+    def incomplete(self, attributions: Mapping[str, Mapping[str, Attribution]]) -> tuple[str, ...]:
+        """What must be known of attributions whose maps of test images do not add up to what they promise; warns of each."""
+        of_test = {name: parts["test"] for name, parts in attributions.items()}
+        return check_complete(self.classifier, self.sets["test"], of_test, **self._how)
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        return {"target": self.target, "seed": self.seed, "device": self.device}
 
     def _rank(self, stream: Iterator[tuple[slice, Tensor]], total: int, path: Path, advance: Advance) -> None:
         count = self.feature_count

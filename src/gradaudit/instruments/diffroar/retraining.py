@@ -95,18 +95,23 @@ class Grid:
 
     def run(self) -> DiffROARResult:
         """Rank, fit every cell that the store lacks, and put what the learners know in a table."""
+        known = self.known()
         cells = self.cells(self.rankings(make=True))
         if self.crew.show_progress:
             from rich.console import Console
 
             Console(stderr=True).print(f"DiffROAR: {predict(cells, self.crew)}")
         outcomes = self.free_to_ignore(self.fitted(cells))
-        table, details = self._table(outcomes), self._details(outcomes)
+        table, details = self._table(outcomes), {"doubts": list(known), **self._details(outcomes)}
         return judged(table, self.settings(), details)
 
     def fitted(self, cells: Mapping[Any, Cell]) -> dict[Any, dict[str, Any]]:
         """The outcome of every cell, fitted where the store lacks it."""
         return run_cells(cells, self.crew)
+
+    def known(self) -> tuple[str, ...]:
+        """What a reader must know of the classifier and of its maps; warns where these do not add up to what they promise."""
+        return (*self.doubts, *self.ranker.incomplete(self.attributions))
 
     @cached_property
     def ranker(self) -> Ranker:
@@ -202,7 +207,6 @@ class Grid:
         names = (*self.attributions, *self.controls)
         images = {(name, level): self._by_image(outcomes, name, level) for name in names for level in self.compared.levels}
         return {
-            "doubts": list(self.doubts),
             "whole": [outcome["accuracy"] for outcome in whole],
             "whole_bits": [outcome["bits"] for outcome in whole],
             "nothing": bits_of_nothing(label_prior(train, len(self.sets["train"].classes)), test),

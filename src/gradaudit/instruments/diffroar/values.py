@@ -77,6 +77,7 @@ class Values:
             from rich.console import Console
 
             Console(stderr=True).print(f"DiffROAR: {self.plan()}")
+        known = self.grid.known()
         rankings = self.rankings(make=True)
         trainings = self.trainings(rankings)
         missing = self._missing(trainings)
@@ -86,7 +87,7 @@ class Values:
             pass
         outcomes = self._read(trainings, rankings)
         selected = self._selected(rankings)
-        table, details = self._table(outcomes, selected), self._details(outcomes, selected)
+        table, details = self._table(outcomes, selected), {"doubts": list(known), **self._details(outcomes, selected)}
         return judged(table, self._settings(), details)
 
     def rankings(self, make: bool) -> dict[str, dict[str, Ranking]]:
@@ -234,7 +235,6 @@ class Values:
             (name, level): self._by_image(outcomes, selected, name, level) for name in self._names for level in self.compared.levels
         }
         return {
-            "doubts": list(grid.doubts),
             "whole": [outcome["accuracy"] for outcome in whole],
             "whole_bits": [outcome["bits"] for outcome in whole],
             "nothing": self._nothing,

@@ -76,7 +76,7 @@ def fidelity(classifier: nn.Module, images: ImageSet, options: FidelityOptions) 
     classifier = classifier.to(place)
     trainings = fine_tunings(classifier, images, fills, options, place)
     how: dict[str, Any] = {name: getattr(options, name) for name in ("target", "seed", "batch_size")} | {"device": place}
-    streams, impossible = opened(classifier, images, audited, beside, **how)
+    streams, impossible, doubts = opened(classifier, images, audited, beside, **how)
     settings = _settings(classifier, images, audited, [name for name in beside if name in streams], fills) | {
         "left_out": left_out | impossible,
         "finetuned": _about_copies(trainings),
@@ -94,7 +94,7 @@ def fidelity(classifier: nn.Module, images: ImageSet, options: FidelityOptions) 
     with evaluating(classifier):
         details = _details(_subject(classifier, images, options, place), copies, fills, streams, options)
     table = tabulate(details, settings)
-    return FidelityResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
+    return FidelityResult(table, judge(table, details, settings).with_caveats((*caveats, *doubts)), settings, details)
 
 
 def fine_tunings(

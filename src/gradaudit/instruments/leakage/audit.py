@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from gradaudit.attributions import Attribution, attribute, named_attributions, named_controls
+from gradaudit.attributions import Attribution, attribute, check_complete, named_attributions, named_controls
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.devices import resolve_device
 from gradaudit.errors import require
@@ -52,7 +52,8 @@ def leakage(classifier: nn.Module, images: ImageSet, options: LeakageOptions) ->
     classifier, caveats = check_classifier(classifier, masked)
     # Opening a stream checks its attribution: all are opened before the first, perhaps long, one is drawn from.
     how: dict[str, Any] = {name: getattr(options, name) for name in ("target", "seed", "batch_size")} | {"device": place}
-    streams = {name: attribute(classifier, masked, one, **how) for name, one in (audited | beside).items()}
+    streams = {name: attribute(classifier, masked, one, warn=False, **how) for name, one in (audited | beside).items()}
+    doubts = check_complete(classifier, masked, audited, target=options.target, seed=options.seed, device=place)
     settings = _settings(classifier, masked, audited, beside) | {
         "top": list(options.top),
         "features": options.features,
@@ -65,7 +66,7 @@ def leakage(classifier: nn.Module, images: ImageSet, options: LeakageOptions) ->
         measured = {name: _measured(one, masked, options, advance) for name, one in streams.items()}
     details = _details(masked, measured, accuracy)
     table = tabulate(details, settings)
-    return LeakageResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
+    return LeakageResult(table, judge(table, details, settings).with_caveats((*caveats, *doubts)), settings, details)
 
 
 def _measured(stream: Stream, images: ImageSet, options: LeakageOptions, advance: Advance) -> dict[str, Any]:

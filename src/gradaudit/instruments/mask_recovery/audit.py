@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from gradaudit.attributions import Attribution, attribute, kept_count, rank, resolve_attribution
+from gradaudit.attributions import Attribution, attribute, check_complete, kept_count, rank, resolve_attribution
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.devices import resolve_precision
 from gradaudit.errors import require
@@ -115,15 +115,17 @@ class Grid:
 
     def run(self) -> MaskRecoveryResult:
         """Fit what the store lacks, and put what was recovered in a table."""
+        doubts = (*self.doubts, *self._incomplete())
         cells = self._cells()
         descriptions = self._descriptions(cells)
         self._fit(cells, descriptions)
         outcomes = {group: [self.crew.store.get(text) or {} for text in every.values()] for group, every in descriptions.items()}
         labels = self.sets["test"].labels
-        details = {"chance": int(labels.bincount().max()) / len(labels)}
-        table = tabulate(outcomes, details["chance"])
+        chance = int(labels.bincount().max()) / len(labels)
+        details = {"chance": chance, "doubts": list(doubts)}
+        table = tabulate(outcomes, chance)
         settings = self._settings()
-        verdict = overall(judge(table, details["chance"], settings)).with_caveats(self.doubts)
+        verdict = overall(judge(table, details, settings))
         return MaskRecoveryResult(table, verdict, settings, details)
 
     def cost(self) -> Cost:
@@ -200,9 +202,15 @@ class Grid:
             pass
 
     def _scores(self, images: ImageSet) -> Scores:
-        return attribute(
-            self.classifier, images, self.attribution, target=self.options.target, seed=self.options.seed, device=self.crew.device
-        )
+        return attribute(self.classifier, images, self.attribution, warn=False, **self._how)
+
+    def _incomplete(self) -> tuple[str, ...]:
+        """What must be known where the maps of test images do not add up to what the attribution promises."""
+        return check_complete(self.classifier, self.sets["test"], {self.attribution.name: self.attribution}, **self._how)
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        return {"target": self.options.target, "seed": self.options.seed, "device": self.crew.device}
 
     def _splits(self, streams: Mapping[str, Scores]) -> list[Split]:
         with progress("ranking features", sum(map(len, self.sets.values())), self.crew.show_progress) as advance:

@@ -38,7 +38,7 @@ class MaskRecoveryResult(Result):
     - `share`: these bits as a share of that cross-entropy.
     - `label`: the accuracy of a learner that sees only the recovered masks, as probabilities.
 
-    `details["chance"]` is the share of the most frequent label.
+    `details["chance"]` is the share of the most frequent label, `details["doubts"]` what must be known of the classifier.
     """
 
     kind: ClassVar[str] = "mask_recovery"
@@ -51,7 +51,7 @@ class MaskRecoveryResult(Result):
     @cached_property
     def verdicts(self) -> dict[str, Verdict]:
         """The verdict of each fill."""
-        return judge(self.table, self.details["chance"], self.settings)
+        return judge(self.table, self.details, self.settings)
 
     def rows(self, measure: str, level: float, side: str) -> pd.DataFrame:
         """The table's rows of one measure at one level and side, by fill."""

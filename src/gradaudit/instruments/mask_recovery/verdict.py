@@ -17,13 +17,14 @@ FEW = 400  # steps; on MNIST the mean fill is seen through by then
 TELLING = 0.1  # accuracy above chance
 
 
-def judge(table: pd.DataFrame, chance: float, settings: Mapping[str, Any]) -> dict[str, Verdict]:
+def judge(table: pd.DataFrame, details: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Verdict]:
     """The verdict of each fill, where it hides least: at the level and side whose masks were recovered best, mean over seeds.
 
     `hidden`: less than 5 % of the masks' entropy, given where masks tend to lie, was recovered. `visible`: more than half.
-    `partly`: between.
+    `partly`: between. What must be known of the classifier comes first among the caveats of each.
     """
-    return {str(name): _verdict(rows, chance, settings) for name, rows in table.groupby("fill", sort=False)}
+    chance, doubts = details["chance"], details.get("doubts", ())
+    return {str(name): _verdict(rows, chance, settings).with_caveats(doubts) for name, rows in table.groupby("fill", sort=False)}
 
 
 def overall(verdicts: Mapping[str, Verdict]) -> Verdict:

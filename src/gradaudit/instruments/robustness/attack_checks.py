@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from gradaudit.batching import halving
@@ -24,11 +24,15 @@ from gradaudit.training.perturbations import ascent_direction
 CHECKED = 64  # images
 DRAWS = 50  # random points of the ball for each image
 UNBOUNDED_STEPS = 100
-SAME = 1e-5  # of a probability: what the order of floating-point sums can change
 
 
 def checks(
-    outcomes: Outcomes, methods: Mapping[str, Method], worst: Mapping[float, np.ndarray], clean: np.ndarray
+    outcomes: Outcomes,
+    methods: Mapping[str, Method],
+    worst: Mapping[float, np.ndarray],
+    clean: np.ndarray,
+    *,
+    randomised: bool,
 ) -> dict[str, Any]:
     """What the tests found, as shares of the images that they ran on; keys are there only where the test makes sense.
 
@@ -37,15 +41,16 @@ def checks(
         methods: all methods by name.
         worst: for each radius above 0, boolean (N,): the images that keep their label under every attack.
         clean: boolean (N,): the images that are given their label.
+        randomised: whether outputs for the same images change from call to call, as `check_classifier` found.
 
     Returns:
-        `randomised`: whether two passes over the same images differ.
+        `randomised`: as given.
         `zero_gradient`: share of correctly classified images whose loss has a gradient of exactly zero.
         `unbounded`: share of these that keep their label under PGD with no bound but [0, 1].
         `noise`: for each radius, the drop in accuracy when random points of the ball join the attacks.
         `more_steps`: the same for twice the steps, by attack.
     """
-    found: dict[str, Any] = {"randomised": _randomised(outcomes)}
+    found: dict[str, Any] = {"randomised": randomised}
     if not any(method.is_attack for method in methods.values()):
         return found
     chosen = np.flatnonzero(clean)[:CHECKED]
@@ -59,22 +64,6 @@ def checks(
         if method.is_attack and method.has("steps") and not method.own
     }
     return found
-
-
-def _randomised(outcomes: Outcomes) -> bool:
-    which = np.arange(min(CHECKED, len(outcomes.images)))
-
-    @torch.no_grad()
-    def work() -> dict[str, Any]:
-        images, _ = outcomes.batch(which)
-        return {"randomised": any(_differ(outcomes.classifier, part) for part in torch.split(images, outcomes.batch_size))}
-
-    return bool(outcomes.remembered({"method": "randomised"}, which, work)["randomised"])
-
-
-def _differ(classifier: nn.Module, images: Tensor) -> bool:
-    first, second = (classifier(images).softmax(dim=1) for _ in range(2))
-    return bool((first - second).abs().max() > SAME)
 
 
 def _zero_gradient(outcomes: Outcomes, which: np.ndarray) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from torch import nn
 
 from gradaudit.batching import batch_size_for, frozen
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
-from gradaudit.classifiers.check import RANDOMISED
 from gradaudit.devices import resolve_device
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
@@ -52,8 +51,8 @@ def robustness(classifier: nn.Module, images: ImageSet, options: RobustnessOptio
     methods = resolve_methods(options.attack, **shared)
     check_reaches(methods, radii[-1], images.shape)
     place = resolve_device(options.device)
-    classifier, known = check_classifier(classifier, images)
-    caveats = [caveat for caveat in known if RANDOMISED not in caveat]  # of that the verdict says more
+    checked = check_classifier(classifier, images)
+    classifier, caveats = checked
     outcomes = Outcomes(
         classifier.to(place),
         classifier_fingerprint(classifier),
@@ -77,12 +76,12 @@ def robustness(classifier: nn.Module, images: ImageSet, options: RobustnessOptio
     with frozen(classifier):
         for method in methods.values():
             rehearse(method, classifier, *outcomes.batch(np.arange(1)), radii[-1])
-        details = _details(outcomes, methods, radii)
+        details = _details(outcomes, methods, radii, checked.randomised)
     table = tabulate(details, settings, {name: method.norm for name, method in methods.items()})
     return RobustnessResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
 
 
-def _details(outcomes: Outcomes, methods: Mapping[str, Method], radii: Sequence[float]) -> dict[str, Any]:
+def _details(outcomes: Outcomes, methods: Mapping[str, Method], radii: Sequence[float], randomised: bool) -> dict[str, Any]:
     """What became of every image, and what the checks found."""
     clean = outcomes.clean()
     kept = _kept(outcomes, methods, radii, clean)
@@ -98,7 +97,7 @@ def _details(outcomes: Outcomes, methods: Mapping[str, Method], radii: Sequence[
         "correct": {name: [packed(kept[eps][name]) for eps in radii] for name, one in methods.items() if one.is_attack},
         "shares": shares,
         "certificates": certificates,
-        "checks": checks(outcomes, methods, worst, clean),
+        "checks": checks(outcomes, methods, worst, clean, randomised=randomised),
     }
 
 

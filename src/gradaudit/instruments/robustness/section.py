@@ -66,7 +66,7 @@ def _checks(results: Mapping[str, RobustnessResult]) -> Table:
 
 def _found(result: RobustnessResult) -> Iterator[tuple[str, str]]:
     found = result.details["checks"]
-    yield "Two passes over the same images differ", "yes" if found["randomised"] else "no"
+    yield "Outputs for the same images change from call to call", "yes" if found["randomised"] else "no"
     if "zero_gradient" in found:
         yield "Images whose loss has a gradient of exactly zero", percent(found["zero_gradient"])
         yield "Images that keep their label under unbounded PGD", percent(found["unbounded"])

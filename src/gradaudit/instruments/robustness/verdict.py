@@ -68,19 +68,14 @@ def _signs(table: pd.DataFrame, details: Mapping[str, Any], settings: Mapping[st
         yield from _masking(details["checks"], settings)
         yield from _budget(details, settings)
         yield from _ensemble(details, settings)
-    elif details["checks"]["randomised"]:
-        yield "two passes over the same image differ: the classifier is randomised", False
     yield from _sample(table, details, settings)
 
 
 def _masking(found: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Sign]:
     if found["randomised"] and settings["eot"] == 1:
-        yield "the classifier is randomised and was attacked without averaging its gradients; set eot to 10 or more", True
+        yield "it was attacked without averaging the gradients of several calls; set eot to 10 or more", True
     elif found["randomised"]:
-        yield (
-            f"the classifier is randomised: gradients are averages over {settings['eot']} passes, outcomes are of one",
-            False,
-        )
+        yield f"the attacks' gradients are averages over {settings['eot']} passes, outcomes are of one", False
     zero = found.get("zero_gradient", 0.0)
     if zero:
         yield (

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradaudit.classifiers.check import RANDOMISED
 from gradaudit.instruments.sweep.measured_classifier import MeasuredClassifier
 from gradaudit.instruments.sweep.regimes import SHARE, UNCERTAIN, find_regimes
 from gradaudit.instruments.sweep.trends import FEW, INTERMEDIATE, correlate, find_peaks
@@ -93,8 +94,11 @@ def _of_instruments(measured: list[MeasuredClassifier]) -> Iterator[str]:
     """What the instruments say of every classifier alike: it is about the denoiser, the tangent spaces or the images."""
     said = [[(kind, text) for kind, found in one.said.items() for text in found["caveats"]] for one in measured]
     for kind, text in dict.fromkeys(said[0]):
-        if all((kind, text) in own for own in said):
+        if all((kind, text) in own for own in said) and RANDOMISED not in text:
             yield f"{kind.replace('_', ' ')}: {text}"
+    drawn = [one for one, own in zip(measured, said, strict=True) if any(RANDOMISED in text for _, text in own)]
+    if drawn:
+        yield f"each of these {RANDOMISED}: {_named(drawn)}"
     masked = [one for one in measured if one.said["robustness"]["label"] == "unreliable"]
     if masked:
         yield f"the accuracy under PGD is not to be trusted for {_named(masked)}: signs that the attack has failed"
