@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import sys
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -22,6 +25,18 @@ def kernel() -> Any:
     library = sys.modules.get("IPython")
     shell = library.get_ipython() if library is not None and hasattr(library, "get_ipython") else None
     return shell if hasattr(shell, "kernel") else None
+
+
+def without_widgets() -> None:
+    """Import tqdm, with which libraries that we use draw their bars, before they do: it warns in a notebook that lacks ipywidgets.
+
+    We draw our own bars, and need none.
+    """
+    if kernel() is None or find_spec("ipywidgets") is not None:
+        return
+    with warnings.catch_warnings(), suppress(ImportError):
+        warnings.filterwarnings("ignore", "IProgress not found")
+        import tqdm.auto  # noqa: F401
 
 
 def heading(label: str, sentence: str, caveats: Sequence[str]) -> Markup:

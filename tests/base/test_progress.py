@@ -48,8 +48,8 @@ def test_lines_tell_what_is_done_and_left(monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "training: 2/4, 20 s spent, 20 s left loss 0.5",
-        "training: 4/4, 40 s spent, 0.0 s left loss 0.2",
+        "training: 2/4, 20 s spent, 20 s left, loss 0.5",
+        "training: 4/4, 40 s spent, loss 0.2",
     ]
 
 

@@ -84,7 +84,7 @@ class Leakage(Instrument):
         """What the classifier on blocks is made of, where the images have no signal mask."""
         if setup.test.signal_mask is not None:
             return {}
-        return {"train": setup.train.fingerprint, "recipe": setup.recipes[name].model_dump()}
+        return {"train": setup.train.fingerprint, "recipe": setup.recipes[name].key(setup.run.device)}
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """A training on blocks where there is no signal mask, and a gradient an image."""
