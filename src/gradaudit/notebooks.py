@@ -51,9 +51,11 @@ def folded(words: str, inside: Any) -> Markup:
 
 
 def first_rows(table: pd.DataFrame) -> Markup:
-    """The table's first rows as HTML, and how many there are where that is more."""
+    """The table's first rows as HTML, without empty columns, and how many there are where that is more; wide ones scroll."""
     more = Markup("<p>{:,} of {:,} rows</p>").format(ROWS, len(table)) if len(table) > ROWS else Markup("")
-    return Markup(table.head(ROWS).to_html(index=False, escape=True, border=0)) + more
+    filled = table.dropna(axis="columns", how="all").head(ROWS)
+    rows = filled.to_html(index=False, escape=True, border=0, na_rep="", float_format="{:.4g}".format)
+    return Markup('<div style="overflow-x:auto">{}</div>').format(Markup(rows)) + more
 
 
 def drawn(figure: Figure, words: str) -> Markup:

@@ -5,7 +5,6 @@ import queue
 import re
 import time
 import warnings
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -194,12 +193,12 @@ def grey(kept, mask):
 
 @pytest.mark.slow
 def test_what_was_edited_in_a_cell_is_measured_anew_and_nothing_else(kernel):
-    kernel.run("def measured(): return ga.audit(network, train, test[:40], preset='quick', store=store, options=OPTIONS).results['classifier']")
+    audit = "ga.audit(network, train, test[:40], preset='quick', store=store, options=OPTIONS)"
     left = ("diffroar", "counterfactual_differences", "counterfactual", "manifold_robustness", "robustness", "leakage", "contrast")
     kernel.run(f"OPTIONS = {{**dict.fromkeys({left}, False), 'fidelity': {{'attribution': ours}}}}")
 
     def scores():
-        assert not kernel.run("found = measured()").error
+        assert not kernel.run(f"found = {audit}.results['classifier']").error
         return [kernel.value(f"found[{kind!r}].to_json()['table']") for kind in ("trust_radius", "fidelity")]
 
     first = scores()
@@ -224,7 +223,14 @@ def test_an_interrupt_ends_workers_and_keeps_what_was_finished(kernel):
     assert (shown.error, shown.printed.keys()) == ("KeyboardInterrupt", {"stdout"})
     assert shown.printed["stdout"].startswith("DiffROAR: 6 networks to train with 2 workers")
     kernel.run("import psutil, time; time.sleep(1)")
-    assert kernel.value("[one.cmdline() for one in psutil.Process().children() if 'loky.backend.popen' in str(one.cmdline())]") == []
+    assert (
+        kernel.value("[one.cmdline() for one in psutil.Process().children() if 'loky.backend.popen' in str(one.cmdline())]") == []
+    )
+    again = kernel.run(run)
+    assert again.error == ""
+    assert re.match(r"DiffROAR: 6 networks to train \([1-5] already in the store\)", again.printed["stdout"]), again.printed
+    commands = kernel.value("[' '.join(one.cmdline()) for one in psutil.Process().children()]")
+    assert [command for command in commands if "loky.backend.popen" in command] == []
     again = kernel.run(run)
     assert again.error == ""
     assert re.match(r"DiffROAR: 6 networks to train \([1-5] already in the store\)", again.printed["stdout"]), again.printed

@@ -101,7 +101,7 @@ class Recipe(RecipeFields):
         return {**super().__getstate__(), "carried": carried(self._specs())}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
-        carry(state["carried"])
+        carry(state.get("carried", {}))
         super().__setstate__({key: value for key, value in state.items() if key != "carried"})
 
     def with_(self, **fields: Any) -> Recipe:
