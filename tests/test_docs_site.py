@@ -57,9 +57,8 @@ def pages_fixture(site):
 
 @pytest.mark.slow
 def test_every_page_is_there(pages, site):
-    sources = [
-        page.relative_to(SOURCE) for kind in ("*.md", "*.ipynb") for page in SOURCE.rglob(kind) if "_build" not in page.parts
-    ]
+    found = [*SOURCE.rglob("*.md"), *SOURCE.rglob("*.ipynb")]
+    sources = [page.relative_to(SOURCE) for page in found if "_build" not in page.parts]
     assert {site / source.with_suffix(".html") for source in sources} <= set(pages)
 
 

@@ -90,7 +90,7 @@ def test_a_table_has_four_digits_and_neither_empty_columns_nor_nan():
     )
     assert "never" not in html
     assert "nan" not in html.lower()
-    assert [cell for cell in re.findall(r"<td>(.*?)</td>", html)] == ["0.1235", "", "12345", "2", "0.5", "1"]
+    assert re.findall(r"<td>(.*?)</td>", html) == ["0.1235", "", "12345", "2", "0.5", "1"]
 
 
 def test_a_result_in_a_terminal_is_one_line_and_not_all_its_images():
