@@ -46,7 +46,7 @@ class Links(HTMLParser):
         self.ids |= {found[key] for key in ("id", "name") if found.get(key)}
         if tag == "a" and "href" in found:
             self.leads.add(found["href"])
-        self.loads |= {found["src"]} if "src" in found else set()
+        self.loads |= {found["src"]} if "src" in found and not found["src"].startswith("data:") else set()
         self.loads |= {found["href"]} if tag == "link" and found["rel"] in ("stylesheet", "icon", "preload") else set()
 
 
