@@ -8,6 +8,7 @@ import inspect
 import sys
 import sysconfig
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,20 @@ LIBRARIES = (sysconfig.get_path("stdlib"), str(Path(__file__).parent))
 def identity(function: Any) -> list[Any]:
     """Strings, tensors and arrays that differ where two functions or classes differ, and are the same in every process.
 
-    Names, sources, defaults, bound arguments and closures count; of a user's own, as against a library's, also the values of the
-    globals that they name, and all methods of a class. Of an object so met that is neither a plain value, a tensor, a module, a
-    function nor a class only its class counts.
+    Names, code, defaults, bound arguments and closures count; of a user's own, as against a library's, also the values of globals
+    that they name, and all methods of a class. Of an object so met that is neither a plain value, a tensor, a module, a function
+    nor a class only its class counts. The code is that which runs: a file that was edited since counts once it is imported anew.
     """
     return _Reading().function(function)
 
 
 def of_a_user(thing: Any) -> bool:
     """Whether a function or class is a user's own: of a notebook, a prompt or a file of theirs, no library's and not ours."""
-    if thing.__module__ == "__main__":
-        return True
-    file = getattr(sys.modules.get(thing.__module__), "__file__", None)
+    return thing.__module__ == "__main__" or _users_module(sys.modules.get(thing.__module__))
+
+
+def _users_module(module: Any) -> bool:
+    file = getattr(module, "__file__", None)
     return file is not None and not file.startswith(LIBRARIES) and not INSTALLED & {*Path(file).parts}
 
 
@@ -56,7 +59,7 @@ class _Reading:
         if not self.begins(function):
             return name
         carried = [function.__defaults__, function.__kwdefaults__, *_cells(function), *_globals(function)]
-        return [*name, _source(function), *(part for value in carried for part in self.value(value))]
+        return [*name, _compiled(function.__code__), *(part for value in carried for part in self.value(value))]
 
     def kind(self, kind: type) -> list[Any]:
         name = f"{kind.__module__}.{kind.__qualname__}"
@@ -108,14 +111,22 @@ def _cells(function: Any) -> list[Any]:
 
 
 def _globals(function: Any) -> list[Any]:
-    """The values of the globals that a user's own function names, modules apart."""
-    names = sorted({*_named(function.__code__)}) if of_a_user(function) else []
-    found = {name: function.__globals__[name] for name in names if name in function.__globals__}
-    return [part for name, value in found.items() if not inspect.ismodule(value) for part in (name, value)]
+    """The globals that a user's own function names, with their values; of their modules what it names there."""
+    found: dict[str, Any] = {}
+    for name, within in sorted({*_named(function.__code__)}) if of_a_user(function) else ():
+        value = function.__globals__.get(name, inspect)  # any module will do
+        if not inspect.ismodule(value):
+            found[name] = value
+        elif _users_module(value):
+            found[f"{name}.{within}"] = getattr(value, within, None)
+    return [part for item in found.items() for part in item]
 
 
-def _named(code: Any) -> Iterator[str]:
-    yield from (one.argval for one in dis.get_instructions(code) if one.opname in ("LOAD_GLOBAL", "LOAD_NAME"))
+def _named(code: Any) -> Iterator[tuple[str, str]]:
+    """The names of globals, each with that of the attribute of it that is asked for, or ""."""
+    for one, following in pairwise([*dis.get_instructions(code)]):
+        if one.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            yield one.argval, following.argval if following.opname in ("LOAD_ATTR", "LOAD_METHOD") else ""
     for inner in code.co_consts:
         if inspect.iscode(inner):
             yield from _named(inner)
@@ -132,17 +143,6 @@ def _members(kind: type) -> Iterator[tuple[str, Any]]:
             yield name, member.func
         elif inspect.isfunction(member) or not (name.startswith("__") or name == "_abc_impl"):
             yield name, member
-
-
-def _source(function: Any) -> str:
-    code = function.__code__
-    # A notebook's cell and a prompt have no file, and other processes no source of theirs.
-    if Path(code.co_filename).is_file():
-        try:
-            return inspect.getsource(function)
-        except (OSError, TypeError):
-            pass
-    return _compiled(code)
 
 
 def _compiled(code: Any) -> str:

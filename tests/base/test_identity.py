@@ -1,6 +1,7 @@
 """What tells a user's function or class from another."""
 
 import functools
+import importlib
 import sys
 import types
 
@@ -125,6 +126,21 @@ def test_a_module_of_a_users_counts_like_a_notebook_and_a_librarys_by_its_source
     monkeypatch.delitem(sys.modules, "held")
     assert [own for own, _ in found] == [True, True, False]
     assert len({mark for _, mark in found}) == 3
+
+
+def test_what_is_called_by_a_users_modules_name_counts_and_a_file_that_was_edited_once_it_is_imported(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    function, found = None, []
+    for text in ("def inner(classifier):\n    return 1\n", "def inner(classifier):\n    return 1 + 1 + classifier\n"):
+        (tmp_path / "helping.py").write_text(text)
+        if function is not None:
+            found.append(fingerprint(*identity(function)))  # edited, and not yet imported anew
+        monkeypatch.delitem(sys.modules, "helping", raising=False)
+        importlib.invalidate_caches()
+        function = cell("import helping\ndef scores(classifier):\n    return helping.inner(classifier)\n").scores
+        found.append(fingerprint(*identity(function)))
+    monkeypatch.delitem(sys.modules, "helping")
+    assert found[0] == found[1] != found[2]
 
 
 def test_what_holds_itself_and_arrays_of_objects_are_read():
