@@ -68,6 +68,15 @@ class Local:
                     return
                 except TerminatedWorkerError as error:
                     work.again(error)
+                finally:
+                    _end(running)
+
+
+def _end(running: Any) -> None:
+    """End joblib's generator, and its workers with what they do, wherever an interrupt came; a traceback would keep it alive."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it tells of tasks that are cancelled, as they shall be
+        running.close()
 
 
 class _Work:
