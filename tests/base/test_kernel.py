@@ -223,12 +223,6 @@ def test_an_interrupt_ends_workers_and_keeps_what_was_finished(kernel):
     assert (shown.error, shown.printed.keys()) == ("KeyboardInterrupt", {"stdout"})
     assert shown.printed["stdout"].startswith("DiffROAR: 6 networks to train with 2 workers")
     kernel.run("import psutil")
-    assert (
-        kernel.value("[one.cmdline() for one in psutil.Process().children() if 'loky.backend.popen' in str(one.cmdline())]") == []
-    )
-    again = kernel.run(run)
-    assert again.error == ""
-    assert re.match(r"DiffROAR: 6 networks to train \([1-5] already in the store\)", again.printed["stdout"]), again.printed
     commands = kernel.value("[' '.join(one.cmdline()) for one in psutil.Process().children()]")
     assert [command for command in commands if "loky.backend.popen" in command] == []
     again = kernel.run(run)
