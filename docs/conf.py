@@ -12,7 +12,7 @@ project_copyright = author
 version = release = version_of("gradaudit")
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "audit_file",
@@ -25,6 +25,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_site"]
 
+nb_execution_mode = "off"  # a notebook is shown as it is stored; the tests run it
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 html_math_renderer = "mathml"

@@ -46,7 +46,7 @@ class Links(HTMLParser):
         self.ids |= {found[key] for key in ("id", "name") if found.get(key)}
         if tag == "a" and "href" in found:
             self.leads.add(found["href"])
-        self.loads |= {found["src"]} if "src" in found else set()
+        self.loads |= {found["src"]} if "src" in found and not found["src"].startswith("data:") else set()
         self.loads |= {found["href"]} if tag == "link" and found["rel"] in ("stylesheet", "icon", "preload") else set()
 
 
@@ -57,7 +57,8 @@ def pages_fixture(site):
 
 @pytest.mark.slow
 def test_every_page_is_there(pages, site):
-    sources = [page.relative_to(SOURCE) for page in SOURCE.rglob("*.md") if "_build" not in page.parts]
+    found = [*SOURCE.rglob("*.md"), *SOURCE.rglob("*.ipynb")]
+    sources = [page.relative_to(SOURCE) for page in found if "_build" not in page.parts]
     assert {site / source.with_suffix(".html") for source in sources} <= set(pages)
 
 

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gradaudit.lazy import lazily
+from gradaudit.notebooks import without_widgets
 
 if TYPE_CHECKING:
     from gradaudit.attributions import attribute, attribute_all
@@ -201,6 +202,8 @@ __all__ = [
     "two_logits",
     "verified_triggers",
 ]
+
+without_widgets()
 
 
 def __getattr__(name: str) -> object:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import sys
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -24,6 +27,18 @@ def kernel() -> Any:
     return shell if hasattr(shell, "kernel") else None
 
 
+def without_widgets() -> None:
+    """Import tqdm, with which libraries that we use draw their bars, before they do: it warns in a notebook that lacks ipywidgets.
+
+    We draw our own bars, and need none.
+    """
+    if kernel() is None or find_spec("ipywidgets") is not None:
+        return
+    with warnings.catch_warnings(), suppress(ImportError):
+        warnings.filterwarnings("ignore", "IProgress not found")
+        import tqdm.auto  # noqa: F401
+
+
 def heading(label: str, sentence: str, caveats: Sequence[str]) -> Markup:
     """A verdict as HTML."""
     items = Markup("").join(Markup("<li>but {}</li>").format(caveat) for caveat in caveats)
@@ -36,9 +51,11 @@ def folded(words: str, inside: Any) -> Markup:
 
 
 def first_rows(table: pd.DataFrame) -> Markup:
-    """The table's first rows as HTML, and how many there are where that is more."""
+    """The table's first rows as HTML, without empty columns, and how many there are where that is more; wide ones scroll."""
     more = Markup("<p>{:,} of {:,} rows</p>").format(ROWS, len(table)) if len(table) > ROWS else Markup("")
-    return Markup(table.head(ROWS).to_html(index=False, escape=True, border=0)) + more
+    filled = table.dropna(axis="columns", how="all").head(ROWS)
+    rows = filled.to_html(index=False, escape=True, border=0, na_rep="", float_format="{:.4g}".format)
+    return Markup('<div style="overflow-x:auto">{}</div>').format(Markup(rows)) + more
 
 
 def drawn(figure: Figure, words: str) -> Markup:

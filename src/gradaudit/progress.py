@@ -34,6 +34,18 @@ def progress(title: str, total: float, show: bool = True) -> Iterator[Advance]:
         yield _lines(title, total)
 
 
+def tell(text: str) -> None:
+    """A line, with rich's marks, to standard error; in a notebook plain, to its output, which no colour calls an error."""
+    if kernel() is not None:
+        from rich.text import Text
+
+        print(Text.from_markup(text).plain)
+    else:
+        from rich.console import Console
+
+        Console(stderr=True).print(text, highlight=False)
+
+
 def _on_terminal() -> bool:
     """Whether standard error is a terminal on which a line can be written anew."""
     return not sys.stderr.closed and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
@@ -63,13 +75,25 @@ def _live(title: str, total: float) -> Iterator[Advance]:
         yield advance
 
 
-def _shown(title: str, total: float) -> Advance:
-    from IPython.display import HTML, display
+class _Bar:
+    """A bar as a notebook shows it: HTML, or one line where that is not shown, as in an exported text."""
 
-    bar = Markup('<progress max="{}" value="{}"></progress> {}')
+    def __init__(self, words: str, done: float, total: float) -> None:
+        self.words, self.done, self.total = words, done, total
+
+    def __repr__(self) -> str:
+        return self.words
+
+    def _repr_html_(self) -> str:
+        return Markup('<progress max="{}" value="{}"></progress> {}').format(self.total, self.done, self.words)
+
+
+def _shown(title: str, total: float) -> Advance:
+    from IPython.display import display
+
     start = last = time.monotonic()
     done = 0.0
-    shown = display(HTML(bar.format(total, done, title)), display_id=True)
+    shown = display(_Bar(title, done, total), display_id=True)
 
     def advance(steps: float = 1, note: str = "") -> None:
         nonlocal done, last
@@ -77,7 +101,7 @@ def _shown(title: str, total: float) -> Advance:
         now = time.monotonic()
         if now - last >= 0.25 or done >= total:
             last = now
-            shown.update(HTML(bar.format(total, done, _spell(title, done, total, now - start, note))))
+            shown.update(_Bar(_spell(title, done, total, now - start, note), done, total))
 
     return advance
 
@@ -100,7 +124,8 @@ def _lines(title: str, total: float) -> Advance:
 
 def _spell(title: str, done: float, total: float, seconds: float, note: str) -> str:
     left = seconds / done * (total - done) if done else float("nan")
-    return f"{title}: {done:g}/{total:g}, {duration(seconds)} spent, {duration(left)} left {note}".rstrip()
+    said = [f"{title}: {done:g}/{total:g}", f"{duration(seconds)} spent", f"{duration(left)} left" if done < total else "", note]
+    return ", ".join(filter(None, said))
 
 
 def duration(seconds: float) -> str:

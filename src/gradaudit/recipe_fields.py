@@ -14,8 +14,9 @@ class RecipeFields(BaseModel):
     """Network, objective, schedule and seed; immutable, and the same recipe on the same data gives the same classifier.
 
     Args:
-        network: a spec, such as `"mlp"`, `"mlp(width=256)"` or `{"name": "mlp", "width": 256}`.
-        objective: a spec, such as `"standard"` or `{"name": "adversarial", "norm": "l2", "eps": 2.0}`.
+        network: a spec, such as `"mlp"`, `"mlp(width=256)"` or `{"name": "mlp", "width": 256}`; or a function of yours itself, of a
+            module or a notebook's cell, kept as `"package.module:function"`.
+        objective: likewise, such as `"standard"` or `{"name": "adversarial", "norm": "l2", "eps": 2.0}`.
         normalisation: what the network expects of its input, put inside the classifier: `"none"`, a name such as `"cifar10"`, or
             numbers; see `read_normalisation`.
         epochs: passes over the training images, at least 1.

@@ -1,7 +1,8 @@
 """Things found by name: every registered thing is one function in a file of the same name.
 
 A **spec** names a function and its options: `"mlp"`, `"mlp(width=256)"`, `{"name": "mlp", "width": 256}` or
-`"package.module:function"` for a user's own. Networks, objectives, attributions and data sets are all named this way.
+`"package.module:function"` for a user's own. Networks, objectives, attributions and data sets are all named this way. A function of
+a script or a notebook's cell is `"__main__:function"`; it can be given itself as well.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import keyword
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,8 @@ import numpy as np
 
 from gradaudit.errors import InputError, require
 
+_MAIN = "__main__:"
+_CARRIED: dict[str, Any] = {}  # functions of another process's script or notebook, by their paths
 _WORDS = {"true": True, "false": False}  # as a command line writes them
 
 
@@ -40,20 +43,23 @@ class Spec:
         return f"{self.name}({', '.join(words)})" if words else self.name
 
 
-def parse_spec(argument: str, spec: str | Mapping[str, Any] | Spec) -> Spec:
-    """Read a spec from its text, its mapping or itself.
+def parse_spec(argument: str, spec: str | Mapping[str, Any] | Spec | Callable[..., Any]) -> Spec:
+    """Read a spec from its text, its mapping, itself, or the function that is meant.
 
     In text, a value is a Python literal, a bare word (taken as text), or `true` or `false`.
 
     Args:
         argument: the name of the user's argument, for errors.
-        spec: as in `"mlp(width=256)"` or `{"name": "mlp", "width": 256}`.
+        spec: as in `"mlp(width=256)"` or `{"name": "mlp", "width": 256}`; or a function that can be imported, or is of the running
+            script or notebook, perhaps with options bound by `functools.partial`.
 
     Raises:
         InputError: it is none of these; names `argument`.
     """
     if isinstance(spec, Spec):
         return spec
+    if callable(spec):
+        return _spec_of(argument, spec)
     if isinstance(spec, Mapping):
         if not isinstance(spec.get("name"), str):
             raise InputError(argument, dict(spec), 'a mapping with a "name"')
@@ -137,6 +143,30 @@ class Registry:
         return (inspect.getdoc(self.function("name", name)) or "").partition("\n")[0]
 
 
+def _spec_of(argument: str, function: Callable[..., Any]) -> Spec:
+    if isinstance(function, functools.partial):
+        inner = _spec_of(argument, function.func)
+        return Spec(inner.name, {**inner.options, **function.keywords}, (*inner.positional, *function.args))
+    path = f"{getattr(function, '__module__', None)}:{getattr(function, '__qualname__', None)}"
+    try:
+        found = imported(argument, path)
+    except InputError:
+        found = None
+    expected = "a name, or a function or class that stands in a module or a notebook's cell, not within another function"
+    require(found is function, argument, function, expected)
+    return Spec(path)
+
+
+def carried(specs: Iterable[Spec]) -> dict[str, Any]:
+    """The functions of this process's script or notebook that the specs name, which another process can't import."""
+    return {spec.name: imported("function", spec.name) for spec in specs if spec.name.startswith(_MAIN)}
+
+
+def carry(functions: Mapping[str, Any]) -> None:
+    """Let what another process found by `carried` be found in this one, whose own script or notebook comes first."""
+    _CARRIED.update(functions)
+
+
 def imported(argument: str, path: str) -> Any:
     """The object at `package.module:attribute`; the current folder is searched as well.
 
@@ -149,6 +179,8 @@ def imported(argument: str, path: str) -> Any:
     try:
         return functools.reduce(getattr, attribute.split("."), importlib.import_module(module))
     except (ImportError, AttributeError, TypeError, ValueError) as error:
+        if path in _CARRIED:
+            return _CARRIED[path]
         require(not module.endswith(".py"), argument, path, "written without .py, as package.module:function")
         raise InputError(argument, path, f"importable as package.module:function ({error})") from error
 

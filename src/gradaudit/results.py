@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import matplotlib
 import pandas as pd
+from markupsafe import Markup
 
 from gradaudit.errors import InputError, require
 from gradaudit.files import own, whole_file, writable_folder, write_text
@@ -82,8 +83,8 @@ class Result(ABC):
         return f"{type(self).__name__}({self.verdict})"
 
     def _repr_html_(self) -> str:
-        words = f"The figure of {self.kind.replace('_', ' ')}"
-        return self.verdict._repr_html_() + first_rows(self.brief) + drawn(self._legible(self.plot()), words)
+        figures = (drawn(self._legible(one), f"The figure of {name.replace('_', ' ')}") for name, one in self.figures().items())
+        return Markup("").join([self.verdict._repr_html_(), first_rows(self.brief), *figures])
 
     @property
     def brief(self) -> pd.DataFrame:
@@ -95,7 +96,7 @@ class Result(ABC):
         """The instrument's figure."""
 
     def figures(self) -> dict[str, Figure]:
-        """What `save` writes, by the name of the file; an instrument with several figures says so here."""
+        """What `save` writes and a notebook shows, by the name of the file; an instrument with several figures says so here."""
         return {self.kind: self.plot()}
 
     def _legible(self, figure: Figure) -> Figure:

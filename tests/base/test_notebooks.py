@@ -1,6 +1,7 @@
 """Results and progress as a notebook shows them."""
 
 import base64
+import re
 import sys
 import types
 from typing import ClassVar
@@ -14,8 +15,8 @@ from gradaudit.answering import Answer
 from gradaudit.auditing import AuditResult
 from gradaudit.instruments.counterfactual import CounterfactualResult
 from gradaudit.instruments.sweep import SweepResult
-from gradaudit.notebooks import ROWS
-from gradaudit.progress import progress
+from gradaudit.notebooks import ROWS, first_rows, without_widgets
+from gradaudit.progress import progress, tell
 from gradaudit.results import Result, Verdict
 
 SCRIPT = "<script>alert(1)</script>"
@@ -42,11 +43,11 @@ def only_here():
 
 
 class Shown:
-    def __init__(self, html):
-        self.found = [html]
+    def __init__(self, one):
+        self.found = [one]
 
-    def update(self, html):
-        self.found.append(html)
+    def update(self, one):
+        self.found.append(one)
 
 
 @pytest.fixture(name="shown")
@@ -54,15 +55,15 @@ def shown_fixture(monkeypatch):
     """A notebook, as IPython has it; what was displayed, with the HTML of each update."""
     found = []
 
-    def display(html, display_id):
+    def display(one, display_id):
         assert display_id
-        found.append(Shown(html))
+        found.append(Shown(one))
         return found[-1]
 
     library = types.ModuleType("IPython")
     library.get_ipython = lambda: types.SimpleNamespace(kernel=object())
     library.display = types.ModuleType("IPython.display")
-    library.display.display, library.display.HTML = display, str
+    library.display.display = display
     monkeypatch.setitem(sys.modules, "IPython", library)
     monkeypatch.setitem(sys.modules, "IPython.display", library.display)
     return found
@@ -81,6 +82,15 @@ def test_of_a_long_table_it_shows_the_beginning_and_says_so():
     html = weight(ROWS + 1000)._repr_html_()
     assert html.count("<tr>") == ROWS
     assert f"{ROWS} of {ROWS + 1000:,} rows" in html
+
+
+def test_a_table_has_four_digits_and_neither_empty_columns_nor_nan():
+    html = first_rows(
+        pd.DataFrame({"share": [0.123456, 2.0], "some": [None, 0.5], "never": [float("nan")] * 2, "count": [12345, 1]})
+    )
+    assert "never" not in html
+    assert "nan" not in html.lower()
+    assert re.findall(r"<td>(.*?)</td>", html) == ["0.1235", "", "12345", "2", "0.5", "1"]
 
 
 def test_a_result_in_a_terminal_is_one_line_and_not_all_its_images():
@@ -116,10 +126,28 @@ def test_progress_in_a_notebook_is_one_bar_that_grows(shown, capsys):
         advance()
     assert capsys.readouterr() == ("", "")
     (bar,) = shown
-    assert '<progress max="2" value="0.0">' in bar.found[0]
-    assert '<progress max="2" value="2.0">' in bar.found[-1]
-    assert "2/2" in bar.found[-1]
-    assert SCRIPT not in "".join(bar.found)
+    html = [one._repr_html_() for one in bar.found]
+    assert '<progress max="2" value="0.0">' in html[0]
+    assert '<progress max="2" value="2.0">' in html[-1]
+    assert "2/2" in html[-1]
+    assert SCRIPT not in "".join(html)
+    assert repr(bar.found[-1]).startswith(f"training {SCRIPT}: 2/2, ")
+
+
+def test_a_line_in_a_notebook_is_plain_and_goes_to_its_output(shown, capsys):
+    tell("[bold]Look[/bold] at 3 of 4")
+    assert capsys.readouterr() == ("Look at 3 of 4\n", "")
+
+
+def test_a_notebook_without_widgets_hears_nothing_of_them(shown, monkeypatch):
+    names = [name for name in sys.modules if name.partition(".")[0] in ("tqdm", "ipywidgets")]
+    for name in names:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr("gradaudit.notebooks.find_spec", lambda name: None)
+    without_widgets()  # a warning would be an error
+    assert "tqdm.auto" in sys.modules
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tqdm"]:
+        monkeypatch.delitem(sys.modules, name)
 
 
 def test_ipython_in_a_terminal_is_no_notebook(shown, monkeypatch, capsys):

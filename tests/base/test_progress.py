@@ -48,8 +48,8 @@ def test_lines_tell_what_is_done_and_left(monkeypatch, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "training: 2/4, 20 s spent, 20 s left loss 0.5",
-        "training: 4/4, 40 s spent, 0.0 s left loss 0.2",
+        "training: 2/4, 20 s spent, 20 s left, loss 0.5",
+        "training: 4/4, 40 s spent, loss 0.2",
     ]
 
 
@@ -110,7 +110,7 @@ def test_a_terminal_that_writes_no_line_anew_has_lines(monkeypatch, capsys, term
     with progress("training", 2) as advance:
         clock.now += 20
         advance(2)
-    assert capsys.readouterr().err == "training: 2/2, 20 s spent, 0.0 s left\n"
+    assert capsys.readouterr().err == "training: 2/2, 20 s spent\n"
 
 
 def test_without_a_standard_error_it_is_silent_and_standard_output_stays_clean(monkeypatch, capsys):

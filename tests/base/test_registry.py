@@ -1,12 +1,16 @@
 """Specs: text and back; functions found by name, their options bound; errors that help."""
 
+import functools
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gradaudit import registry as registry_module
 from gradaudit.errors import InputError
-from gradaudit.registry import Registry, Spec, imported, options_of, parse_spec
+from gradaudit.registry import Registry, Spec, carried, carry, imported, options_of, parse_spec
 
 PACKAGE = {
     "__init__.py": "",
@@ -92,6 +96,31 @@ def test_all_forms_of_a_spec_are_the_same():
     forms = ["mlp(width=256)", {"name": "mlp", "width": 256}, {"width": np.int64(256), "name": "mlp"}, Spec("mlp", {"width": 256})]
     assert {str(parse_spec("network", form)) for form in forms} == {"mlp(width=256)"}
     assert str(Spec("a", {"z": 1, "b": "x"})) == "a(b=x, z=1)"
+
+
+def test_a_function_is_named_by_where_it_stands_and_keeps_its_bound_options(tmp_path, monkeypatch):
+    (tmp_path / "mine_c.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    own, room = imported("filter", "mine_c:own"), imported("filter", "mine_c:Room")
+    assert parse_spec("filter", own) == Spec("mine_c:own")
+    assert parse_spec("filter", room) == Spec("mine_c:Room")
+    assert str(parse_spec("filter", functools.partial(own, width=5))) == "mine_c:own(width=5)"
+
+
+@pytest.mark.parametrize("unfindable", [lambda image: image, functools.partial(lambda image: image, 3)])
+def test_a_function_that_nobody_finds_again_is_refused(unfindable):
+    with pytest.raises(InputError, match=r"`filter` .* that stands in a module or a notebook's cell, not within another function"):
+        parse_spec("filter", unfindable)
+
+
+def test_what_another_process_carries_is_found_where_this_one_has_nothing_of_that_name(monkeypatch):
+    monkeypatch.setattr(registry_module, "_CARRIED", {})
+    monkeypatch.setattr(sys.modules["__main__"], "brought", len, raising=False)
+    names = [Spec("__main__:brought"), Spec("mlp"), Spec("package:function")]
+    assert carried(names) == {"__main__:brought": len}
+    carry({"__main__:brought": max, "__main__:lacking": min})
+    assert imported("filter", "__main__:brought") is len
+    assert imported("filter", "__main__:lacking") is min
 
 
 @pytest.mark.parametrize(

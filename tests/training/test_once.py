@@ -2,6 +2,7 @@ import pytest
 import torch
 
 import gradaudit as ga
+from gradaudit.devices import resolve_precision
 from gradaudit.errors import InputError
 from gradaudit.training import once
 
@@ -75,7 +76,7 @@ def test_a_stopped_training_goes_on_from_its_checkpoint(images, tmp_path, monkey
 
 
 def test_auto_precision_and_what_it_means_are_one_entry(images, tmp_path):
-    meant = once.resolve_precision("auto", once.resolve_device("cpu"))
+    meant = resolve_precision("auto", once.resolve_device("cpu"))
     for precision in ("auto", meant):
         ga.train_once(RECIPE.with_(precision=precision), images, store=tmp_path, device="cpu")
     assert len(entries(tmp_path)) == 1

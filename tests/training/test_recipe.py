@@ -1,8 +1,12 @@
 """Recipes: checked, canonical, frozen, and the same after a round trip."""
 
+import functools
+import importlib
 import json
 import pickle
+import sys
 
+import cloudpickle
 import numpy as np
 import pytest
 import torch
@@ -10,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gradaudit.devices import seeded
+from gradaudit.devices import resolve_precision, seeded
 from gradaudit.errors import InputError
 from gradaudit.training.recipe import OBJECTIVES, Recipe
 
@@ -137,3 +141,50 @@ def test_a_network_that_cannot_take_the_images_is_an_error():
 def test_the_objectives_are_found_by_name():
     assert {"standard", "adversarial"} <= set(OBJECTIVES.names())
     assert OBJECTIVES.summary("standard") == "Mean cross-entropy of the labels."
+
+
+OWN = """
+from torch.nn import functional as F
+
+SCALE = 1.0
+
+def smoothed(classifier, images, labels, *, amount=0.1):
+    return scaled(F.cross_entropy(classifier(images), labels, label_smoothing=amount))
+
+def scaled(loss):
+    return SCALE * loss
+"""
+
+
+def test_a_key_says_precision_and_the_code_of_a_users_own_functions(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    device, found = torch.device("cpu"), []
+    assert Recipe().key(device) == Recipe().model_dump() | {"precision": resolve_precision("auto", device)}
+    for text in (OWN, OWN, OWN.replace("SCALE = 1.0", "SCALE = 2.50")):
+        (tmp_path / "held_objectives.py").write_text(text)
+        monkeypatch.delitem(sys.modules, "held_objectives", raising=False)
+        importlib.invalidate_caches()
+        module = importlib.import_module("held_objectives")
+        recipe = Recipe(objective=functools.partial(module.smoothed, amount=0.2))
+        assert recipe.objective == "held_objectives:smoothed(amount=0.2)"
+        found.append(recipe.key(device))
+    assert found[0] == found[1] != found[2]
+    assert [*found[0]["own"]] == ["held_objectives:smoothed"]
+    monkeypatch.delitem(sys.modules, "held_objectives")
+
+
+def test_another_librarys_network_is_no_users_own():
+    assert "own" not in Recipe(network="timm:resnet18").key(torch.device("cpu"))
+
+
+def test_a_recipe_takes_a_scripts_functions_to_a_process_that_lacks_them(monkeypatch):
+    main = sys.modules["__main__"]
+    monkeypatch.setattr("gradaudit.registry._CARRIED", {})
+    monkeypatch.setattr(main, "brought", lambda shape, classes: torch.nn.Flatten(), raising=False)
+    recipe = Recipe(network="__main__:brought")
+    sent = cloudpickle.dumps(recipe)
+    monkeypatch.delattr(main, "brought")
+    with pytest.raises(InputError, match="must be importable"):
+        recipe.build((1, 2, 2), 2)
+    assert pickle.loads(sent) == recipe
+    assert isinstance(recipe.build((1, 2, 2), 2), torch.nn.Flatten)

@@ -118,7 +118,7 @@ def test_progress_is_on_standard_error_and_only_where_asked_for(images, capsys, 
     assert out == ""
     lines = err.splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("training mlp(width=64), standard: 1/2, 30 s spent, 30 s left loss ")
+    assert lines[0].startswith("training mlp(width=64), standard: 1/2, 30 s spent, 30 s left, loss ")
 
 
 @pytest.mark.gpu

@@ -7,6 +7,7 @@ import time
 
 import joblib
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -100,6 +101,27 @@ def test_a_worker_that_is_killed_twice_at_the_same_work_is_one_error_that_says_w
     assert 2 not in found
     assert len([*tmp_path.glob("2-*")]) == 2
     assert not [*tmp_path.glob("19-*")], "what had not begun is dropped"
+
+
+def slow(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_is_interrupted_ends_its_workers_at_once_and_says_nothing(tmp_path, kept):
+    """`kept`: the interrupt comes within the backend's own frame, which its traceback keeps; else where its results are used."""
+    running = here(tmp_path).run(slow, ((seconds,) for seconds in (0.1, 60, 60)), 2)
+    assert next(running) == 0.1
+    workers = [one for one in psutil.Process().children() if "loky.backend.popen" in " ".join(one.cmdline())]
+    assert len(workers) >= 2
+    if kept:
+        with pytest.raises(KeyboardInterrupt) as caught:
+            running.throw(KeyboardInterrupt)
+        assert caught.tb is not None
+    else:
+        running.close()
+    assert not [one for one in workers if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_nothing_to_do_is_done_at_once(tmp_path, capsys):

@@ -37,7 +37,7 @@ from gradaudit.instruments.diffroar.arguments import named_attributions
 from gradaudit.instruments.setup import Run, Setup, at_most
 from gradaudit.markup.pictures import EXAMPLES
 from gradaudit.options import Options, takes
-from gradaudit.progress import duration
+from gradaudit.progress import duration, tell
 from gradaudit.report import Pictures, gallery
 from gradaudit.results import Result, versions
 from gradaudit.training.backends import resolve_backend
@@ -260,9 +260,7 @@ class Audit:
 
     def _say(self, text: str) -> None:
         if self.setup.run.show_progress and text:
-            from rich.console import Console
-
-            Console(stderr=True).print(text, highlight=False)
+            tell(text)
 
 
 def _keep(result: Result, entry: Path) -> None:

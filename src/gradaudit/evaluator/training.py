@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.attributions import Features
-from gradaudit.devices import one_thread, resolve_precision, seeded
+from gradaudit.devices import one_thread, seeded
 from gradaudit.evaluator.blocks import alike
 from gradaudit.evaluator.masks import MaskPool, PoolRanking, mask_shape, own_masks, random_masks
 from gradaudit.evaluator.spec import EvaluatorSpec
@@ -73,11 +73,10 @@ class EvaluatorTraining:
     @property
     def description(self) -> dict[str, Any]:
         """The store's key."""
-        recipe = self.spec.recipe.model_dump() | {"precision": resolve_precision(self.spec.recipe.precision, self.device)}
         return {
             "what": "evaluators",
             "network": self.spec.fingerprint,
-            "recipe": recipe | {"seed": self.seed},
+            "recipe": self.spec.recipe.key(self.device) | {"seed": self.seed},
             "images": self.images.fingerprint,
             "features": self.features,
             "fill": self.fill.key,

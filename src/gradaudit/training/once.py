@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from gradaudit.classifiers import load_classifier
-from gradaudit.devices import one_thread, resolve_device, resolve_precision
+from gradaudit.devices import one_thread, resolve_device
 from gradaudit.errors import InputError
 from gradaudit.images import ImageSet
 from gradaudit.results import versions
@@ -63,7 +63,7 @@ def kept_classifier(recipe: Recipe, images: ImageSet, store: Store, device: torc
     """The file in the store where `train_once` looks for the classifier; it exists if that was trained."""
     description = {
         "what": "classifiers",
-        "recipe": recipe.model_dump() | {"precision": resolve_precision(recipe.precision, device)},
+        "recipe": recipe.key(device),
         "images": images.fingerprint,
         "device": device.type,
         "versions": versions(),

@@ -5,13 +5,18 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any
 
+import torch
 from pydantic import ValidationError, ValidationInfo, field_validator, model_validator
 from torch import nn
 
 from gradaudit.classifiers import NETWORKS, build_network, normalised, read_normalisation
+from gradaudit.classifiers.libraries import names_library
+from gradaudit.devices import resolve_precision
 from gradaudit.errors import InputError, invalid, require
+from gradaudit.files import fingerprint
+from gradaudit.identity import identity
 from gradaudit.recipe_fields import RecipeFields
-from gradaudit.registry import Registry, Spec, options_of, parse_spec
+from gradaudit.registry import Registry, Spec, carried, carry, imported, options_of, parse_spec
 from gradaudit.training import objectives, optimizers
 
 OBJECTIVES = Registry(objectives.__name__, "objective")
@@ -77,6 +82,27 @@ class Recipe(RecipeFields):
             InputError: the images are too small for the network, or have another number of channels than the normalisation.
         """
         return normalised(build_network(self.network, input_shape, classes), self.normalisation, input_shape[0])
+
+    def key(self, device: torch.device) -> dict[str, Any]:
+        """What decides a training on a device, for the store's key: the fields, as JSON values, and the code of a user's functions.
+
+        Raises:
+            InputError: a user's own network, objective or optimizer can't be imported.
+        """
+        fields = self.model_dump() | {"precision": resolve_precision(self.precision, device)}
+        own = [spec.name for spec in self._specs() if ":" in spec.name and not names_library(spec)]
+        return fields | ({"own": {name: fingerprint(*identity(imported("recipe", name))) for name in own}} if own else {})
+
+    def _specs(self) -> list[Spec]:
+        return [parse_spec(name, getattr(self, name)) for name in ("network", "objective", "optimizer")]
+
+    def __getstate__(self) -> dict[Any, Any]:
+        # A worker can't import what stands in a script or a notebook, so a recipe takes it along.
+        return {**super().__getstate__(), "carried": carried(self._specs())}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        carry(state.get("carried", {}))
+        super().__setstate__({key: value for key, value in state.items() if key != "carried"})
 
     def with_(self, **fields: Any) -> Recipe:
         """The same recipe with some fields changed.

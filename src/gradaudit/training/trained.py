@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gradaudit.batching import evaluating, placed
 from gradaudit.classifiers import save_classifier, with_logits
-from gradaudit.devices import resolve_device, resolve_precision, seeded
+from gradaudit.devices import resolve_device, seeded
 from gradaudit.images import ImageSet, floats_at
 from gradaudit.progress import progress
 from gradaudit.results import versions
@@ -108,11 +108,10 @@ def train(
 
 def _description(recipe: Recipe, images: ImageSet, test: ImageSet | None, device: torch.device) -> dict[str, Any]:
     return {
-        "recipe": recipe.model_dump(),
+        "recipe": recipe.key(device),
         "images": images.fingerprint,
         "test": None if test is None else test.fingerprint,
         "device": device.type,
-        "precision": resolve_precision(recipe.precision, device),
     }
 
 

@@ -140,5 +140,5 @@ class CounterfactualResult(Result):
         return write_images(self, folder)
 
     def figures(self) -> dict[str, Figure]:
-        """The figure and the gallery."""
-        return {self.kind: self.plot(), f"{self.kind}_gallery": self.gallery()}
+        """The gallery and the figure."""
+        return {f"{self.kind}_gallery": self.gallery(), self.kind: self.plot()}

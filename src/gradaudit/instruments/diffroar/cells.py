@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gradaudit.devices import one_thread, resolve_precision, seeded
+from gradaudit.devices import one_thread, seeded
 from gradaudit.errors import TrainingError
 from gradaudit.evaluator import build_with_mask
 from gradaudit.evaluator.training import VERSIONS
@@ -72,8 +72,7 @@ class Cell:
 
 def describe(unmasking: Unmasking, recipe: Recipe, data: Sequence[str], device: torch.device) -> dict[str, Any]:
     """The store's key of a fit on data, and by a network, with these fingerprints."""
-    own = recipe.model_dump() | {"precision": resolve_precision(recipe.precision, device)}
-    cell = {"content": unmasking.content, "recipe": own, **unmasking.describe()}
+    cell = {"content": unmasking.content, "recipe": recipe.key(device), **unmasking.describe()}
     return {"what": "fits", "measured": MEASURED, "cell": cell, "data": list(data), "device": device.type, **VERSIONS}
 
 

@@ -78,9 +78,7 @@ class DiffROAR(Instrument):
 
     def tables(self, result: DiffROARResult, name: str) -> list[tuple[str, pd.DataFrame]]:
         """The summary over seeds."""
-        if result.of_values:
-            return [(f"DiffROAR of values, {name}", _of_values(result.summary))]
-        return [(f"DiffROAR, {name}", _of_retraining(result.summary, given_mask=bool(result.conditional_verdicts)))]
+        return [(f"DiffROAR{' of values' if result.of_values else ''}, {name}", result.brief)]
 
     def verdicts(self, result: DiffROARResult) -> dict[str, Verdict]:
         """The verdicts of each audited attribution."""
@@ -192,43 +190,6 @@ def _mean(rows: Any, *columns: str) -> Score:
     # Levels share their seeds and images: the mean of the ends is an interval at least as wide as that of the mean.
     value, low, high = (float(np.mean(rows[column])) if column in rows else float("nan") for column in columns)
     return Score(value, low, high, 1)
-
-
-def _of_values(summary: pd.DataFrame) -> pd.DataFrame:
-    shown = {
-        "attribution": "attribution",
-        "level": "level",
-        "values_mean": "values, bits",
-        "values_low": "low",
-        "values_high": "high",
-        "values_top_mean": "top, bits",
-        "values_bottom_mean": "bottom, bits",
-        "selection_top_mean": "selection, top",
-        "selection_bottom_mean": "selection, bottom",
-        "top": "top",
-        "bottom": "bottom",
-    }
-    return _chosen(summary, {column: head for column, head in shown.items() if column in summary})
-
-
-def _of_retraining(summary: pd.DataFrame, *, given_mask: bool) -> pd.DataFrame:
-    given = {"conditional_mean": "given mask, bits", "conditional_low": "given low", "conditional_high": "given high"}
-    shown = {
-        "attribution": "attribution",
-        "level": "level",
-        "mean": "DiffROAR",
-        "low": "low",
-        "high": "high",
-        "detectable": "detectable",
-        **(given if given_mask else {}),
-        **{column: column for column in ("top", "bottom", "mask_top", "mask_bottom")},
-    }
-    return _chosen(summary, shown)
-
-
-def _chosen(summary: pd.DataFrame, heads: Mapping[str, str]) -> pd.DataFrame:
-    """These columns under these heads."""
-    return summary[[*heads]].set_axis([*heads.values()], axis="columns")
 
 
 INSTRUMENT = DiffROAR()

@@ -71,6 +71,13 @@ class DiffROARResult(Audited, Result):
         return summarise(self.table, self.settings["test_images"], self.details)
 
     @property
+    def brief(self) -> pd.DataFrame:
+        """Of `summary` what a reader needs first."""
+        if self.of_values:
+            return _of_values(self.summary)
+        return _of_retraining(self.summary, given_mask=bool(self.conditional_verdicts))
+
+    @property
     def of_values(self) -> bool:
         """Whether evaluators read the kept features; otherwise learners were retrained on them."""
         return bool(self.settings.get("evaluate") == "values")
@@ -185,3 +192,40 @@ def judge_conditional(
         return {}
     found = {name: conditional_verdict(summary, name, controls, details["nothing"]) for name in audited}
     return {name: one for name, one in found.items() if one is not None}
+
+
+def _of_values(summary: pd.DataFrame) -> pd.DataFrame:
+    shown = {
+        "attribution": "attribution",
+        "level": "level",
+        "values_mean": "values, bits",
+        "values_low": "low",
+        "values_high": "high",
+        "values_top_mean": "top, bits",
+        "values_bottom_mean": "bottom, bits",
+        "selection_top_mean": "selection, top",
+        "selection_bottom_mean": "selection, bottom",
+        "top": "top",
+        "bottom": "bottom",
+    }
+    return _chosen(summary, {column: head for column, head in shown.items() if column in summary})
+
+
+def _of_retraining(summary: pd.DataFrame, *, given_mask: bool) -> pd.DataFrame:
+    given = {"conditional_mean": "given mask, bits", "conditional_low": "given low", "conditional_high": "given high"}
+    shown = {
+        "attribution": "attribution",
+        "level": "level",
+        "mean": "DiffROAR",
+        "low": "low",
+        "high": "high",
+        "detectable": "detectable",
+        **(given if given_mask else {}),
+        **{column: column for column in ("top", "bottom", "mask_top", "mask_bottom")},
+    }
+    return _chosen(summary, shown)
+
+
+def _chosen(summary: pd.DataFrame, heads: Mapping[str, str]) -> pd.DataFrame:
+    """These columns under these heads."""
+    return summary[[*heads]].set_axis([*heads.values()], axis="columns")

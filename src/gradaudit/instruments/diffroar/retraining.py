@@ -24,6 +24,7 @@ from gradaudit.instruments.diffroar.rankings import Ranker, Ranking
 from gradaudit.instruments.diffroar.result import DiffROARResult, judged
 from gradaudit.instruments.diffroar.statistics import image_variances
 from gradaudit.instruments.diffroar.unmasking import SIDES, Content, Split, Unmasking
+from gradaudit.progress import tell
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import unpacked
 from gradaudit.usable_information import bits_free_to_ignore, bits_of_nothing, label_prior, packed_bits, unpacked_bits
@@ -98,9 +99,7 @@ class Grid:
         known = self.known()
         cells = self.cells(self.rankings(make=True))
         if self.crew.show_progress:
-            from rich.console import Console
-
-            Console(stderr=True).print(f"DiffROAR: {predict(cells, self.crew)}")
+            tell(f"DiffROAR: {predict(cells, self.crew)}")
         outcomes = self.free_to_ignore(self.fitted(cells))
         table, details = self._table(outcomes), {"doubts": list(known), **self._details(outcomes)}
         return judged(table, self.settings(), details)

@@ -24,6 +24,7 @@ from gradaudit.instruments.diffroar.result import DiffROARResult, judged
 from gradaudit.instruments.diffroar.retraining import Compared, Grid
 from gradaudit.instruments.diffroar.statistics import image_variance, image_variances, interval
 from gradaudit.instruments.diffroar.unmasking import SIDES
+from gradaudit.progress import tell
 from gradaudit.training.store import key_of, unpacked
 from gradaudit.training.workers import run_all
 from gradaudit.usable_information import bits_of_nothing, label_prior, unpacked_bits
@@ -74,9 +75,7 @@ class Values:
     def run(self) -> DiffROARResult:
         """Rank, train the evaluators that the store lacks, read, and put what the pixels tell in a table."""
         if self.grid.crew.show_progress:
-            from rich.console import Console
-
-            Console(stderr=True).print(f"DiffROAR: {self.plan()}")
+            tell(f"DiffROAR: {self.plan()}")
         known = self.grid.known()
         rankings = self.rankings(make=True)
         trainings = self.trainings(rankings)

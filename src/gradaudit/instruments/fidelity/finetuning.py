@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from gradaudit.attributions import Features
 from gradaudit.batching import placed
 from gradaudit.classifiers import classifier_fingerprint
-from gradaudit.devices import one_thread, resolve_precision, seeded
+from gradaudit.devices import one_thread, seeded
 from gradaudit.errors import InputError, first_line, require
 from gradaudit.evaluator.masks import mask_shape
 from gradaudit.files import whole_file
@@ -68,7 +68,7 @@ class FineTuning:
         return {
             "what": "fine-tuned",
             "classifier": classifier_fingerprint(self.classifier),
-            "recipe": self.recipe.model_dump() | {"precision": resolve_precision(self.recipe.precision, self.device)},
+            "recipe": self.recipe.key(self.device),
             "images": self.images.fingerprint,
             "fill": self.fill.key,
             "features": self.features,

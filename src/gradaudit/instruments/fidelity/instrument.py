@@ -55,7 +55,7 @@ class Fidelity(Instrument):
         if options.finetuned is None:
             return fills
         recipe = read_recipe(options.finetuned, setup.run.seed)
-        return fills | {"train": setup.train.fingerprint, "recipe": recipe.model_dump()}
+        return fills | {"train": setup.train.fingerprint, "recipe": recipe.key(setup.run.device)}
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """A gradient an image for each attribution, the ways forward, the fills, by their time on a few images; and the copies."""

@@ -94,7 +94,7 @@ class Leakage(Instrument):
             return {}
         if name in setup.on_blocks:
             return {"on_blocks": classifier_fingerprint(setup.on_blocks[name])}
-        return {"train": setup.train.fingerprint, "recipe": setup.recipes[name].model_dump()}
+        return {"train": setup.train.fingerprint, "recipe": setup.recipes[name].key(setup.run.device)}
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """A training on blocks where there is no signal mask, and a gradient an image."""

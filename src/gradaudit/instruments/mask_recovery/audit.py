@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from gradaudit.attributions import Attribution, attribute, check_complete, kept_count, rank, resolve_attribution
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
-from gradaudit.devices import resolve_precision
 from gradaudit.errors import require
 from gradaudit.fills import Fill
 from gradaudit.images import ImageSet
@@ -183,8 +182,7 @@ class Grid:
         }
 
     def _describe(self, cell: Cell, seed: int) -> dict[str, Any]:
-        precision = resolve_precision(cell.recipe.precision, self.crew.device)
-        recipe = cell.recipe.with_(seed=seed).model_dump() | {"precision": precision}
+        recipe = cell.recipe.key(self.crew.device) | {"seed": seed}
         fill = {} if cell.fill is None else {"fill": cell.fill.key, "epochs": cell.epochs}
         return self._shared | fill | {"keep": cell.keep, "side": cell.side, "recipe": recipe}
 

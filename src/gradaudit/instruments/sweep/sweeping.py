@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gradaudit.classifiers import classifier_fingerprint
-from gradaudit.devices import resolve_device, resolve_precision
+from gradaudit.devices import resolve_device
 from gradaudit.diffusion import Denoiser
 from gradaudit.files import fingerprint
 from gradaudit.images import ImageSet, shared_images
@@ -88,8 +88,8 @@ def sweep(train: ImageSet, test: ImageSet, denoiser: Denoiser, tangent_spaces: T
 
 def _planned(base: Recipe, families: tuple[Family, ...], common: Mapping[str, Any]) -> list[PlannedClassifier]:
     keys = {"what": "regimes", **common, "versions": versions()}
-    precision = {"precision": resolve_precision(base.precision, torch.device(common["device"]))}
-    described = ((*one, {**keys, "recipe": one[2].model_dump() | precision}) for one in members(base, families))
+    device = torch.device(common["device"])
+    described = ((*one, {**keys, "recipe": one[2].key(device)}) for one in members(base, families))
     return [PlannedClassifier(*one) for one in described]
 
 

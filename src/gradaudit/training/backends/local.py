@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from gradaudit.errors import WorkerError, require
 from gradaudit.training.backends._backend import Backend
 from gradaudit.training.store import Store
+
+# An interrupt of a notebook or a terminal reaches workers too; this process, which ends them, is the one to tell of it.
+DEAF = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
 
 
 def local(store: Store, device: torch.device) -> Backend:
@@ -51,7 +55,7 @@ class Local:
             UserWarning: a worker was killed the first time.
         """
         require(workers == 1 or not self.store.private, "workers", workers, f"1 with the store {self.store.place}")
-        shared = {"inner_max_num_threads": 1, "temp_folder": str(self.store.folder)} if workers > 1 else {}
+        shared = {"inner_max_num_threads": 1, "temp_folder": str(self.store.folder), **DEAF} if workers > 1 else {}
         work = _Work(tasks)
         with joblib.parallel_config("loky" if workers > 1 else "sequential", **shared):
             while True:
@@ -64,6 +68,15 @@ class Local:
                     return
                 except TerminatedWorkerError as error:
                     work.again(error)
+                finally:
+                    _end(running)
+
+
+def _end(running: Any) -> None:
+    """End joblib's generator, and its workers with what they do, wherever an interrupt came; a traceback would keep it alive."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it tells of tasks that are cancelled, as they shall be
+        running.close()
 
 
 class _Work:
