@@ -31,9 +31,10 @@ def gradient_penalty(
 
     With power 2 and norm l2, Drucker and LeCun (1992); Ross and Doshi-Velez (2018). With power 1 the strength is a radius in pixel
     values: the penalised loss is, to first order, the worst within it, under Linf for norm l1 (Rodriguez-Munoz, Wang and Torralba,
-    2024, arXiv 2409.20139) and under L2 for norm l2, as the one norm is dual to the other. Every image has its own gradient, so the batch size
-    changes nothing; where batch norm couples the images of a batch, the gradient of their summed losses is taken. It needs a
-    smooth activation (SiLU, GELU, softplus): the gradient of a ReLU network is constant but for jumps that no training sees.
+    2024, arXiv 2409.20139) and under L2 for norm l2, as the one norm is dual to the other. Every image has its own gradient, so
+    the batch size changes nothing; where batch norm couples the images of a batch, the gradient of their summed losses is taken.
+    It needs a smooth activation (SiLU, GELU, softplus): the gradient of a ReLU network is constant but for jumps that no training
+    sees.
 
     Args:
         classifier: images in [0, 1] to logits (N, K).
