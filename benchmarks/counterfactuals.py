@@ -26,6 +26,8 @@ LIKE = {0: 6, 1: 7, 2: 3, 3: 8, 4: 9, 5: 6, 6: 0, 7: 9, 8: 3, 9: 4}  # what a di
 RUNS = {  # name: method, whether the robust helper takes part
     "DVCE, cone": ("dvce", True),
     "DVCE, no cone": ("dvce", False),
+    "DVCE, denoiser's cone": ("dvce(helper=denoiser)", False),
+    "DVCE, denoiser's consensus": ("dvce(helper=denoiser, join=consensus, cone=45.0)", False),
     "DVCE, cone, one product": ("dvce(guidance=combined)", True),
     "DVCE, cone, no product": ("dvce(guidance=none)", True),
     "DVCE, cone, DDIM": ("dvce(sampler=ddim, steps=100)", True),

@@ -48,7 +48,9 @@ def test_the_pull_is_the_published_losss_gradient_through_the_denoiser():
     loss = -25 * logs + size * (1e6 * mse + 5e5 * outside + 1e5 * perceived)
     (expected,) = torch.autograd.grad(loss.sum(), noisy, retain_graph=True)
     pull = LossPull(task, 25, 1e6, 5e5, 1e5, Squares())
-    point = Point(clean.detach(), torch.zeros_like(clean), partial(_product, clean, noisy), task.sources())
+    point = Point(
+        clean.detach(), torch.zeros_like(clean), partial(_product, clean, noisy), task.sources(), lambda: torch.zeros_like(clean)
+    )
     assert torch.allclose(pull(point)[0], -expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
 
 

@@ -164,7 +164,13 @@ def sampler_point(task, process, level, noisy, pull, taken):
     with prepared(task.denoiser, task.images, False):
         estimate = process.estimate(leaf, level, None)
         images = process.pixels.outer(estimate.clean)
-        point = Point(images.detach(), estimate.noise.detach(), partial(_product, images, leaf), task.sources())
+        point = Point(
+            images.detach(),
+            estimate.noise.detach(),
+            partial(_product, images, leaf),
+            task.sources(),
+            lambda: torch.zeros_like(images),
+        )
         taken.append((estimate, pull(point)[0]))
 
 

@@ -92,6 +92,48 @@ def test_the_gradient_penalty_of_a_softmax_regression_has_a_closed_form():
     assert gradient_penalty(model, images, labels, strength=3, of="logit").item() == pytest.approx(loss + 3 * of_logit)
 
 
+@pytest.mark.parametrize("of", ["loss", "logit"])
+@pytest.mark.parametrize(("norm", "power"), [("l1", 1), ("l1", 2), ("l2", 1), ("l2", 2)])
+def test_the_penalty_of_a_softmax_regression_has_a_closed_form_in_every_norm_and_power(norm, power, of):
+    model, (images, labels) = softmax_regression(), batch()
+    weight = model[1].weight
+    residual = model(images).softmax(dim=1) - torch.eye(CLASSES, dtype=torch.float64)[labels]
+    each = residual @ weight if of == "loss" else weight[labels]
+    lengths = torch.linalg.vector_norm(each, ord=int(norm[1]), dim=1)
+    expected = nn.functional.cross_entropy(model(images), labels) + 3 * (lengths**power).mean()
+    found = gradient_penalty(model, images, labels, strength=3, of=of, norm=norm, power=power)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-12)
+    assert torch.allclose(flat_gradient(found, model), flat_gradient(expected, model), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_at_power_1_the_strength_is_a_radius(norm):
+    """Of a linear classifier of two classes the worst loss in the dual ball is known; the penalised loss is that to first order."""
+    torch.manual_seed(3)
+    model, (images, _) = nn.Sequential(nn.Flatten(), nn.Linear(32, 2)).double(), batch()
+    labels = torch.arange(COUNT) % 2
+    difference = model[1].weight[1] - model[1].weight[0]
+    reach = torch.linalg.vector_norm(difference, ord=int(norm[1]))
+    logits = model(images)
+    margins = (logits[:, 1] - logits[:, 0]) * (2 * labels - 1)
+    errors = []
+    for radius in (0.02, 0.01):
+        worst = nn.functional.softplus(-(margins - radius * reach)).mean()
+        errors.append((gradient_penalty(model, images, labels, strength=radius, norm=norm, power=1) - worst).abs().item())
+    assert errors[0] < 0.02**2 * reach.item() ** 2
+    assert errors[1] < 0.3 * errors[0]  # it falls with the square of the radius
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_a_gradient_of_zeros_is_no_trouble_at_power_1(norm):
+    model, (images, labels) = network(), batch()
+    with torch.no_grad():
+        model[-1].weight.zero_()
+    found = gradient_penalty(model, images, labels, norm=norm, power=1)
+    assert found.item() == nn.functional.cross_entropy(model(images), labels).item()
+    assert bool(flat_gradient(found, model).isfinite().all())
+
+
 def test_the_gradient_penalty_works_whatever_the_callers_gradient_mode():
     model, (images, labels) = network(), batch()
     expected = gradient_penalty(model, images, labels)
@@ -191,6 +233,9 @@ def test_trades_starts_within_a_ball_smaller_than_its_noise():
         (gradient_penalty, "strength", math.nan),
         (gradient_penalty, "strength", True),
         (gradient_penalty, "of", "logits"),
+        (gradient_penalty, "norm", "linf"),
+        (gradient_penalty, "power", 3),
+        (gradient_penalty, "power", True),
         (noise, "std", -0.1),
         (noise, "std", "much"),
         (noise_stability, "std", math.inf),

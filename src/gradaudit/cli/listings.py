@@ -36,6 +36,7 @@ KINDS = {  # where each kind is found; in a kind, things are found by being ther
     "tangents": "gradaudit.diffusion.tangents:TANGENTS",
     "methods": "gradaudit.instruments.counterfactual:METHODS",
     "guided-samplers": "gradaudit.instruments.counterfactual.guidance.sampling:SAMPLERS",
+    "regions": "gradaudit.instruments.counterfactual.region:REGIONS",
     "measures": "gradaudit.instruments.counterfactual.measures:MEASURES",
     "denoisers": "gradaudit.diffusion.adapters:ADAPTERS",
     "denoiser-networks": "gradaudit.diffusion.recipe:NETWORKS",

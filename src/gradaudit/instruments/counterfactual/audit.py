@@ -29,6 +29,7 @@ from gradaudit.instruments.counterfactual.arguments import (
 )
 from gradaudit.instruments.counterfactual.measuring import MeasureInputs, Measurements, measured, with_features
 from gradaudit.instruments.counterfactual.options import CounterfactualOptions
+from gradaudit.instruments.counterfactual.region import named_region, resolve_region
 from gradaudit.instruments.counterfactual.result import CounterfactualResult
 from gradaudit.instruments.counterfactual.search import Counterfactual, Search, Wanted
 from gradaudit.instruments.counterfactual.verdict import judge
@@ -101,7 +102,8 @@ def counterfactual(
         owners = {"classifier": classifier, "robust": robust, "denoiser": denoiser}
         marks = {name: None if one is None else classifier_fingerprint(one) for name, one in owners.items()}
         kept = as_store(options.store)
-        search = Search(classifier, images, denoiser, robust, marks, size, place, kept, options.show_progress)
+        region = resolve_region(options.region, classifier, images, seed, place)
+        search = Search(classifier, images, denoiser, robust, marks, size, place, kept, options.show_progress, region)
         before = probabilities_of(classifier, images, place)
         which, chosen = resolve_targets(targets, before, images, denoiser)
         wanted = _wanted(images, which, chosen, seed, options.seeds)
@@ -111,7 +113,7 @@ def counterfactual(
         parts = {name: measured(search, name, wanted, ones, inputs) for name, ones in found.items()}
         details = _details(search, wanted, found, inputs, parts)
     table = pd.concat([_table(search, name, wanted, found[name], before, parts[name].table) for name in found], ignore_index=True)
-    settings = _settings(search, methods, inputs, targets, options.seeds)
+    settings = _settings(search, methods, inputs, targets, options.seeds) | {"region": named_region(options.region)}
     return CounterfactualResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
 
 

@@ -30,6 +30,7 @@ from gradaudit.instruments.counterfactual.arguments import (
 from gradaudit.instruments.counterfactual.audit import CPU_CAP, CUDA_CAP, VIEWS
 from gradaudit.instruments.counterfactual.options import DifferencesOptions
 from gradaudit.instruments.counterfactual.problem import Problem, Solution
+from gradaudit.instruments.counterfactual.region import resolve_region
 from gradaudit.instruments.counterfactual.search import Search, Wanted, checked
 from gradaudit.noise import image_keys
 from gradaudit.options import takes
@@ -82,7 +83,10 @@ def counterfactual_differences(
         size = options.batch_size
         size = _images_at_once(classifier, images, way, place) if isinstance(size, str) else size
         kept = as_store(options.store)
-        search = Search(classifier, images, helpers["denoiser"], helpers["robust"], marks, size, place, kept, options.show_progress)
+        region = resolve_region(options.region, classifier, images, options.seed, place)
+        search = Search(
+            classifier, images, helpers["denoiser"], helpers["robust"], marks, size, place, kept, options.show_progress, region
+        )
         wanted = _wanted(images, targets, probabilities_of(classifier, images, place), helpers["denoiser"], options.seed)
         search.rehearse([way])
         found = search.find([way], wanted)[way.name]

@@ -12,6 +12,13 @@ from gradaudit.options import Anything, Choice, Spec, Specs, Whole, WholeOr, opt
 
 if TYPE_CHECKING:
     from gradaudit.instruments.counterfactual.arguments import MethodLike, Targets
+    from gradaudit.instruments.counterfactual.region import RegionLike
+
+REGION = (
+    "where images may change, pixels elsewhere staying equal bit for bit: `signal` (their signal mask), `null` (all but that), "
+    "`top(attribution=logit_gradient, share=0.2)` or `bottom(...)`, the pixels that an attribution ranks highest or lowest; in "
+    "Python also booleans (N, H, W)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +30,12 @@ class CounterfactualOptions(StoreOptions):
         Specs(),
         "`dvce`, `blended`, `svce`, `apgd`, with options as in `dvce(steps=100)`, or `package.module:function`; in Python also a "
         "function `(problem) -> Solution`, or a list; the verdict is about the first",
+    )
+    region: RegionLike | None = option(
+        None,
+        Anything(),
+        REGION,
+        shown="all of an image",
     )
     seeds: int = option(1, Whole(1), "counterfactuals of each image: of seeds `seed`, `seed + 1` and so on")
     batch_size: int | Literal["auto"] = option(
@@ -38,6 +51,7 @@ class DifferencesOptions(StoreOptions):
     """The options of `counterfactual_differences`."""
 
     method: MethodLike = option("dvce", Spec(), "one of those of `counterfactual`, with options as in `dvce(steps=50)`")
+    region: RegionLike | None = option(None, Anything(), REGION, shown="all of an image")
     batch_size: int | Literal["auto"] = option("auto", WholeOr(), "images at once, as many as fit in memory", python_only=True)
 
 

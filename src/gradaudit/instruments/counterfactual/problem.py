@@ -22,6 +22,8 @@ class Problem:
         keys: a random key for each image, from the seed and the image alone, so that its batch changes nothing.
         denoiser: of such images; None where there is none.
         robust: a classifier of the same classes whose gradients are trusted to lie along the data, in evaluation mode, or None.
+        region: boolean (N, 1, H, W), True where an image may change; None where all of it may. A method that does not heed it
+            gets the originals' pixels back outside.
     """
 
     classifier: nn.Module
@@ -30,10 +32,19 @@ class Problem:
     keys: tuple[int, ...]
     denoiser: Denoiser | None = None
     robust: nn.Module | None = None
+    region: Tensor | None = None
 
-    def sources(self) -> list[np.random.Generator]:
-        """A new random generator for each image, the same each time."""
-        return [np.random.Generator(np.random.Philox(key=key)) for key in self.keys]
+    def within(self, change: Tensor) -> Tensor:
+        """A change (N, C, H, W) with zeros where an image must not change."""
+        return change if self.region is None else change * self.region
+
+    def framed(self, changed: Tensor) -> Tensor:
+        """Changed images (N, C, H, W) with the originals' pixels, bit for bit, where an image must not change."""
+        return changed if self.region is None else torch.where(self.region, changed, self.images)
+
+    def sources(self, stream: int = 0) -> list[np.random.Generator]:
+        """A new random generator for each image, the same each time; of another stream, independent ones."""
+        return [np.random.Generator(np.random.Philox(counter=stream << 192, key=key)) for key in self.keys]
 
 
 @dataclass(frozen=True)

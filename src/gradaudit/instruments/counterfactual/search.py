@@ -88,6 +88,7 @@ class Search:
         device: where all is computed.
         store: of finished counterfactuals.
         show_progress: print the time left to standard error.
+        region: boolean (N, H, W), where each image may change; None where all of it may.
     """
 
     classifier: nn.Module
@@ -99,6 +100,7 @@ class Search:
     device: torch.device
     store: Store
     show_progress: bool
+    region: Tensor | None = None
 
     def find(self, methods: Sequence[Method], wanted: Sequence[Wanted]) -> dict[str, list[Counterfactual]]:
         """For each method's name a counterfactual for each that is wanted: from the store, or found and put there."""
@@ -117,7 +119,7 @@ class Search:
             InputError: a bad option.
         """
         nothing = torch.zeros(0, dtype=torch.int64, device=self.device)
-        problem = Problem(self.classifier, self.floats([]), nothing, (), self.denoiser, self.robust)
+        problem = Problem(self.classifier, self.floats([]), nothing, (), self.denoiser, self.robust, self.where([]))
         for method in methods:
             if not method.own:
                 try:
@@ -128,6 +130,10 @@ class Search:
     def floats(self, wanted: Sequence[Wanted]) -> Tensor:
         """The originals of these, float32 (n, C, H, W), on the device."""
         return self.images.floats([one.image for one in wanted], self.device)
+
+    def where(self, wanted: Sequence[Wanted]) -> Tensor | None:
+        """Where these may change, boolean (n, 1, H, W), on the device."""
+        return None if self.region is None else self.region[[one.image for one in wanted]][:, None].to(self.device)
 
     def _complete(
         self, method: Method, wanted: Sequence[Wanted], missing: list[int], places: Sequence[Mapping[str, Any]], advance: Advance
@@ -143,7 +149,8 @@ class Search:
     def _batch(self, method: Method, wanted: Sequence[Wanted]) -> list[Counterfactual]:
         targets = torch.tensor([one.target for one in wanted], device=self.device)
         keys = tuple(one.key for one in wanted)
-        problem = Problem(self.classifier, self.floats(wanted), targets, keys, self.denoiser, self.robust)
+        region = self.where(wanted)
+        problem = Problem(self.classifier, self.floats(wanted), targets, keys, self.denoiser, self.robust, region)
         start = time.perf_counter()
         with seeded(wanted[0].seed, self.device):  # for what draws otherwise than from the problem's keys
             found = checked(method.name, method.function(problem), problem)
@@ -153,7 +160,7 @@ class Search:
     def _finished(self, found: Solution, problem: Problem, seconds: float) -> list[Counterfactual]:
         failed = self._failures(found)
         back = torch.tensor([bool(reason) for reason in failed], device=self.device)[:, None, None, None]
-        images = _levels(torch.where(back, problem.images, found.images.detach()))
+        images = _levels(torch.where(back, problem.images, problem.framed(found.images.detach())))
         steps = {name: values.detach().float().cpu().numpy() for name, values in found.steps.items()}
         frames = None if found.frames is None else found.frames.cpu().numpy()
         return [
@@ -195,6 +202,7 @@ class Search:
             **self.owners,
             "method": method.fingerprint,
             "image": fingerprint(self.images.images[one.image]),
+            **({} if self.region is None else {"region": fingerprint(self.region[one.image])}),
             "target": one.target,
             "seed": one.seed,
             "device": self.device.type,

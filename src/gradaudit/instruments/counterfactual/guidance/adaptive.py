@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,11 +12,14 @@ from torch import Tensor, nn
 
 from gradaudit.errors import require
 from gradaudit.instruments.counterfactual.guidance.cone import Inside, angles, project_to_cone
+from gradaudit.instruments.counterfactual.guidance.consensus import consensus
 from gradaudit.instruments.counterfactual.guidance.vectors import along, lengths, unit
 from gradaudit.instruments.counterfactual.guidance.views import augmented
 from gradaudit.instruments.counterfactual.guidance.walk import Point
 from gradaudit.instruments.counterfactual.problem import Problem, target_log_probability
 
+Helper = Literal["robust", "denoiser", "none"]
+Join = Literal["cone", "consensus"]
 Pulled = tuple[Tensor, dict[str, Tensor]]
 
 
@@ -23,7 +27,7 @@ Pulled = tuple[Tensor, dict[str, Tensor]]
 class Gradients:
     """Gradients (N, C, H, W): of the classifiers' log p(target), averaged over views, and of the distance to the original.
 
-    `robust` is None where there is no robust helper.
+    `robust` is None where no robust classifier helps.
     """
 
     explained: Tensor
@@ -46,10 +50,12 @@ class AdaptivePull:
         class_strength: of the class's pull, against the noise.
         distance_strength: of the original's.
         p: of the distance's norm, from 1 to 2.
-        cone: half its opening in degrees, used where there is a robust helper.
+        cone: half its opening in degrees, used where there is a helper.
         inside: as `project_to_cone` takes it.
         views: of each image, for the classifiers.
         guidance: `"exact"`, `"combined"` or `"none"`.
+        helper: `"robust"`, the robust classifier where there is one; `"denoiser"`, its class evidence at x_t; or `"none"`.
+        join: with a helper, `"cone"` or `"consensus"`.
     """
 
     problem: Problem
@@ -60,6 +66,8 @@ class AdaptivePull:
     inside: Inside = "robust"
     views: int = 1
     guidance: str = "exact"
+    helper: Helper = "robust"
+    join: Join = "cone"
 
     def __post_init__(self) -> None:
         require(1 <= self.p <= 2, "p", self.p, "from 1 to 2")
@@ -72,13 +80,14 @@ class AdaptivePull:
 
     def __call__(self, point: Point) -> Pulled:
         """The pull on x_t, and the norms and angles behind it."""
-        return GUIDANCE[self.guidance](self, point, self.gradients(point.images, point.sources))
+        evidence = point.evidence() if self.helper == "denoiser" else None
+        return GUIDANCE[self.guidance](self, point, self.gradients(point.images, point.sources), evidence)
 
     def gradients(self, images: Tensor, sources: list[np.random.Generator]) -> Gradients:
         """The gradients at x0_hat as images."""
         leaf = images.detach().requires_grad_()
         seen = augmented(leaf, self.views, sources)
-        robust = self.problem.robust
+        robust = self.problem.robust if self.helper == "robust" else None
         helper = None if robust is None else self._towards_target(robust, leaf, seen)
         return Gradients(self._towards_target(self.problem.classifier, leaf, seen), helper, self._away(images))
 
@@ -94,32 +103,48 @@ class AdaptivePull:
         gradient: Tensor = apart.sign() * (apart.abs() / along(norm, apart)) ** (self.p - 1)
         return gradient
 
-    def joined(self, found: Gradients, noise: Tensor) -> Pulled:
-        """The gradients rescaled image by image to the noise's norm, and added; and their norms and angles."""
-        followed, angle = unit(found.explained), dict[str, Tensor]()
-        if found.robust is not None:
-            followed = project_to_cone(found.explained, found.robust, self.cone, inside=self.inside)
-            before, after = angles(found.explained, found.robust), angles(found.explained, followed)
-            angle = {"angle_before": before, "angle_after": after}
+    def joined(self, found: Gradients, noise: Tensor, evidence: Tensor | None) -> Pulled:
+        """The gradients rescaled image by image to the noise's norm, and added; and their norms and angles.
+
+        Args:
+            found: the gradients.
+            noise: that the denoiser sees.
+            evidence: the denoiser's, where it helps.
+        """
+        helper = found.robust if evidence is None else evidence
+        followed, told = (unit(found.explained), {}) if helper is None else self._helped(found.explained, helper)
         pull = self.class_strength * followed - self.distance_strength * unit(found.distance)
         norms = {"class_norm": lengths(found.explained), "distance_norm": lengths(found.distance)}
-        return along(lengths(noise).to(noise), noise) * pull, norms | angle
+        return along(lengths(noise).to(noise), noise) * pull, norms | told
+
+    def _helped(self, explained: Tensor, helper: Tensor) -> Pulled:
+        before = angles(explained, helper)
+        if self.join == "consensus":
+            followed, kept = consensus(explained, helper, self.cone)
+            told = {"consensus": kept}
+        else:
+            followed, told = project_to_cone(explained, helper, self.cone, inside=self.inside), {}
+        return followed, {"angle_before": before, "angle_after": angles(explained, followed)} | told
 
 
-def _exact(pull: AdaptivePull, point: Point, found: Gradients) -> Pulled:
-    """Each gradient with respect to x_t: a product each through one graph of the denoiser."""
-    return pull.joined(found.carried(point.back), point.noise)
+def _exact(pull: AdaptivePull, point: Point, found: Gradients, evidence: Tensor | None) -> Pulled:
+    """Each gradient with respect to x_t, where evidence is already: a product each through one graph of the denoiser."""
+    return pull.joined(found.carried(point.back), point.noise, evidence)
 
 
-def _combined(pull: AdaptivePull, point: Point, found: Gradients) -> Pulled:
+def _combined(pull: AdaptivePull, point: Point, found: Gradients, evidence: Tensor | None) -> Pulled:
     """Joined at x0_hat and taken back by one product, which keeps its length: the strengths mean what they do elsewhere."""
-    joined, diagnostics = pull.joined(found, point.noise)
+    joined, diagnostics = pull.joined(found, point.noise, evidence)
     return along(lengths(joined).to(joined), joined) * unit(point.back(joined)), diagnostics
 
 
-def _none(pull: AdaptivePull, point: Point, found: Gradients) -> Pulled:
+def _none(pull: AdaptivePull, point: Point, found: Gradients, evidence: Tensor | None) -> Pulled:
     """Joined at x0_hat and applied as it is, as manifold-preserving guidance does (He et al. 2024, algorithm 1)."""
-    return pull.joined(found, point.noise)
+    return pull.joined(found, point.noise, evidence)
 
 
-GUIDANCE: dict[str, Callable[[AdaptivePull, Point, Gradients], Pulled]] = {"exact": _exact, "combined": _combined, "none": _none}
+GUIDANCE: dict[str, Callable[[AdaptivePull, Point, Gradients, Tensor | None], Pulled]] = {
+    "exact": _exact,
+    "combined": _combined,
+    "none": _none,
+}

@@ -39,13 +39,13 @@ def apgd(problem: Problem, *, radius: float | Literal["auto"] = "auto", steps: i
     size = resolve_radius(radius, problem.images, published=RADIUS, p=2)
 
     def inside(moved: Tensor) -> Tensor:
-        return (problem.images + project(moved - problem.images, "l2", size)).clamp(0, 1)
+        return problem.framed((problem.images + project(problem.within(moved - problem.images), "l2", size)).clamp(0, 1))
 
     def move(place: Place) -> Tensor:
-        ahead = inside(place.images + place.length * ascent_direction(place.direction, "l2"))
+        ahead = inside(place.images + place.length * ascent_direction(problem.within(place.direction), "l2"))
         if place.first:
             return ahead
         return inside(place.images + AHEAD * (ahead - place.images) + (1 - AHEAD) * (place.images - place.before))
 
-    start = inside(problem.images + size * ascent_direction(normal(problem.sources(), problem.images), "l2"))
+    start = inside(problem.images + size * ascent_direction(problem.within(normal(problem.sources(), problem.images)), "l2"))
     return ascend(problem, start, move, steps=steps, length=2 * size)

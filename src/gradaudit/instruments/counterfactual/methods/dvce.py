@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gradaudit.errors import require
 from gradaudit.instruments.counterfactual.guidance import Process, guided_diffusion
-from gradaudit.instruments.counterfactual.guidance.adaptive import AdaptivePull
+from gradaudit.instruments.counterfactual.guidance.adaptive import AdaptivePull, Helper, Join
 from gradaudit.instruments.counterfactual.guidance.cone import Inside
 from gradaudit.instruments.counterfactual.guidance.samplers.ddpm import VARIANCES
 from gradaudit.instruments.counterfactual.guidance.sampling import bound_sampler
@@ -47,11 +48,23 @@ class DVCEOptions(Options):
         "what is followed where the two gradients are within the cone: the `robust` one, as the paper has it, or the explained "
         "`classifier`'s, as its reference code does",
     )
+    helper: Helper = option(
+        "robust",
+        Choice(("robust", "denoiser", "none")),
+        "whose gradient helps: the `robust` classifier's where there is one, as the paper has it; the `denoiser`'s own evidence "
+        "for the class, s(x|t) - s(x) at the step's noise, if it knows the classes; or `none`",
+    )
+    join: Join = option(
+        "cone",
+        Choice(("cone", "consensus")),
+        "with a helper, `cone`: its gradient, turned into the cone around the explained one; `consensus`: the explained one at "
+        "those pixels where the two are within that angle, and nothing elsewhere",
+    )
     views: int | Literal["auto"] = option(
         "auto",
         WholeOr(),
         "each gradient is that of the mean log probability over so many views of x0_hat: the image itself and random affine and "
-        "perspective ones; `auto` is 16 with a robust helper, else 1",
+        "perspective ones; `auto` is 16 with a robust classifier that helps, else 1",
     )
     guidance: Literal["exact", "combined", "none"] = option(
         "exact",
@@ -78,10 +91,14 @@ def dvce(problem: Problem, options: DVCEOptions) -> Solution:
     """Diffusion visual counterfactuals: from half-way into noise, denoised towards the target class and the original.
 
     Each step's gradients are rescaled, image by image, to the norm of the noise that the denoiser sees, so the strengths are
-    shares of it, whatever the classifier. With a robust helper, its gradient leads, kept in a cone around the explained
-    classifier's. The image that comes back is the last x0_hat, clamped.
+    shares of it, whatever the classifier. With a helper, its gradient leads, kept in a cone around the explained classifier's. The
+    image that comes back is the last x0_hat, clamped.
 
-    Source: Augustin, Boreiko, Croce, Hein (2022), Diffusion Visual Counterfactual Explanations.
+    With `helper="denoiser"` the angle to it, in the diagnostics, is the alignment of the explained gradient with the Bayes score,
+    measured along the way.
+
+    Source: Augustin, Boreiko, Croce, Hein (2022), Diffusion Visual Counterfactual Explanations; the denoiser as helper, and
+    consensus, after Farid, Schrodi, Argus and Brox (2023), Latent Diffusion Counterfactual Explanations.
 
     Args:
         problem: with a denoiser; with a robust helper or without.
@@ -91,7 +108,11 @@ def dvce(problem: Problem, options: DVCEOptions) -> Solution:
         InputError: an option out of its range, no denoiser, one of other images, or targets that it doesn't know.
     """
     process = Process(denoiser_of(problem, "dvce"))
-    count = (VIEWS if problem.robust else 1) if options.views == "auto" else options.views
+    if options.helper == "denoiser":
+        known, most = process.denoiser.classes, int(problem.targets.max()) if len(problem.targets) else 0
+        require(known > most, "helper", "denoiser", f"robust or none: the denoiser knows {known or 'no'} classes")
+    helped = problem.robust is not None and options.helper == "robust"
+    count = (VIEWS if helped else 1) if options.views == "auto" else options.views
     return guided_diffusion(
         problem,
         process=process,
@@ -105,6 +126,8 @@ def dvce(problem: Problem, options: DVCEOptions) -> Solution:
             options.inside,
             count,
             options.guidance,
+            options.helper,
+            options.join,
         ),
         sampler=bound_sampler(options.sampler, options.variance),
         conditional=options.conditional,

@@ -46,11 +46,11 @@ def svce(
     size = resolve_radius(radius, problem.images, published=RADIUS, p=p)
 
     def vertex(direction: Tensor) -> Tensor:
-        change = linear_step(direction, size, p=p, low=-problem.images, high=1 - problem.images)
-        return problem.images + change
+        low, high = problem.within(-problem.images), problem.within(1 - problem.images)
+        return problem.framed(problem.images + linear_step(direction, size, p=p, low=low, high=high))
 
     def move(place: Place) -> Tensor:
-        return (place.images + place.length * (vertex(place.direction) - place.images)).clamp(0, 1)
+        return problem.framed((place.images + place.length * (vertex(place.direction) - place.images)).clamp(0, 1))
 
     start = vertex(normal(problem.sources(), problem.images)).clamp(0, 1)
     return ascend(problem, start, move, steps=steps, length=LENGTH, momentum=momentum)
