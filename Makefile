@@ -1,6 +1,7 @@
 # make demo | test | test-slow | mutants | lint | docs: each does its own set-up in .venv, with Python 3.11 and pip only.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+INTEGRATIONS := .venv-integrations/bin
 
 .PHONY: demo test test-slow mutants lint docs clean
 
@@ -12,6 +13,10 @@ test: .venv/dev.stamp
 
 test-slow: .venv/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadgroup -m slow
+
+# Other people's libraries on the newest PyTorch; ALL=1 runs the quick tests there too.
+test-integrations: .venv-integrations/integrations.stamp
+	OMP_NUM_THREADS=1 GRADAUDIT_INTEGRATIONS=1 $(INTEGRATIONS)/pytest -n auto --dist worksteal -m "not slow" $(if $(ALL),,tests/integrations)
 
 mutants: .venv/dev.stamp
 	$(BIN)/python tests/mutants.py
@@ -37,6 +42,14 @@ docs: .venv/docs.stamp
 
 .venv/docs.stamp: .venv/demo.stamp
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	touch $@
+
+# RobustBench asks for timm 1.0.9 alone and Torchattacks for requests 2.25: they work with those that the others need, so pip must not ask.
+.venv-integrations/integrations.stamp: pyproject.toml constraints-integrations.txt
+	$(PYTHON) -m venv .venv-integrations
+	$(INTEGRATIONS)/pip install --quiet --disable-pip-version-check -c constraints-integrations.txt -e ".[integrations]"
+	$(INTEGRATIONS)/pip install --quiet --disable-pip-version-check -c constraints-integrations.txt geotorch torchdiffeq gdown
+	$(INTEGRATIONS)/pip install --quiet --disable-pip-version-check -c constraints-integrations.txt --no-deps robustbench torchattacks
 	touch $@
 
 clean:
