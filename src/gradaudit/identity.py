@@ -31,11 +31,14 @@ def identity(function: Any) -> list[Any]:
 
 
 def _source(function: Any) -> str:
+    code = getattr(function, "__code__", None)
     try:
-        return inspect.getsource(function)
+        # A function that was made by `exec` has no source of its own: Python 3.13 takes the program after `-c` for it.
+        if code is None or code.co_filename != "<string>":
+            return inspect.getsource(function)
     except (OSError, TypeError):  # typed at a prompt, or compiled
-        code = getattr(function, "__code__", None)
-        return "" if code is None else f"{code.co_code.hex()} {code.co_names} {_constants(code)}"
+        pass
+    return "" if code is None else f"{code.co_code.hex()} {code.co_names} {_constants(code)}"
 
 
 def _constants(code: Any) -> list[str]:
