@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -48,7 +48,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> Literal["fp
 
 
 def _has_bf16_units() -> bool:
-    capability = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch can't tell
+    capability: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch can't tell
     return bool(capability.get("avx512_bf16") or capability.get("amx_bf16") or capability.get("bf16"))
 
 
