@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -30,7 +30,7 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Literal["fp32", "bf16"]:
-    """`"bf16"` for `"auto"` where the hardware multiplies bf16 matrices natively, else `"fp32"`.
+    """`"bf16"` for `"auto"` where the hardware multiplies bf16 matrices natively, as far as torch can tell, else `"fp32"`.
 
     The choice rests on the hardware alone, never on a timing, so that a machine always gives the same numbers.
 
@@ -48,7 +48,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> Literal["fp
 
 
 def _has_bf16_units() -> bool:
-    capability = torch.cpu.get_capabilities()
+    capability: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch can't tell
     return bool(capability.get("avx512_bf16") or capability.get("amx_bf16") or capability.get("bf16"))
 
 

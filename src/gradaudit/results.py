@@ -190,11 +190,13 @@ class Audited:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides a number."""
+    """Versions of what decides a number; torch's with its build, such as `2.14.1+cu130`."""
     from importlib.metadata import version
 
+    from torch import __version__ as build
+
     packages = ("gradaudit", "torch", "numpy", "scipy", "pandas")
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+    return {"python": platform.python_version()} | {name: version(name) for name in packages} | {"torch": str(build)}
 
 
 def table_to_csv(table: pd.DataFrame) -> str:

@@ -47,7 +47,7 @@ def test_files_give_the_result_back(result, tmp_path):
     found = ga.load_result(folder)
     assert isinstance(found, AlignmentResult)
     assert found.to_json() == result.to_json()
-    assert pd.read_csv(folder / "alignment.csv")["value"].tolist() == result.table["value"].tolist()
+    assert pd.read_csv(folder / "alignment.csv", float_precision="round_trip")["value"].tolist() == result.table["value"].tolist()
     assert (folder / "alignment.svg").stat().st_size > 1000
 
 

@@ -293,7 +293,7 @@ def test_what_the_papers_do_not_soften_is_refused_beside_what_they_do(activation
         excitation_pullback(network, IMAGES, TARGETS)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is")
 def test_a_gate_that_python_does_not_see_is_refused():
     with pytest.raises(InputError, match="gates to soften"):
         excitation_pullback(torch.jit.script(nn.Sequential(nn.Flatten(), nn.Linear(112, 5), nn.ReLU())), IMAGES, TARGETS)

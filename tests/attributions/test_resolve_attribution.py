@@ -1,6 +1,7 @@
 """Names and fingerprints: the same for the same scores, different for different ones."""
 
 import functools
+import linecache
 
 import numpy as np
 import pytest
@@ -98,7 +99,11 @@ def test_users_functions_are_told_apart_by_source_closure_and_options():
         assert resolve_attribution(again()).fingerprint == resolve_attribution(again()).fingerprint
 
 
-def test_functions_without_a_source_file_are_told_apart():
+@pytest.mark.parametrize("program", [None, "a program after -c"])
+def test_functions_without_a_source_file_are_told_apart(monkeypatch, program):
+    monkeypatch.delitem(linecache.cache, "<string>", raising=False)
+    if program is not None:  # as Python 3.13 does
+        monkeypatch.setitem(linecache.cache, "<string>", (len(program), None, [program + "\n"], "<string>"))
     spaces = [{} for _ in range(3)]
     for space, body in zip(spaces, ("x", "-x", "x + 3"), strict=True):
         exec(f"def own(c, x, y): return {body}", space)

@@ -34,8 +34,13 @@ def test_auto_on_cuda_follows_the_hardware(monkeypatch, capability, expected):
 def test_auto_on_a_cpu_follows_the_hardware(monkeypatch, unit, expected):
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         expected = "fp32"
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {unit: True})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {unit: True}, raising=False)  # torch 2.6 has none
     assert resolve_precision("auto", torch.device("cpu")) == expected
+
+
+def test_auto_is_full_precision_where_torch_cannot_tell(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert resolve_precision("auto", torch.device("cpu")) == "fp32"
 
 
 def test_auto_elsewhere_is_full_precision():

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -112,7 +113,8 @@ def test_no_text_is_a_formula_in_a_spreadsheet(tmp_path, text):
 
 
 def test_versions_name_what_computes():
-    assert {"python", "gradaudit", "torch", "numpy"} <= versions().keys()
+    assert {"python", "gradaudit", "numpy"} <= versions().keys()
+    assert versions()["torch"] == torch.__version__
     assert result().versions == versions()
     assert str(Verdict("holds", "It does.")) == "holds: It does."
 

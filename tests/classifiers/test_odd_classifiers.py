@@ -92,7 +92,7 @@ FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is")
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_is_no_checkpoint_says_what_it_is(tmp_path: Path, name: str) -> None:
     make, message = FILES[name]

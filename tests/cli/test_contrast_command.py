@@ -20,7 +20,10 @@ def test_it_prints_a_table_and_writes_result_table_figure_and_page(cli, trained,
     result = ga.load_result(tmp_path / "out")
     assert result.controls == ("random", "edges")
     assert f"{result.verdict.label}: " in found.out
-    assert pd.read_csv(tmp_path / "out" / "contrast.csv")["value"].tolist() == result.table["value"].tolist()
+    assert (
+        pd.read_csv(tmp_path / "out" / "contrast.csv", float_precision="round_trip")["value"].tolist()
+        == result.table["value"].tolist()
+    )
     assert (tmp_path / "out" / "contrast.svg").read_bytes()
     assert "nearest neighbours of other classes" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
 

@@ -18,7 +18,9 @@ def test_it_prints_tables_and_writes_result_tables_figure_and_page(cli, trained,
     result = ga.load_result(tmp_path / "out")
     assert result.fills == ("mean", "zero")
     assert f"{result.verdict.label}: " in found.out
-    assert pd.read_csv(tmp_path / "out" / "fidelity.csv")["top"].tolist() == result.table["top"].tolist()
+    assert (
+        pd.read_csv(tmp_path / "out" / "fidelity.csv", float_precision="round_trip")["top"].tolist() == result.table["top"].tolist()
+    )
     assert (tmp_path / "out" / "fidelity.svg").read_bytes()
     assert (tmp_path / "out" / "single_patches.csv").read_bytes()
     assert "Does this classifier use the pixels" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")

@@ -24,7 +24,10 @@ def test_it_prints_tables_and_writes_result_figure_and_page(cli, trained, images
     result = ga.load_result(tmp_path / "out")
     assert result.sigmas == (0.01, 0.1)
     assert f"{result.verdict.label}: " in found.out
-    assert pd.read_csv(tmp_path / "out" / "trust_radius.csv")["explained"].tolist() == result.table["explained"].tolist()
+    assert (
+        pd.read_csv(tmp_path / "out" / "trust_radius.csv", float_precision="round_trip")["explained"].tolist()
+        == result.table["explained"].tolist()
+    )
     assert (tmp_path / "out" / "trust_radius.svg").read_bytes()
     assert "How far from an image does its gradient" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
 

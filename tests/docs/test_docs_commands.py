@@ -10,7 +10,7 @@ import typer
 from gradaudit.cli import app
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^```(?:bash)?\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 
 

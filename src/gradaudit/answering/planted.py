@@ -106,7 +106,7 @@ class Likes:
 def table() -> pd.DataFrame:
     """The planted maps."""
     with resources.as_file(resources.files(__package__) / "planted.csv") as path:
-        return pd.read_csv(path)
+        return pd.read_csv(path, float_precision="round_trip")
 
 
 @dataclass(frozen=True)

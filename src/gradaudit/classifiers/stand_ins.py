@@ -38,6 +38,10 @@ class StandIn:
     def __setstate__(self, state: Any) -> None:
         pass
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Refuse, in the words of newer versions of torch, which ask before they set an item."""
+        raise pickle.UnpicklingError(f"Can only SETITEM for a dictionary, but got {type(self)}")
+
 
 class _Items(StandIn):
     """In the place of a mapping: a plain dictionary, which then gets the items."""

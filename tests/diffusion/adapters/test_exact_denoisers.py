@@ -123,7 +123,7 @@ def test_an_image_does_not_depend_on_its_batch() -> None:
 
 
 # torch's own, once a process, when forward mode is first used.
-@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script")
 def test_forward_mode_goes_through() -> None:
     denoiser = variance_preserving(lambda scaled, steps, labels: torch.sin(scaled), "linear")
     images, tangents = torch.rand(2, 1, 4, 4).double(), torch.randn(3, 2, 1, 4, 4).double()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from gradaudit.errors import require
+from gradaudit.errors import InputError, require
 
 
 @dataclass(frozen=True)
@@ -47,4 +47,5 @@ def require_sigma(sigma: Tensor, low: float, high: float) -> None:
     """
     outside = sigma[(sigma < low * (1 - 1e-3)) | (sigma > high * (1 + 1e-3))]
     expected = f"from {low:.4g} to {high:.4g}, the noise that this denoiser was trained on, in pixel values of [0, 1]"
-    require(not len(outside), "sigma", outside[:1].tolist(), expected)
+    if len(outside):  # only then has it numbers to show: in forward mode, torch 2.6 can't read an empty one
+        raise InputError("sigma", outside[:1].tolist(), expected)

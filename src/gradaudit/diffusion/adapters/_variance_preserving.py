@@ -56,18 +56,14 @@ class VariancePreserving(nn.Module):
         self.integer_steps = integer_steps
         self.pixels = Pixels(*pixel_range)
         self._log_sigmas = ((1 - self.alphas_cumprod) / self.alphas_cumprod).log() / 2
+        low, high = (self._log_sigmas[[0, -1]].exp() / self.pixels.width).tolist()
+        self.sigma_range = (low, high)  # the least and the greatest deviation of the schedule, in pixel values of [0, 1]
 
     def extra_repr(self) -> str:
         """All that decides its output beside the network's weights."""
         network = [] if isinstance(self.network, nn.Module) else identity(self.network)
         decided = fingerprint(self.alphas_cumprod, *network)[:16]
         return f"prediction={self.prediction}, integer_steps={self.integer_steps}, {self.pixels}, schedule={decided}"
-
-    @property
-    def sigma_range(self) -> tuple[float, float]:
-        """The least and the greatest deviation of the schedule, in pixel values of [0, 1]."""
-        low, high = (self._log_sigmas[[0, -1]].exp() / self.pixels.width).tolist()
-        return low, high
 
     def steps(self, sigma: Tensor) -> Tensor:
         """The steps, float64 (N,), fractions included, at deviations (N,) in pixel values of [0, 1]."""

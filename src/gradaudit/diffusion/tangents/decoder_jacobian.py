@@ -44,6 +44,6 @@ def latent_jacobian(source: Autoencoder, latents: Tensor) -> Tensor:
 
     at_once = max(1, ROWS["cuda" if latents.is_cuda else "cpu"] // len(latents))
     with warnings.catch_warnings():  # torch's forward mode scripts its own formulas when first used, and warns of it
-        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", DeprecationWarning)
+        warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
         columns: Tensor = torch.func.vmap(column, chunk_size=at_once)(directions)
     return columns.permute(1, 2, 0)
