@@ -10,9 +10,12 @@ Run: `python benchmarks/adm_memory.py`. 10 to 30 minutes on 2 cores.
 
 from __future__ import annotations
 
+import copy
 import math
 import resource
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -23,6 +26,7 @@ from torch.nn import functional as F
 
 from _processes import alone
 from _record import Row, benchmark_parser, recording
+from _timing import settle
 from gradaudit.diffusion.adapters import variance_preserving
 from gradaudit.diffusion.adm.architecture import Architecture
 from gradaudit.diffusion.diffusers_unet import UNet
@@ -78,6 +82,31 @@ def measured(way: Any, short: bool) -> dict[str, Any]:
     return {"gib": peak, "seconds": seconds, "image": found.numpy()}
 
 
+def timed(way: Callable[[Problem], Tensor], problem: Problem, device: str, precision: str) -> tuple[Tensor, float, int | None]:
+    """A way on a device: its images, the seconds of the second of two runs, and the bytes that it took on a GPU at the most.
+
+    In `"fp32"` without the shorter mantissas (TF32) that convolutions have on a GPU otherwise.
+    """
+    own = on(problem, device)  # the straightforward way changes its networks' layout and what they keep
+    gpu = torch.device(device).type == "cuda"
+    for _ in range(2):
+        if gpu:
+            torch.cuda.reset_peak_memory_stats()
+        start = time.perf_counter()
+        mixed = torch.autocast(torch.device(device).type, torch.bfloat16) if precision == "bf16" else nullcontext()
+        with mixed, torch.backends.cudnn.flags(allow_tf32=precision != "fp32"):
+            images = way(own)
+        settle()
+        seconds = time.perf_counter() - start
+    return images.cpu(), seconds, torch.cuda.max_memory_allocated() if gpu else None
+
+
+def on(problem: Problem, device: str) -> Problem:
+    """A copy on the device."""
+    networks = {name: copy.deepcopy(getattr(problem, name)).to(device) for name in ("classifier", "robust", "denoiser")}
+    return replace(problem, images=problem.images.to(device), targets=problem.targets.to(device), **networks)
+
+
 def photograph(short: bool) -> Problem:
     from diffusers import UNet2DModel
 
@@ -85,7 +114,7 @@ def photograph(short: bool) -> Problem:
     architecture, side = (replace(ADM, **SMALL), SIDE // 4) if short else (ADM, SIDE)
     network = UNet2DModel.from_config(architecture.unet_config(64)).eval().requires_grad_(False)  # type: ignore[no-untyped-call]
     denoiser = variance_preserving(UNet(network), "linear", shape=(3, side, side))
-    classifiers = [resnet50().eval().requires_grad_(False) for _ in range(2)]
+    classifiers = [resnet50(CLASSIFIERS_SIDE // 7 if short else CLASSIFIERS_SIDE).eval().requires_grad_(False) for _ in range(2)]
     image = F.interpolate(torch.rand(1, 3, 16, 16), (side, side), mode="bicubic").clamp(0, 1)
     return Problem(classifiers[0], image, torch.tensor([3]), (5,), denoiser, classifiers[1])
 
@@ -113,7 +142,7 @@ def straightforward(problem: Problem) -> Tensor:
     sources = problem.sources()
     noisy = level.signal * (2 * problem.images - 1) + level.spread * normal(sources, problem.images)
     with torch.no_grad():
-        eps, share = process.core.predict(noisy, torch.tensor([level.step]))  # type: ignore[union-attr]
+        eps, share = process.core.predict(noisy, torch.tensor([level.step], device=noisy.device))  # type: ignore[union-attr]
     clean = (noisy - level.spread * eps) / level.signal
     pull = guidance(problem, process, noisy, level, eps, sources)
     beta = 1 - level.keep / following.keep
@@ -122,13 +151,14 @@ def straightforward(problem: Problem) -> Tensor:
     mean = (following.signal * beta * clean + math.sqrt(1 - beta) * (1 - following.keep) * noisy) / (1 - level.keep)
     noisy = mean + spread * pull + spread.sqrt() * normal(sources, problem.images)
     with torch.no_grad():
-        eps, _ = process.core.predict(noisy, torch.tensor([following.step]))  # type: ignore[union-attr]
+        eps, _ = process.core.predict(noisy, torch.tensor([following.step], device=noisy.device))  # type: ignore[union-attr]
     return (((noisy - following.spread * eps) / following.signal + 1) / 2).clamp(0, 1)
 
 
 def guidance(problem, process, noisy, level, eps, sources) -> Tensor:  # type: ignore[no-untyped-def]
     leaf = noisy.clone().requires_grad_()
-    images = ((leaf - level.spread * process.core.predict(leaf, torch.tensor([level.step]))[0]) / level.signal + 1) / 2
+    eps_again = process.core.predict(leaf, torch.tensor([level.step], device=noisy.device))[0]
+    images = ((leaf - level.spread * eps_again) / level.signal + 1) / 2
     seen, target = augmented(images, VIEWS, sources), int(problem.targets[0])
     losses = [network(seen).log_softmax(1)[:, target].mean() for network in (problem.classifier, problem.robust)]
     losses.append((images - problem.images).abs().sum())
@@ -161,12 +191,16 @@ class Bottleneck(nn.Module):
 class Resized(nn.Module):
     """Images at the side that a classifier takes."""
 
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
     def forward(self, images: Tensor) -> Tensor:  # noqa: D102
-        return F.interpolate(images, (CLASSIFIERS_SIDE, CLASSIFIERS_SIDE), mode="bilinear", antialias=True)
+        return F.interpolate(images, (self.side, self.side), mode="bilinear", antialias=True)
 
 
-def resnet50() -> nn.Module:
-    stem = [Resized(), nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+def resnet50(side: int) -> nn.Module:
+    stem = [Resized(side), nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
     blocks, inside = [], 64
     for width, count, stride in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)):
         for number in range(count):

@@ -10,27 +10,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
-from PIL import Image
 
+from gpu_data import unpack
 from gradaudit.datasets import describe_images, load_images, save_images
-from gradaudit.images import ImageSet
-
-
-def sheet(file: Path) -> np.ndarray:
-    """The images of one sheet, uint8 (1000, 3, 32, 32)."""
-    with Image.open(file) as picture:
-        pixels = np.asarray(picture.convert("RGB"))
-    return pixels.reshape(40, 32, 25, 32, 3).transpose(0, 2, 4, 1, 3).reshape(-1, 3, 32, 32)
-
-
-def half(folder: Path, name: str) -> ImageSet:
-    """The images of all sheets of that name, shuffled."""
-    images = np.concatenate([sheet(file) for file in sorted(folder.glob(f"{name}_??.webp"))])
-    labels = np.load(folder / f"{name}_labels.npy", allow_pickle=False).astype(np.int64)
-    order = np.random.default_rng(0).permutation(len(images))
-    classes = tuple((folder / "classes.txt").read_text(encoding="utf-8").split())
-    return ImageSet(torch.from_numpy(images[order]), torch.from_numpy(labels[order]), classes)
 
 
 def main() -> None:
@@ -39,7 +21,8 @@ def main() -> None:
     parser.add_argument("sheets", type=Path)
     parser.add_argument("out", type=Path)
     given = parser.parse_args()
-    save_images(given.out, half(given.sheets, "train"), half(given.sheets, "test"))
+    train, test = (half[np.random.default_rng(0).permutation(len(half))] for half in unpack(given.sheets))
+    save_images(given.out, train, test)
     for images in load_images(given.out):
         print(images, describe_images(images)["counts"], images.fingerprint)
 

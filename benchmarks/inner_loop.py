@@ -122,11 +122,11 @@ def with_seed(cell: Cell, seed: int) -> Cell:
     return replace(cell, recipe=recipe, description=describe(cell.unmasking, recipe, [], CPU))
 
 
-def grid(cells: list[Cell]) -> list[float]:
+def grid(cells: list[Cell], workers: int = os.cpu_count() or 1, device: torch.device = CPU) -> list[float]:
     """The cells as the grid fits them, into an empty store."""
     with tempfile.TemporaryDirectory() as folder:
         store = ga.Store(folder)
-        crew = Crew(store, os.cpu_count() or 1, local(store, CPU), CPU, show_progress=False)
+        crew = Crew(store, workers, local(store, device), device, show_progress=False)
         found = run_cells(dict(enumerate(cells)), crew)
     return [outcome["accuracy"] for outcome in found.values()]
 
@@ -140,7 +140,7 @@ def on_one_thread(cell: Cell) -> float:
         torch.set_num_threads(threads)
 
 
-def plain(cell: Cell) -> float:
+def plain(cell: Cell, device: torch.device = CPU) -> float:
     """What one would write without thinking of speed."""
     recipe = cell.recipe
     torch.manual_seed(recipe.seed)
@@ -148,7 +148,7 @@ def plain(cell: Cell) -> float:
     for split in (cell.train, cell.test):
         images, labels = cell.unmasking.draw(split, CPU)(torch.arange(len(split)))
         sets.append(TensorDataset(images, labels))
-    network = recipe.build(cell.train.images.shape[1:], cell.classes)
+    network = recipe.build(cell.train.images.shape[1:], cell.classes).to(device)
     optimizer = torch.optim.SGD(
         network.parameters(), lr=recipe.learning_rate, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay
     )
@@ -161,13 +161,13 @@ def plain(cell: Cell) -> float:
     for _ in range(recipe.epochs):
         for images, labels in DataLoader(sets[0], batch_size=recipe.batch_size, shuffle=True):
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(network(images), labels).backward()
+            torch.nn.functional.cross_entropy(network(images.to(device)), labels.to(device)).backward()
             optimizer.step()
             schedule.step()
     network.eval()
     with torch.no_grad():
         batches = DataLoader(sets[1], batch_size=512)
-        correct = sum(int((network(images).argmax(1) == labels).sum()) for images, labels in batches)
+        correct = sum(int((network(images.to(device)).argmax(1).cpu() == labels).sum()) for images, labels in batches)
     return correct / len(sets[1])
 
 
