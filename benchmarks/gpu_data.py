@@ -3,7 +3,7 @@
     python benchmarks/gpu_data.py --data-dir DATA --out gpu_data
     python benchmarks/gpu_data.py --images cifar10=25000,5000 --data-dir DATA --out gpu_data
 
-By default 15,000 + 3,000 images of CIFAR-10 (30 MB), 10,000 + 2,000 of MNIST (2 MB) and 5,000 + 1,000 of Fashion-MNIST (2 MB). They
+By default 12,500 + 2,500 images of CIFAR-10 (25 MB), 10,000 + 2,000 of MNIST (2 MB) and 5,000 + 1,000 of Fashion-MNIST (2 MB). They
 lie in lossless WebP sheets of up to 1,000 images each, 40 rows of 25, row by row: train_00.webp ..., test_00.webp ..., with
 train_labels.npy, test_labels.npy and classes.txt. Lossy sheets would be a third as large, but change a pixel by 3 of 255 levels on
 average: no CIFAR-10 any more. `gpu.py` reads the folder.
@@ -24,7 +24,7 @@ from gradaudit.files import whole_file, write_array, write_text
 from gradaudit.images import ImageSet
 
 COLUMNS, ROWS = 25, 40
-IMAGES = {"cifar10": (15_000, 3_000), "mnist": (10_000, 2_000), "fashion-mnist": (5_000, 1_000)}
+IMAGES = {"cifar10": (12_500, 2_500), "mnist": (10_000, 2_000), "fashion-mnist": (5_000, 1_000)}
 
 
 def pack(folder: Path, train: ImageSet, test: ImageSet) -> int:
