@@ -164,8 +164,8 @@ def together(train: ga.ImageSet, splits: list[Split], settings: Settings, notes:
     what = f"{recipe.network}, {recipe.epochs} epochs of {len(train):,} images"
     alone = None
     for name, way, count in ways_together(device, settings.tiny):
-        # The first round starts workers and chooses kernels: it is not timed, but must be paid for.
-        expected = 0.0 if alone is None else count * alone + 25.0
+        # A first, short round starts workers, which takes seconds each: it is not timed, but must be paid for.
+        expected = 0.0 if alone is None else 1.3 * count * alone + (20.0 if "processes" in name else 2.0)
         if deadline.left < expected:
             notes.shorter(f"{what}: {name}")
             continue

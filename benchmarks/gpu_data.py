@@ -56,17 +56,17 @@ def unpack(folder: Path) -> tuple[ImageSet, ImageSet]:
     for name in ("train", "test"):
         labels = np.load(folder / f"{name}_labels.npy", allow_pickle=False).astype(np.int64)
         images = np.concatenate([images_of(path) for path in sorted(folder.glob(f"{name}_*.webp"))])[: len(labels)]
+        images = images[:, :1].copy() if (images == images[:, :1]).all() else images  # grey ones
         halves.append(ImageSet(torch.from_numpy(images), torch.from_numpy(labels), classes))
     return halves[0], halves[1]
 
 
 def images_of(path: Path) -> np.ndarray:
-    """The places of one sheet, uint8 (N, C, S, S), of images as wide as high; one channel where the three are the same."""
+    """The places of one sheet, uint8 (N, 3, S, S), of images as wide as high."""
     with Image.open(path) as picture:
         pixels = np.asarray(picture.convert("RGB"))
     side = pixels.shape[1] // COLUMNS
-    images = pixels.reshape(-1, side, COLUMNS, side, 3).transpose(0, 2, 4, 1, 3).reshape(-1, 3, side, side)
-    return images[:, :1] if (images == images[:, :1]).all() else images
+    return pixels.reshape(-1, side, COLUMNS, side, 3).transpose(0, 2, 4, 1, 3).reshape(-1, 3, side, side)
 
 
 def whole(name: str, folder: str | None) -> tuple[ImageSet, ImageSet]:
