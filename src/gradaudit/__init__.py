@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from gradaudit.instruments.robustness import RobustnessResult, robustness
     from gradaudit.instruments.sweep import SweepResult, sweep
     from gradaudit.instruments.trust_radius import TrustRadiusResult, trust_radius
+    from gradaudit.memory import memory_limit
     from gradaudit.results import Result, Verdict
     from gradaudit.training import Recipe, Store, measure_accuracy, named_recipe, pgd, save_trained, train, train_once
 
@@ -112,6 +113,7 @@ _HOMES = {
     "gradaudit.instruments.load": ("load_result",),
     "gradaudit.instruments.sweep": ("SweepResult", "sweep"),
     "gradaudit.instruments.trust_radius": ("TrustRadiusResult", "trust_radius"),
+    "gradaudit.memory": ("memory_limit",),
     "gradaudit.results": ("Result", "Verdict"),
     "gradaudit.training": ("Recipe", "Store", "measure_accuracy", "named_recipe", "pgd", "save_trained", "train", "train_once"),
 }
@@ -177,6 +179,7 @@ __all__ = [
     "mask_from_boxes",
     "mask_recovery",
     "measure_accuracy",
+    "memory_limit",
     "named_recipe",
     "normalised",
     "pgd",

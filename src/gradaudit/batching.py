@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.errors import InputError, require
+from gradaudit.memory import USUAL, memory_budget
 
 Work = TypeVar("Work")
 
-CPU_BUDGET = 512 * 2**20
 CPU_CAP = 256  # beyond this a CPU's caches overflow and an image costs more, not less
 CUDA_SHARE = 0.25
 CUDA_CAP = 1024
@@ -102,22 +102,29 @@ def batch_size_for(
 ) -> int:
     """The number of images whose gradients fit in memory at once: a power of two, at most 256 on a CPU, 1024 on CUDA.
 
-    It rests on the classifier and the kind of machine alone, never on how busy that is, so it is the same each time.
+    It rests on the classifier, the kind of machine and the memory allowed alone, never on how busy that is: it is the same each
+    time.
 
     Args:
         classifier: any module; its flags are untouched.
         images: one or two sample images, floats (n, C, H, W).
         device: where the work will be done.
-        budget: bytes to use; 512 MB on a CPU, a quarter of the memory on CUDA.
+        budget: bytes to use; what `memory_limit` or `$GRADAUDIT_MEMORY` says, else 512 MiB on a CPU, a quarter of
+            the memory on CUDA.
         factor: bytes that the work needs at its peak for each byte that autograd saves; the gradients of activations
             live beside the saved activations, hence 2.
     """
     device = torch.device(device)
     cuda = device.type == "cuda"
     if budget is None:
-        budget = int(CUDA_SHARE * torch.cuda.get_device_properties(device).total_memory) if cuda else CPU_BUDGET
+        budget = memory_budget() or _usual(device)
     fits = int(budget / (factor * bytes_per_image(classifier, images)))
     return 1 << int(math.log2(min(max(1, fits), CUDA_CAP if cuda else CPU_CAP)))
+
+
+def _usual(device: torch.device) -> int:
+    """The bytes to use where nobody says."""
+    return int(CUDA_SHARE * torch.cuda.get_device_properties(device).total_memory) if device.type == "cuda" else USUAL
 
 
 def forward_size(classifier: nn.Module, images: Tensor, *, device: torch.device, most: int) -> int:
@@ -128,7 +135,15 @@ def forward_size(classifier: nn.Module, images: Tensor, *, device: torch.device,
 
 def bytes_per_image(classifier: nn.Module, images: Tensor) -> float:
     """Bytes that autograd saves for one image on the way to its input gradient, the image and its gradient included."""
-    weights = {weight.untyped_storage().data_ptr() for weight in _weights(classifier)}
+    with frozen(classifier):
+        inputs = placed(classifier, images).requires_grad_()
+        saved = saved_bytes(classifier, lambda: classifier(inputs))
+    return (saved + 2 * inputs.nbytes) / len(images)
+
+
+def saved_bytes(module: nn.Module, forward: Callable[[], object]) -> int:
+    """Bytes that autograd saves on a way forward, the module's weights not counted."""
+    weights = {weight.untyped_storage().data_ptr() for weight in _weights(module)}
     saved: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -137,11 +152,10 @@ def bytes_per_image(classifier: nn.Module, images: Tensor) -> float:
             saved[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with frozen(classifier), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        inputs = placed(classifier, images).requires_grad_()
-        kept = classifier(inputs)  # held so that no saved address is freed and counted twice
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        kept = forward()  # held so that no saved address is freed and counted twice
     del kept
-    return (sum(saved.values()) + 2 * inputs.nbytes) / len(images)
+    return sum(saved.values())
 
 
 def halving(work: Callable[[slice], Work], total: int, size: int) -> Iterator[tuple[slice, Work]]:

@@ -1,6 +1,6 @@
 """Attributions: functions `(classifier, images, targets) -> scores`, controls that keep them honest, and rankings by scores."""
 
-from gradaudit.attributions._attribute import attribute, attribute_all, check_complete
+from gradaudit.attributions._attribute import attribute, attribute_all, check_complete, images_without_classifier
 from gradaudit.attributions._beside import OF_AUDITED, controls_beside, kind_of, opened
 from gradaudit.attributions._named import each_named, named_attributions, named_controls, what_lacks
 from gradaudit.attributions._ranking import Features, kept, kept_count, magnitudes, rank, rank_dtype
@@ -17,6 +17,7 @@ __all__ = [
     "check_complete",
     "controls_beside",
     "each_named",
+    "images_without_classifier",
     "kept",
     "kept_count",
     "kind_of",

@@ -22,6 +22,7 @@ from gradaudit.classifiers import with_logits
 from gradaudit.devices import resolve_device
 from gradaudit.errors import CompletenessWarning, InputError, require
 from gradaudit.images import ImageSet
+from gradaudit.memory import at_most
 from gradaudit.noise import image_keys
 from gradaudit.progress import Advance
 
@@ -29,6 +30,7 @@ Scores = Iterator[tuple[slice, Tensor]]
 Targets = Callable[[slice | list[int], Tensor], Tensor]
 """From a batch's places in the set and its images, on the device, to a target for each."""
 
+ARRAYS = 8  # of the images of a batch that an attribution without a classifier holds at once
 TARGETS = ("label", "predicted", "random", "all")
 
 
@@ -263,8 +265,15 @@ def _classes(model: nn.Module, sample: Tensor) -> int:
     return logits.shape[1]
 
 
+def images_without_classifier(images: ImageSet) -> int:
+    """How many images an attribution takes at once that asks no classifier."""
+    return at_most(CPU_CAP, ARRAYS * 4 * images.images[0].numel())
+
+
 def _size(model: nn.Module | None, images: ImageSet, device: torch.device) -> int:
-    return CPU_CAP if model is None else batch_size_for(model, images.floats(slice(0, 2), device), device=device)
+    if model is None:
+        return images_without_classifier(images)
+    return batch_size_for(model, images.floats(slice(0, 2), device), device=device)
 
 
 def _on_device(classifier: nn.Module | None, device: torch.device, name: str) -> nn.Module:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
@@ -31,11 +32,12 @@ from gradaudit.errors import InputError, require
 from gradaudit.files import ensure_room, write_text
 from gradaudit.images import ImageSet, shared_images
 from gradaudit.instruments.contract import about, audited, instrument
-from gradaudit.instruments.costs import Cost, image_seconds
+from gradaudit.instruments.costs import Cost, image_seconds, predicted, with_memory
 from gradaudit.instruments.counterfactual.arguments import check_classifiers
 from gradaudit.instruments.diffroar.arguments import named_attributions
 from gradaudit.instruments.setup import Run, Setup, at_most
 from gradaudit.markup.pictures import EXAMPLES
+from gradaudit.memory import memory_limit
 from gradaudit.options import Options, takes
 from gradaudit.progress import duration, tell
 from gradaudit.report import Pictures, gallery
@@ -44,8 +46,11 @@ from gradaudit.training.backends import resolve_backend
 from gradaudit.training.learners import check_alike, shared_caveat
 from gradaudit.training.store import as_store, key_of
 
+COUNTS = ("networks", "gradients", "forwards", "denoised")  # of an estimate
 ROOM = 2**20  # bytes that a result may take, roughly
 
+
+R = TypeVar("R")
 
 Classifiers = Mapping[str, nn.Module] | nn.Module
 
@@ -106,7 +111,7 @@ def _check(named: Any, train: ImageSet, test: ImageSet, options: AuditOptions) -
 def _run(options: AuditOptions) -> Run:
     store, device = as_store(options.store), resolve_device(options.device)
     resolve_backend(options.backend, store, device)  # now, and not after hours
-    return Run(options.seed, store, options.workers, options.backend, device, options.show_progress)
+    return Run(options.seed, store, options.workers, options.backend, device, options.show_progress, options.memory)
 
 
 @takes(AuditOptions)
@@ -132,6 +137,17 @@ def audit(classifiers: Classifiers, train: ImageSet, test: ImageSet, options: Au
     return prepare_audit(classifiers, train, test, **vars(options)).run()
 
 
+def _under_limit(method: Callable[[Audit], R]) -> Callable[[Audit], R]:
+    """The method, with the limit of memory that the audit was prepared with."""
+
+    @functools.wraps(method)
+    def call(self: Audit) -> R:
+        with memory_limit(self.setup.run.memory):
+            return method(self)
+
+    return call
+
+
 @dataclass(frozen=True, eq=False)
 class Audit:
     """An audit, checked and ready; made by `prepare_audit`."""
@@ -153,6 +169,7 @@ class Audit:
         return found
 
     @cached_property
+    @_under_limit
     def _seen(self) -> dict[str, Tensor]:
         """The class that each classifier gives each test image."""
         return {name: predictions(self.setup, name) for name in self.setup.classifiers}
@@ -169,9 +186,12 @@ class Audit:
         about_images = [shared_caveat(shared, len(self.setup.test))] if shared else []
         return [*self.classifier_caveats, *accuracy_caveats(self.setup.test, self._seen), *about_images]
 
+    @_under_limit
     def estimate(self) -> pd.DataFrame:
-        """What each classifier and instrument will take: `networks` to train, images through the classifier (`gradients`) and
-        through the denoiser (`denoised`), predicted `seconds`.
+        """What each classifier and instrument will take: `networks` to train, images through the classifier and back
+        (`gradients`), through it alone (`forwards`) and through the denoiser (`denoised`); predicted `seconds`, and the bytes of
+        main memory that the process and its workers will hold at most (`memory`; NaN on an accelerator, and where the system
+        does not say what a process holds, as elsewhere than on Linux).
 
         What the store has takes nothing; networks that several share, as those of controls, count where they come first.
         """
@@ -179,14 +199,16 @@ class Audit:
         trained: set[str] = set()
         denoiser = None if self.setup.unfit_denoiser else self.setup.denoiser
         for name, classifier in self.setup.classifiers.items():
-            an_image = image_seconds(classifier, denoiser, self.setup.test, self.setup.run.device)
+            each = image_seconds(classifier, denoiser, self.setup.test, self.setup.run.device)
             for kind, options in self._wanted(name).items():
                 cost = self._cost(name, kind, options).without(trained)
                 trained |= cost.learners
-                counts = (len(cost.learners) + cost.networks, cost.gradients, cost.denoised)
-                rows.append((name, kind, *counts, an_image.seconds(cost)))
-        return pd.DataFrame(rows, columns=["classifier", "instrument", "networks", "gradients", "denoised", "seconds"])
+                counts = (len(cost.learners) + cost.networks, cost.gradients, cost.forwards, cost.denoised)
+                found = predicted(cost, each, self.setup.run.device)
+                rows.append((name, kind, *counts, found.seconds, found.memory))
+        return pd.DataFrame(rows, columns=["classifier", "instrument", *COUNTS, "seconds", "memory"])
 
+    @_under_limit
     def run(self) -> AuditResult:
         """Every instrument on every classifier, from the store where it is there."""
         start = time.perf_counter()
@@ -307,9 +329,10 @@ def _check_named(argument: str, named: Any, empty: bool = False) -> None:
 
 
 def _spell(estimate: pd.DataFrame, accuracies: Mapping[str, float]) -> str:
-    total = estimate[["networks", "gradients", "denoised", "seconds"]].sum()
-    networks, gradients, denoised = (f"{int(total[name]):,}" for name in ("networks", "gradients", "denoised"))
+    total = estimate[[*COUNTS, "seconds"]].sum()
+    networks, gradients, forwards, denoised = (f"{int(total[name]):,}" for name in COUNTS)
     left = duration(float(total["seconds"]))
     right = ", ".join(f"{escape(name)} {100 * accuracy:.1f} %" for name, accuracy in accuracies.items())
-    work = f"{networks} networks to train, {gradients} gradients, {denoised} denoised images: about {left}"
+    counts = f"{networks} networks to train, {gradients} gradients, {forwards} images forward, {denoised} denoised images"
+    work = f"{counts}: about {left}, {with_memory(float(estimate['memory'].max()))}"
     return f"Test images given their label: {right}\nAudit: {work}"

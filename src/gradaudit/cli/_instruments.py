@@ -18,6 +18,7 @@ from gradaudit.cli._words import (
     DRY_RUN,
     IMAGES,
     JSON,
+    MEMORY,
     REQUIRED,
     SEED,
     STORE,
@@ -30,6 +31,7 @@ from gradaudit.cli._words import (
 from gradaudit.errors import InputError, require
 from gradaudit.instruments.contract import About, Instrument, instrument
 from gradaudit.instruments.run_options import StoreOptions
+from gradaudit.memory import memory_budget, memory_limit
 from gradaudit.options import Choice, Flag, Option, Options, declared
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ Oracles = Annotated[
     typer.Option(help="NAME=CLASSIFIER, another classifier that is asked what it sees; may be repeated."),
 ]
 SOURCES = {"denoiser": ("denoiser", Denoiser), "robust": ("robust", Robust), "oracles": ("oracle", Oracles)}
-RUN = {"seed": (SEED,), "device": (DEVICE,), "store": (STORE,), "workers": CREW[:1], "backend": CREW[1:]}
+RUN = {"seed": (SEED,), "device": (DEVICE,), "memory": (MEMORY,), "store": (STORE,), "workers": CREW[:1], "backend": CREW[1:]}
 
 
 def command(about: About) -> Callable[..., None]:
@@ -58,7 +60,9 @@ def command(about: About) -> Callable[..., None]:
     @told(*_loaded(about), *(_parameter(model, name, one) for name, one in own.items()), *_around(about, model))
     def run(**words: Any) -> None:
         meant = {name: _meant(name, one, words.pop(name)) for name, one in own.items()}
-        _run(about, model(**{name: value for name, value in meant.items() if value is not None}), words)
+        options = model(**{name: value for name, value in meant.items() if value is not None})
+        with memory_limit(shared.memory_of(words.get("memory"))):
+            _run(about, options, words)
 
     run.__name__ = about.name
     kept = "\n\nA run that is stopped continues where it was when the same command is given again."
@@ -197,6 +201,7 @@ def _how(words: Mapping[str, Any]) -> Run:
         store=as_store(words.get("store")),
         workers=shared.workers_of(words.get("workers", "auto")),
         backend=shared.backend_of(words.get("backend", "local"), words.get("address")),
+        memory=memory_budget(),
     )
 
 

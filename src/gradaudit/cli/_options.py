@@ -34,6 +34,13 @@ AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help="Unpickle a ch
 TrainImages = Annotated[int | None, typer.Option(help="Use that many training images, drawn stratified by `--seed`.")]
 TestImages = Annotated[int | None, typer.Option(help="Use that many test images, drawn stratified by `--seed`.")]
 Device = Annotated[str, typer.Option(help="`auto`, `cpu`, `cuda`, `cuda:1`, ...")]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        help="What a batch may take, such as `512MB` or `1.5GB`; it changes no result beyond rounding.",
+        show_default="$GRADAUDIT_MEMORY, or 512 MiB on a CPU",
+    ),
+]
 Workers = Annotated[str, typer.Option(help="Fits at once, one thread each; `auto` for one a core.")]
 Backend = Annotated[str, typer.Option(help="Where fits run: `local`, or a cluster: `ray`, `ray(cpus=1, gpus=0.25)`.")]
 Address = Annotated[
@@ -107,6 +114,13 @@ def workers_of(text: str) -> Any:
         return int(text)
     except ValueError:
         return text
+
+
+def memory_of(text: str | None) -> int | None:
+    """The bytes that a batch may take; None where nobody says."""
+    from gradaudit.memory import memory_bytes
+
+    return None if text is None else memory_bytes("--memory", text)
 
 
 def backend_of(text: str, address: str | None) -> Any:

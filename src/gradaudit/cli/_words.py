@@ -44,6 +44,7 @@ CREW = (
     word("backend", shared.Backend, "local"),
     word("address", shared.Address, None),
 )
+MEMORY = word("memory", shared.Memory, None)
 DEVICE, SEED = word("device", shared.Device, "auto"), word("seed", shared.Seed, 0)
 JSON = word("as_json", shared.AsJson, False)
 DRY_RUN = word(

@@ -14,9 +14,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from gradaudit.cli._options import AsJson, OnError, backend_of, command_line, workers_of
+from gradaudit.cli._options import AsJson, OnError, backend_of, command_line, memory_of, workers_of
 from gradaudit.cli._output import console, say
-from gradaudit.cli._words import CREW, DEVICE, DRY_RUN, IMAGES, JSON, STORE, TRAIN_IMAGES, out, told, word
+from gradaudit.cli._words import CREW, DEVICE, DRY_RUN, IMAGES, JSON, MEMORY, STORE, TRAIN_IMAGES, out, told, word
 from gradaudit.errors import require
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ NAMED = "NAME=CLASSIFIER, such as robust=zoo:mnist/robust, or one TOML file"
     STORE,
     *CREW,
     DEVICE,
+    MEMORY,
     word("seed", Annotated[int | None, typer.Option(help="Every random draw comes from it.", show_default="0")], None),
     DRY_RUN,
     JSON,
@@ -78,6 +79,7 @@ def audit(
     from gradaudit.instruments.contract import audited
 
     check_writable("--out", words["out"])
+    words["memory"] = memory_of(words["memory"])
     changes: dict[str, Any] = dict.fromkeys(skip or [], False)
     changes |= {name: words[name] for name in ("train_images", "test_images") if words[name] is not None}
     named: dict[str, Any] = {"denoiser": denoiser, "robust": robust}
@@ -152,22 +154,24 @@ def schema(
 
 def print_plan(audit: Audit) -> None:
     """Print what each instrument will take, and what is left out."""
+    from gradaudit.instruments.costs import with_memory
+    from gradaudit.memory import spelled_bytes
     from gradaudit.progress import duration
 
     table = Table(title="What this audit takes; what the store has takes nothing")
-    for column in ("classifier", "instrument", "networks", "gradients", "denoised images", "time"):
+    for column in ("classifier", "instrument", "networks", "gradients", "forward", "denoised images", "time", "memory"):
         table.add_column(column, justify="left" if column in ("classifier", "instrument") else "right")
     estimate = audit.estimate()
     for row in estimate.to_dict("records"):
-        counts = (f"{row[name]:,}" for name in ("networks", "gradients", "denoised"))
-        table.add_row(escape(row["classifier"]), row["instrument"], *counts, duration(row["seconds"]))
+        counts = (f"{row[name]:,}" for name in ("networks", "gradients", "forwards", "denoised"))
+        table.add_row(escape(row["classifier"]), row["instrument"], *counts, duration(row["seconds"]), spelled_bytes(row["memory"]))
     console().print(table)
     for name, accuracy in audit.accuracies.items():
         say(f"{escape(name)} gives {100 * accuracy:.1f} % of the test images their label")
     for caveat in audit.caveats:
         say(f"[bold]Look into this first[/bold]: {escape(caveat)}")
     _print_skipped(audit.skipped)
-    say(f"about {duration(float(estimate['seconds'].sum()))} in all")
+    say(f"about {duration(float(estimate['seconds'].sum()))} in all, {with_memory(float(estimate['memory'].max()))}")
 
 
 def print_audit(result: AuditResult) -> None:
@@ -247,6 +251,7 @@ def _prepared(asked: Request, words: Mapping[str, Any]) -> Audit:
         workers=workers_of(words["workers"]),
         backend=backend_of(words["backend"], words["address"]),
         device=words["device"],
+        memory=words["memory"],
         show_progress=True,
     )
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 CHUNK = 2048  # images that are projected at once
+NUMBERS = 2**26  # of theirs at most; whatever memory is free, so that blocks do not depend on it
 
 
 def alike(images: np.ndarray, labels: np.ndarray, size: int, seed: Sequence[int]) -> Tensor:
@@ -58,9 +59,10 @@ def _by_halves(own: np.ndarray, projected: np.ndarray) -> np.ndarray:
 def _projections(images: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """Where the images lie along `count` random directions, those in which they differ more being likelier, (N, count)."""
     flat = images.reshape(len(images), -1)
-    some = flat[rng.permutation(len(flat))[:CHUNK]].astype(np.float32)
+    step = max(1, min(CHUNK, NUMBERS // flat.shape[1]))
+    some = flat[rng.permutation(len(flat))[:step]].astype(np.float32)
     mean = some.mean(axis=0)
     # Random mixtures of images: directions with the images' own covariance.
     directions = (some - mean).T @ rng.standard_normal((len(some), count), dtype=np.float32)
-    parts = [flat[start : start + CHUNK].astype(np.float32) @ directions for start in range(0, len(flat), CHUNK)]
+    parts = [flat[start : start + step].astype(np.float32) @ directions for start in range(0, len(flat), step)]
     return np.concatenate(parts)

@@ -23,6 +23,7 @@ from gradaudit.training.checkpoint import SUFFIX, Checkpoint, keeping
 from gradaudit.training.fitting import Draw, fit
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.run import TrainingRun
+from gradaudit.training.sizing import bytes_of_training
 from gradaudit.training.store import Store
 from gradaudit.training.timing import seconds_a_step
 
@@ -108,6 +109,12 @@ class EvaluatorTraining:
             draw, blocks = self.draw()
             ready = time.perf_counter() - start
             return ready + self.steps * seconds_a_step(network, draw, blocks, self.by_block, steps, device=self.device)
+
+    def working_bytes(self) -> float:
+        """Bytes at the peak of a step, from one block forward."""
+        with one_thread(), seeded(self.seed, self.device):
+            network = self.spec.build(self.images, self.mask_channels).to(self.device)
+            return bytes_of_training(network, self.draw()[0], self.by_block, self.device, block_size(self.images))
 
     @property
     def by_block(self) -> Recipe:

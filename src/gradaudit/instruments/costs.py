@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from gradaudit.batching import frozen
+from gradaudit.attributions import Attribution, attribute, images_without_classifier
+from gradaudit.batching import batch_size_for, bytes_per_image, evaluating, forward_size, frozen, placed
+from gradaudit.classifiers import check_classifier
 from gradaudit.diffusion import Denoiser
 from gradaudit.images import ImageSet
 from gradaudit.instruments.setup import Setup
+from gradaudit.memory import resident, spelled_bytes
 from gradaudit.progress import duration
 
 BATCH = 32
+CALLS = 3  # of which the middle one counts
+HELD = 4  # arrays of a batch of images that maps without a classifier hold at once
+GRADIENT, FORWARD = 1.15, 0.45  # bytes at the peak of a pass with its way back, and of one without, for each that autograd saves
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,8 @@ class Cost:
         denoised: images through the denoiser; guidance counts its way back as two more.
         seconds: predicted for the learners.
         besides: seconds predicted for what the counts do not say.
+        forwards: images through the classifier forward alone.
+        memory: bytes at the peak beside what the process holds before, on a CPU; of all workers together where there are several.
     """
 
     learners: frozenset[str] = frozenset()
@@ -37,8 +46,11 @@ class Cost:
     denoised: int = 0
     seconds: float = 0.0
     besides: float = 0.0
+    forwards: int = 0
+    memory: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
+        """Of one after the other."""
         return Cost(
             self.learners | other.learners,
             self.networks + other.networks,
@@ -46,6 +58,8 @@ class Cost:
             self.denoised + other.denoised,
             self.seconds + other.seconds,
             self.besides + other.besides,
+            self.forwards + other.forwards,
+            max(self.memory, other.memory),
         )
 
     def without(self, trained: Set[str]) -> Cost:
@@ -57,51 +71,135 @@ class Cost:
 
 @dataclass(frozen=True)
 class ImageSeconds:
-    """Seconds for an image: through the classifier and back, and through the denoiser (0 where there is none)."""
+    """Seconds for an image: through the classifier and back, through the denoiser (0 where there is none), through the classifier
+    forward alone.
+    """
 
     gradient: float
     denoising: float
+    forward: float = 0.0
 
     def seconds(self, cost: Cost) -> float:
         """The predicted time of what an instrument takes."""
-        return cost.seconds + cost.besides + cost.gradients * self.gradient + cost.denoised * self.denoising
+        passes = cost.gradients * self.gradient + cost.forwards * self.forward + cost.denoised * self.denoising
+        return cost.seconds + cost.besides + passes
 
 
 def image_seconds(classifier: nn.Module, denoiser: Denoiser | None, images: ImageSet, device: torch.device) -> ImageSeconds:
-    """What an image costs, measured on a batch."""
-    batch = images.floats(slice(0, BATCH)).to(device)
+    """What an image costs, measured on a batch that fits in memory."""
     classifier.to(device)
+    size = min(BATCH, batch_size_for(classifier, images.floats([0]), device=device))
+    batch = placed(classifier, images.floats(slice(0, size)))
 
     def back() -> None:
         with frozen(classifier):
             inputs = batch.clone().requires_grad_()
             torch.autograd.grad(classifier(inputs).sum(), inputs)
 
+    @torch.no_grad()
+    def forward() -> None:
+        with evaluating(classifier):
+            classifier(batch)
+
+    gradient, alone = _a_call(back) / len(batch), _a_call(forward) / len(batch)
     if denoiser is None:
-        return ImageSeconds(_a_call(back) / len(batch), 0.0)
-    denoise = denoiser.to(device)
+        return ImageSeconds(gradient, 0.0, alone)
+    denoise, noisy = denoiser.to(device), images.floats(slice(0, size), device)
 
     @torch.no_grad()
     def denoised() -> None:
-        denoise(batch, 0.25)
+        denoise(noisy, 0.25)
 
-    return ImageSeconds(_a_call(back) / len(batch), _a_call(denoised) / len(batch))
+    return ImageSeconds(gradient, _a_call(denoised) / len(batch), alone)
+
+
+def gradient_bytes(classifier: nn.Module, images: ImageSet, device: torch.device, most: int | None = None) -> float:
+    """Bytes at the peak of a batch's gradients, of the usual size for the memory allowed, of at most so many or all images."""
+    sample = images.floats([0])
+    size = min(batch_size_for(classifier, sample, device=device), most or len(images), len(images))
+    return GRADIENT * size * bytes_per_image(classifier, sample)
+
+
+def forward_bytes(classifier: nn.Module, images: ImageSet, device: torch.device, most: int, copies: int = 1) -> float:
+    """Bytes at the peak of a batch's way forward, of at most so many images; or copies of images."""
+    sample = images.floats([0])
+    size = min(forward_size(classifier, sample, device=device, most=most), copies * len(images))
+    return FORWARD * size * bytes_per_image(classifier, sample)
+
+
+def mapping(classifier: nn.Module, images: ImageSet, maps: Mapping[str, Attribution], device: torch.device) -> Cost:
+    """Maps of every image by these attributions: a gradient for each that needs the classifier, the time of one for others; and
+    what is checked first.
+    """
+    free = {name: one for name, one in maps.items() if not one.needs_classifier and one.scores is None}
+    first = images[:1]
+    seconds = sum(second_call(lambda one=one: list(attribute(classifier, first, one, device=device))) for one in free.values())
+    asking = [one for one in maps.values() if one.needs_classifier and one.scores is None]
+    opening = [lambda one=one: attribute(classifier, images, one, device=device) for one in asking]
+    seconds_once = sum(map(second_call, [lambda: check_classifier(classifier, images), *opening]))
+    held = HELD * 4 * images.images[0].numel() * min(len(images), images_without_classifier(images)) if free else 0.0
+    memory = max(held, gradient_bytes(classifier, images, device) if asking else 0.0)
+    return Cost(gradients=len(images) * len(asking), besides=len(images) * seconds + seconds_once, memory=memory)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What an instrument will take of this machine.
+
+    Args:
+        seconds: of time.
+        memory: bytes of main memory that the process holds at its peak, and its workers with it; NaN where that isn't predicted: on
+            an accelerator, and where the system does not say what a process holds.
+    """
+
+    seconds: float
+    memory: float
+
+
+def predicted(cost: Cost, each: ImageSeconds | None, device: torch.device) -> Prediction:
+    """The prediction from the costs; nothing but what is predicted already where no classifier was timed."""
+    held = resident()
+    memory = float("nan") if held is None or device.type != "cpu" else held + cost.memory
+    return Prediction(cost.seconds + cost.besides if each is None else each.seconds(cost), memory)
 
 
 def spelled(cost: Cost, setup: Setup, name: str) -> str:
-    """What an instrument takes for a classifier of the setup, with the time predicted."""
+    """What an instrument takes for a classifier of the setup, with the time and the memory predicted."""
+    each = None
     if name in setup.classifiers:
-        predicted = image_seconds(setup.classifiers[name], setup.denoiser, setup.test, setup.run.device).seconds(cost)
-    else:
-        predicted = cost.seconds + cost.besides
+        each = image_seconds(setup.classifiers[name], setup.denoiser, setup.test, setup.run.device)
     networks = len(cost.learners) + cost.networks
-    counts = ((networks, "networks to train"), (cost.gradients, "gradients"), (cost.denoised, "denoised images"))
+    counts = (
+        (networks, "networks to train"),
+        (cost.gradients, "gradients"),
+        (cost.forwards, "images forward"),
+        (cost.denoised, "denoised images"),
+    )
     work = ", ".join(f"{count:,} {what}" for count, what in counts if count) or "nothing that the store does not have"
-    return f"{work}: about {duration(predicted)}"
+    found = predicted(cost, each, setup.run.device)
+    return f"{work}: about {duration(found.seconds)}, {with_memory(found.memory)}"
+
+
+def with_memory(memory: float) -> str:
+    """What is said of memory after the time."""
+    if memory != memory:
+        return "memory not predicted (it is on Linux, on a CPU)"
+    return f"{spelled_bytes(memory)} of memory"
+
+
+def second_call(work: Callable[[], object]) -> float:
+    """Seconds of some work beside the classifier: of its second call, for the first is slow."""
+    work()
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def _a_call(work: Callable[[], None]) -> float:
     work()  # the first call is slow
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    found = []
+    for _ in range(CALLS):
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    return statistics.median(found)

@@ -25,6 +25,7 @@ class Crew:
         backend: where they run.
         device: on what they are computed.
         show_progress: whether the time left is printed to standard error.
+        memory: bytes that a batch may take; None where nobody says.
     """
 
     store: Store
@@ -32,6 +33,7 @@ class Crew:
     backend: Backend
     device: torch.device
     show_progress: bool
+    memory: int | str | None = None
 
     @property
     def words(self) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def crew_of(options: WorkerOptions) -> Crew:
     """
     store, device = as_store(options.store), resolve_device(options.device)
     backend = resolve_backend(options.backend, store, device)
-    return Crew(store, resolve_workers(options.workers, backend), backend, device, options.show_progress)
+    return Crew(store, resolve_workers(options.workers, backend), backend, device, options.show_progress, options.memory)
 
 
 def settings_of_images(train: ImageSet, test: ImageSet) -> dict[str, Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from gradaudit.options import Anything, Flag, Options, Spec, Whole, WholeOr, declared, option
+from gradaudit.memory import memory_limit
+from gradaudit.options import Anything, Bytes, Flag, Options, Spec, Whole, WholeOr, declared, option
 
 if TYPE_CHECKING:
     import os
+    from contextlib import AbstractContextManager
 
     import torch
 
@@ -31,6 +33,18 @@ class DeviceOptions(SeedOptions):
         "auto", Anything(), '`"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"`, ..., or a torch device', of_run=True
     )
     show_progress: bool = option(False, Flag(), "print the time left to standard error", python_only=True, of_run=True)
+    memory: int | str | None = option(
+        None,
+        Bytes(),
+        'bytes that a batch may take, or text such as `"1.5 GB"`, beside interpreter, weights and images; it changes no result '
+        "beyond rounding",
+        shown="`$GRADAUDIT_MEMORY`, or 512 MiB on a CPU",
+        of_run=True,
+    )
+
+    def during(self) -> AbstractContextManager[None]:
+        """The limit of memory holds."""
+        return memory_limit(self.memory)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ class Run:
         backend: where they run.
         device: where to compute.
         show_progress: print progress to standard error.
+        memory: bytes that a batch may take; None where nobody says.
     """
 
     seed: int
@@ -37,6 +38,7 @@ class Run:
     backend: BackendLike
     device: torch.device
     show_progress: bool
+    memory: int | str | None = None
 
 
 @dataclass(frozen=True, eq=False)

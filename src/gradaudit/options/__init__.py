@@ -8,6 +8,7 @@ docs.
 from gradaudit.options.declared import Option, Options, declared, option, option_schema, takes
 from gradaudit.options.forms import (
     Anything,
+    Bytes,
     Choice,
     Choices,
     File,
@@ -27,6 +28,7 @@ from gradaudit.options.forms import (
 
 __all__ = [
     "Anything",
+    "Bytes",
     "Choice",
     "Choices",
     "File",

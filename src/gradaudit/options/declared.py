@@ -6,6 +6,7 @@ import functools
 import inspect
 import textwrap
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -52,6 +53,10 @@ class Options:
         for one in fields(self):
             declared_as: Option = one.metadata["option"]
             object.__setattr__(self, one.name, declared_as.taken(one.name, getattr(self, one.name), one.default))
+
+    def during(self) -> AbstractContextManager[None]:
+        """What holds while the instrument works with them."""
+        return nullcontext()
 
     def given_to(self, model: type[Options]) -> dict[str, Any]:
         """The values of those options that another model has as well."""
@@ -101,7 +106,8 @@ def takes(model: type[Options], *placed: str) -> Callable[[Callable[..., R]], Ca
         def call(*arguments: Any, **words: Any) -> R:
             given = signature.bind(*arguments, **words).arguments
             options = model(**{name: given.pop(name) for name in declared(model) if name in given})
-            return function(**given, options=options)
+            with options.during():
+                return function(**given, options=options)
 
         call.__signature__ = signature  # type: ignore[attr-defined]
         call.__doc__ = documented(function.__doc__, model)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from gradaudit.errors import InputError, require
+from gradaudit.memory import memory_bytes
 
 Schema = dict[str, Any]
 
@@ -192,6 +193,23 @@ class Numbers(Form):
         """A number or an array of such."""
         one = {"type": "number"} | _limits(self.above, self.least, self.below)
         return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
+
+
+@dataclass(frozen=True)
+class Bytes(Form):
+    """A number of bytes, as a whole number or as text such as `"1.5 GB"`."""
+
+    def take(self, argument: str, value: Any) -> Any:
+        """The number."""
+        return memory_bytes(argument, value)
+
+    def read(self, argument: str, given: Any) -> Any:
+        """The number that the text means."""
+        return memory_bytes(argument, given)
+
+    def schema(self) -> Schema:
+        """A whole number or a text."""
+        return {"anyOf": [{"type": "integer", "minimum": 2**20}, {"type": "string"}]}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gradaudit.batching import evaluating, placed
+from gradaudit.batching import evaluating, forward_size, placed
 from gradaudit.classifiers import save_classifier, with_logits
 from gradaudit.devices import resolve_device, seeded
 from gradaudit.images import ImageSet, floats_at
@@ -21,6 +21,8 @@ from gradaudit.training.curves import Epoch
 from gradaudit.training.fitting import Draw, accuracy, fit
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.tensorboard import tensorboard_log
+
+AT_ONCE = 512  # images at most, whose accuracy is measured
 
 
 def draw_from(images: ImageSet, device: torch.device) -> Draw:
@@ -117,6 +119,7 @@ def _description(recipe: Recipe, images: ImageSet, test: ImageSet | None, device
 
 def _measuring(classifier: nn.Module, images: ImageSet, device: torch.device) -> Callable[[], float]:
     floats, exact = draw_from(images, device), Recipe(precision="fp32")
+    size = forward_size(classifier, images.floats([0], device), device=device, most=AT_ONCE)
 
     def draw(indices: Tensor) -> tuple[Tensor, Tensor]:
         batch, labels = floats(indices)
@@ -124,7 +127,7 @@ def _measuring(classifier: nn.Module, images: ImageSet, device: torch.device) ->
 
     def measure() -> float:
         with evaluating(classifier):
-            return accuracy(classifier, draw, len(images), exact, device=device)
+            return accuracy(classifier, draw, len(images), exact, device=device, batch=size)
 
     return measure
 

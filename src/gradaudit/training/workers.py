@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from gradaudit.errors import require
+from gradaudit.memory import limited
 from gradaudit.progress import progress
 from gradaudit.training.backends import Backend
 from gradaudit.training.learners import is_whole
@@ -39,7 +40,7 @@ def run_all(
     """What the function returns for each task, as they finish: in order with one local worker, else in any order.
 
     Args:
-        function: importable by workers; one thread each where there are several.
+        function: importable by workers; one thread each where there are several, and the memory that holds here.
         tasks: its arguments for each call; taken one by one as workers become free.
         count: how many tasks there are; no more workers than that are started.
         backend: where the calls run.
@@ -55,6 +56,6 @@ def run_all(
     if count < 1:
         return
     with progress(title, count, show_progress) as advance:
-        for returned in backend.run(function, tasks, min(workers, count)):
+        for returned in backend.run(limited(function), tasks, min(workers, count)):
             yield returned
             advance(1, note(returned))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any, Literal, get_type_hints
 
@@ -13,11 +13,15 @@ from gradaudit.batching import frozen, halving
 from gradaudit.devices import resolve_device
 from gradaudit.errors import InputError, require
 from gradaudit.images import ImageSet
+from gradaudit.memory import at_most
 from gradaudit.progress import progress
 from gradaudit.registry import Registry, Spec, options_of
 
 TANGENTS = Registry("gradaudit.diffusion.tangents", "way to tangent spaces")
 AT_ONCE = {"cpu": 4, "cuda": 128}  # images; each brings its whole basis along, and fresh memory costs a CPU time
+
+COPIES = 6  # of an image's neighbours, or of its basis, that its way to a basis holds at once
+NEIGHBOURS, DIMENSIONS = 50, 16  # usual ones
 
 Way = Callable[[Tensor, Any], Tensor]
 
@@ -53,7 +57,7 @@ def tangent_spaces(
     way = way_to(source, dimensions=dimensions, seed=seed, **options)
     place = resolve_device(device)
     count, take = _taken(images)
-    at_once = AT_ONCE["cuda" if place.type == "cuda" else "cpu"] if batch_size == "auto" else batch_size
+    at_once = _fitting(place, images, source, dimensions, options) if batch_size == "auto" else batch_size
     good = isinstance(at_once, int) and not isinstance(at_once, bool) and at_once >= 1
     require(good, "batch_size", batch_size, '"auto", or a whole number, 1 or more')
     if isinstance(source, nn.Module):
@@ -68,6 +72,18 @@ def tangent_spaces(
             bases.append(found)
             advance(part.stop - part.start)
     return torch.cat(bases)
+
+
+def _fitting(place: torch.device, images: Any, source: Any, dimensions: int | None, options: Mapping[str, Any]) -> int:
+    most = AT_ONCE["cuda" if place.type == "cuda" else "cpu"]
+    return at_most(most, working_bytes(images[:1], source, dimensions, **options)) if place.type == "cpu" else most
+
+
+def working_bytes(images: Any, source: Any, dimensions: int | None = None, **options: Any) -> float:
+    """About the bytes that the tangent space at an image takes while it is found, of images like these."""
+    spans = options.get("neighbours", NEIGHBOURS) if isinstance(source, ImageSet) else (dimensions or DIMENSIONS)
+    features = images.images[0].numel() if isinstance(images, ImageSet) else images[0].numel()
+    return float(COPIES * 4 * int(spans) * features)
 
 
 def way_to(source: Any, **options: Any) -> Way:

@@ -8,8 +8,10 @@ from torch import Tensor
 from gradaudit.diffusion.tangents._bases import check_dimensions, check_rank
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
+from gradaudit.memory import at_most
 
 CHUNK = 4096  # images of the cloud at once
+TEMPORARIES = 3  # arrays of such a part that are held at once
 SPARE = 8  # candidates beyond those wanted: copies of the image are passed over, and rounding may swap near ones
 
 
@@ -47,8 +49,9 @@ def _nearest(flat: Tensor, source: ImageSet, count: int) -> Tensor:
     """The nearest images (n, count, F) of the source that differ from each of (n, F)."""
     wanted = min(count + SPARE, len(source))
     distances, places = flat.new_empty(len(flat), 0), torch.empty(len(flat), 0, dtype=torch.int64, device=flat.device)
-    for start in range(0, len(source), CHUNK):
-        part = source.floats(slice(start, start + CHUNK), flat.device).flatten(1).to(flat.dtype)
+    step = at_most(CHUNK, TEMPORARIES * flat[0].nbytes)
+    for start in range(0, len(source), step):
+        part = source.floats(slice(start, start + step), flat.device).flatten(1).to(flat.dtype)
         found = part.square().sum(dim=1) - 2 * flat @ part.mT  # less the image's own square, the same for all
         own = torch.arange(start, start + len(part), device=flat.device).expand(len(flat), -1)
         distances, places = torch.cat([distances, found], dim=1), torch.cat([places, own], dim=1)

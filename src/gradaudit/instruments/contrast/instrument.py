@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from gradaudit.attributions import named_attributions
+from gradaudit.attributions import controls_beside, named_attributions
 from gradaudit.errors import InputError
+from gradaudit.instruments.alignment.similarities.cosine import cosine
+from gradaudit.instruments.alignment.similarities.magnitude_cosine import magnitude_cosine
 from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.contrast.audit import contrast
-from gradaudit.instruments.contrast.neighbours import check_enough
+from gradaudit.instruments.contrast.neighbours import check_enough, distances, held_bytes
 from gradaudit.instruments.contrast.options import ABOUT, ContrastOptions
 from gradaudit.instruments.contrast.result import ContrastResult
 from gradaudit.instruments.contrast.section import contrast_section
 from gradaudit.instruments.contrast.verdict import POOR
-from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.costs import Cost, mapping, second_call
 from gradaudit.instruments.setup import Setup
 from gradaudit.markup.section import Section
 
@@ -50,9 +54,16 @@ class Contrast(Instrument):
         return {"train": setup.train.fingerprint}
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
-        """A gradient an image for each attribution, and for the control that needs the classifier."""
-        audited = len(named_attributions(options.attribution, options.seed))
-        return Cost(gradients=len(setup.images_for(options)) * (audited + ("untrained" in options.controls)))
+        """The maps of every image, its contrast, and that of another, with which each is compared."""
+        images, train = setup.images_for(options), setup.train
+        audited = named_attributions(options.attribution, options.seed)
+        beside, _ = controls_beside(options.controls, audited, options.seed)
+        asked = mapping(setup.classifiers[name], images, audited | beside, setup.run.device)
+        one = torch.rand(1, *images.shape)
+        comparing = len(images) * len(audited | beside) * second_call(lambda: _compared_with(one))
+        shown = images.floats([0]).flatten(1)
+        finding = len(images) * second_call(lambda: distances(shown, train, setup.run.device))
+        return replace(asked, besides=asked.besides + comparing + finding, memory=held_bytes(images, train) + asked.memory)
 
     def scores(self, result: ContrastResult) -> dict[str, Score]:
         """The cosine of magnitudes of the first attribution."""
@@ -68,6 +79,12 @@ class Contrast(Instrument):
     def section(self, results: Mapping[str, ContrastResult]) -> Section:
         """Its section."""
         return contrast_section(results)
+
+
+def _compared_with(one: Tensor) -> None:
+    """One map with two contrasts, as every map is."""
+    for _ in range(2):
+        magnitude_cosine(one, one), cosine(one, one)
 
 
 def _score(result: ContrastResult, attribution: str) -> Score:

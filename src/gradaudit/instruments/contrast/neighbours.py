@@ -9,9 +9,13 @@ from torch import Tensor
 
 from gradaudit.errors import require
 from gradaudit.images import ImageSet, digests
+from gradaudit.memory import at_most
 from gradaudit.training.learners import check_alike
 
 CHUNK = 2**25  # numbers of a temporary: images beside training images
+AT_ONCE = 2048  # training images at once
+HELD = 16  # bytes of an image for each of its numbers, or for each training image
+TEMPORARIES = 3  # arrays of such a part that are held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,11 +59,12 @@ def class_contrasts(
     place, flat = torch.device(device), train.images.flatten(1)
     maps, voted = torch.empty(len(images), *images.shape), torch.empty(len(images), dtype=torch.int64)
     copies = _copies(images, train)
-    step = max(1, CHUNK // max(flat.shape[1], len(train)))
+    step = at_most(len(images), HELD * max(flat.shape[1], len(train)))
+    step = min(step, max(1, CHUNK // max(flat.shape[1], len(train))))
     for start in range(0, len(images), step):
         part = slice(start, start + step)
         shown, wanted = images.floats(part, place).flatten(1), targets[part].to(place)
-        apart = _distances(shown, train, place)
+        apart = distances(shown, train, place)
         for row, which in enumerate(copies[part]):
             apart[row, which] = torch.inf
         own = wanted[:, None] == train.labels.to(place)
@@ -68,6 +73,13 @@ def class_contrasts(
         nearest = train.labels.to(place)[apart.topk(neighbours, dim=1, largest=False).indices]
         voted[part] = _vote(nearest, len(train.classes)).cpu()
     return Contrasts(maps, voted)
+
+
+def held_bytes(images: ImageSet, train: ImageSet) -> float:
+    """Bytes of the contrasts of all images and of those of others, and of a part of both sets while its distances are taken."""
+    each = 4 * images.images[0].numel()
+    part = min(len(train), at_most(AT_ONCE, TEMPORARIES * each)) * TEMPORARIES * each
+    return float(2 * len(images) * each + part)
 
 
 def check_enough(train: ImageSet, targets: Tensor, neighbours: int) -> None:
@@ -94,11 +106,12 @@ def _copies(images: ImageSet, train: ImageSet) -> list[list[int]]:
     return [places.get(digest, []) for digest in digests(images)]
 
 
-def _distances(shown: Tensor, train: ImageSet, place: torch.device) -> Tensor:
+def distances(shown: Tensor, train: ImageSet, place: torch.device) -> Tensor:
     """Squared distances (n, M) to the training images."""
     parts = []
-    for start in range(0, len(train), 2048):
-        other = train.floats(slice(start, start + 2048), place).flatten(1)
+    step = at_most(AT_ONCE, TEMPORARIES * shown[0].nbytes)
+    for start in range(0, len(train), step):
+        other = train.floats(slice(start, start + step), place).flatten(1)
         parts.append((shown**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * shown @ other.T)
     return torch.cat(parts, dim=1)
 

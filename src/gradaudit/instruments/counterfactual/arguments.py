@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gradaudit.batching import evaluating, halving, placed
+from gradaudit.batching import evaluating, forward_size, halving, placed
 from gradaudit.classifiers import check_classifier, class_count, classifier_fingerprint
 from gradaudit.diffusion import Denoiser
 from gradaudit.errors import require
@@ -134,8 +134,9 @@ def probabilities_of(classifier: nn.Module, images: ImageSet, device: torch.devi
         logits: Tensor = classifier(placed(classifier, images.floats(part, device)))
         return logits.double().cpu()
 
+    size = forward_size(classifier, images.floats([0], device), device=device, most=BATCH)
     with evaluating(classifier), torch.no_grad():
-        logits = torch.cat([found for _, found in halving(seen, len(images), BATCH)])
+        logits = torch.cat([found for _, found in halving(seen, len(images), size)])
     bad = (~logits.isfinite().all(dim=1)).nonzero()[:, 0].tolist()
     expected = f"one with finite logits at every image; NaN or infinity at {_listed(bad)}"
     require(not bad, "classifier", type(classifier).__name__, expected)

@@ -98,7 +98,7 @@ def counterfactual(
     with ExitStack() as constant:
         for module in (classifier.to(place), *helpers, *(oracle.to(place) for oracle in oracles.values())):
             constant.enter_context(frozen(module))
-        size = _batch_size(options.batch_size, classifier, denoiser, images, place)
+        size = batch_size_of(options.batch_size, classifier, denoiser, images, place)
         owners = {"classifier": classifier, "robust": robust, "denoiser": denoiser}
         marks = {name: None if one is None else classifier_fingerprint(one) for name, one in owners.items()}
         kept = as_store(options.store)
@@ -119,12 +119,13 @@ def counterfactual(
 
 def _wanted(images: ImageSet, which: Tensor, chosen: Tensor, seed: int, seeds: int) -> list[Wanted]:
     """All that is wanted of a method: image by image, target by target, seed by seed."""
-    keys = [image_keys(images.floats(), seed + turn) for turn in range(seeds)]
+    keys = [[image_keys(images.floats([place]), seed + turn)[0] for place in range(len(images))] for turn in range(seeds)]
     pairs = zip(which.tolist(), chosen.tolist(), strict=True)
     return [Wanted(image, target, seed + turn, keys[turn][image]) for image, target in pairs for turn in range(seeds)]
 
 
-def _batch_size(given: int | str, classifier: nn.Module, denoiser: Denoiser | None, images: ImageSet, place: torch.device) -> int:
+def batch_size_of(given: int | str, classifier: nn.Module, denoiser: Denoiser | None, images: ImageSet, place: torch.device) -> int:
+    """Images that a method changes at once: those given, or for `"auto"` as many as fit."""
     if not isinstance(given, str):
         return given
     sample = images.floats([0], place)

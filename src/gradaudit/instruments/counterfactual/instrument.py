@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
+from torch import Tensor, nn
 
 from gradaudit.classifiers import classifier_fingerprint
+from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Evidence, Instrument, Score
-from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.costs import Cost, gradient_bytes, second_call
 from gradaudit.instruments.counterfactual.arguments import (
     Method,
     check_classifiers,
@@ -20,7 +24,7 @@ from gradaudit.instruments.counterfactual.arguments import (
     check_subjects,
     resolve_methods,
 )
-from gradaudit.instruments.counterfactual.audit import counterfactual
+from gradaudit.instruments.counterfactual.audit import batch_size_of, counterfactual
 from gradaudit.instruments.counterfactual.choosing import choose, half
 from gradaudit.instruments.counterfactual.differences import asks_helpers
 from gradaudit.instruments.counterfactual.options import (
@@ -29,6 +33,7 @@ from gradaudit.instruments.counterfactual.options import (
     CounterfactualInAudit,
     CounterfactualOptions,
 )
+from gradaudit.instruments.counterfactual.problem import Problem
 from gradaudit.instruments.counterfactual.result import CounterfactualResult
 from gradaudit.instruments.counterfactual.section import counterfactual_section
 from gradaudit.instruments.counterfactual.summary import AGREED
@@ -37,6 +42,9 @@ from gradaudit.markup.pictures import Change
 from gradaudit.markup.section import Section
 
 PLANTED = "svce"  # the method with which planted classifiers were asked
+ASKED = 6  # ways forward of a counterfactual's measures, about
+ARRAYS = 8  # of all images that are held while they are measured
+FEW = 4  # steps that are timed
 STEPS = 75  # of a method that does not say
 BACK = {"none": 0, "combined": 1, "exact": 3}  # ways back through the denoiser in a guided step
 REAL = 1000  # training images beside which realism is measured
@@ -92,8 +100,15 @@ class Counterfactuals(Instrument):
         """What each method takes for each image, target and seed."""
         classes = setup.test.classes
         targets = len(classes) - 1 if options.targets == "all" and "all" not in classes else 1
-        count = len(setup.test_images(options.images)) * targets * options.seeds
-        return sum((cost_of(method, count) for method in resolve_methods(_methods(setup, options)).values()), Cost())
+        images = setup.test_images(options.images)
+        count, methods = len(images) * targets * options.seeds, resolve_methods(_methods(setup, options))
+        classifier, helper, device = setup.classifiers[name], setup.denoiser if _asked(setup, options) else None, setup.run.device
+        size = batch_size_of("auto", classifier, helper, images, device)
+        kept = ARRAYS * 4 * images.images[0].numel() * count * len(methods)
+        asked = Cost(
+            forwards=len(images) + ASKED * count * len(methods), memory=gradient_bytes(classifier, images, device, size) + kept
+        )
+        return sum((cost_of(method, count, images) for method in methods.values()), asked)
 
     def scores(self, result: CounterfactualResult) -> dict[str, Score]:
         """How often other classifiers, the robust helper not among them, agree that a flipped image shows its target: first
@@ -143,13 +158,31 @@ class Counterfactuals(Instrument):
         result.save(out)
 
 
-def cost_of(method: Method, count: int) -> Cost:
-    """What so many counterfactuals take: a gradient a step; a guided step is a pass through the denoiser, and back through it."""
+def cost_of(method: Method, count: int, images: ImageSet) -> Cost:
+    """What so many counterfactuals of such images take: a gradient a step, and the time of the step itself; a guided step is a pass
+    through the denoiser, and back through it.
+    """
     steps = count * int(method.options.get("steps", STEPS))
     if not method.needs_denoiser:
-        return Cost(gradients=steps)
+        return Cost(gradients=steps, besides=steps * _seconds_of_a_step(method, images) if method.options.get("steps") else 0.0)
     passes = 1 + BACK.get(str(method.options.get("guidance")), 3)
     return Cost(gradients=steps, denoised=steps * passes // 2)  # the walk begins half-way
+
+
+def _seconds_of_a_step(method: Method, images: ImageSet) -> float:
+    """Of a method that asks nobody but the classifier, beside its gradient: on one image, of a classifier that takes no time."""
+    if method.own or method.asks_helpers:
+        return 0.0
+    problem = Problem(_Brightness(), images.floats([0]), torch.zeros(1, dtype=torch.int64), (0,))
+    return second_call(lambda: partial(method.function, steps=FEW)(problem)) / FEW
+
+
+class _Brightness(nn.Module):
+    """Two logits that cost next to nothing."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        mean = images.mean(dim=(1, 2, 3))
+        return torch.stack([mean, -mean], dim=1)
 
 
 def _methods(setup: Setup, options: CounterfactualInAudit) -> list[Any]:

@@ -80,7 +80,7 @@ class CounterfactualDifferences(Instrument):
         """A counterfactual of each image, and the networks."""
         small = _small(setup, options)
         masks = masks_of_all(setup, _only_beside(options), make=False)
-        walks = cost_of_walks(_method(options), len(small.test) + (len(small.train) if _ranks_training(options) else 0))
+        walks = cost_of_walks(_method(options), len(small.test) + (len(small.train) if _ranks_training(options) else 0), small.test)
         return walks + cost_of(grid(small, name, _beside(options, _not_made), masks))
 
     def scores(self, result: CounterfactualDifferencesResult) -> dict[str, Score]:

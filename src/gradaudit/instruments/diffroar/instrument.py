@@ -12,7 +12,7 @@ import pandas as pd
 from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.evaluator import PoolRanking, evaluator_recipe
 from gradaudit.instruments.contract import Evidence, Instrument, Score
-from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.costs import Cost, predicted, with_memory
 from gradaudit.instruments.diffroar.arguments import named_attributions
 from gradaudit.instruments.diffroar.audit import prepare_diffroar
 from gradaudit.instruments.diffroar.options import ABOUT, DiffROARCommand, DiffROAROptions
@@ -66,7 +66,8 @@ class DiffROAR(Instrument):
 
     def plan(self, setup: Setup, name: str, options: DiffROAROptions) -> str:
         """The run's own."""
-        return str(_run(setup, name, options, make=False).plan())
+        plan = _run(setup, name, options, make=False).plan()
+        return f"{plan}, {with_memory(predicted(Cost(memory=plan.memory), None, setup.run.device).memory)}"
 
     def scores(self, result: DiffROARResult) -> dict[str, Score]:
         """The mean over levels of the first attribution's DiffROAR."""
@@ -133,7 +134,7 @@ def grid(setup: Setup, name: str, options: DiffROAROptions, masks: Mapping[str, 
 def cost_of(run: Values | Grid) -> Cost:
     """What a run will take."""
     plan = run.plan()
-    return Cost(plan.pending, seconds=plan.seconds - plan.reading, besides=plan.reading)
+    return Cost(plan.pending, seconds=plan.seconds - plan.reading, besides=plan.reading, memory=plan.memory)
 
 
 def masks_of_all(setup: Setup, options: DiffROAROptions, *, make: bool) -> dict[str, PoolRanking] | None:

@@ -15,8 +15,10 @@ from gradaudit.instruments.crew import Crew
 from gradaudit.instruments.diffroar.cells import Cell, by_key, lacking_images, logits_of
 from gradaudit.instruments.diffroar.filled_images import FilledImages, chunks
 from gradaudit.progress import duration
+from gradaudit.training.sizing import bytes_of_training
 from gradaudit.training.timing import seconds_a_step
 
+WORKER = 350 * 10**6  # bytes of a worker's interpreter and libraries
 EVALUATED = 1024  # images on which the time of an evaluation is measured
 
 
@@ -32,6 +34,7 @@ class Plan:
         to_fill: how many sets of images are to be filled once and for all before, where the fill is costly.
         pending: the keys of the learners that the store lacks.
         reading: what of the seconds goes to reading, which evaluators do however many of them are stored.
+        memory: bytes at the peak beside what this process holds, of all workers together.
     """
 
     networks: int
@@ -41,6 +44,7 @@ class Plan:
     to_fill: int = 0
     pending: frozenset[str] = frozenset()
     reading: float = 0.0
+    memory: float = 0.0
 
     def __str__(self) -> str:
         if self.stored == self.networks:
@@ -63,7 +67,21 @@ def predict(cells: Mapping[Any, Cell], crew: Crew) -> Plan:
     fitting = sum(len(found) * seconds_to_fit(found[0], crew.device) for found in alike.values())
     filling = _seconds_to_fill([*to_fill.values()]) if to_fill else 0.0
     seconds = _shared(fitting, len(pending), crew.workers) + _shared(filling, len(to_fill), crew.workers)
-    return Plan(len(known), len(known) - len(pending), seconds, crew.workers, len(to_fill), frozenset(pending))
+    memory = of_workers(max((_bytes_to_fit(found[0], crew.device) for found in alike.values()), default=0.0), crew.workers)
+    return Plan(len(known), len(known) - len(pending), seconds, crew.workers, len(to_fill), frozenset(pending), memory=memory)
+
+
+def of_workers(each: float, workers: int) -> float:
+    """Bytes that so many workers take together; one is this process, which holds interpreter and libraries already."""
+    return each if workers == 1 or not each else workers * (each + WORKER)
+
+
+def _bytes_to_fit(cell: Cell, device: torch.device) -> float:
+    """Bytes at the peak of the fit, from one batch forward."""
+    if cell.filled:
+        cell = cell.seeing(replace(split, filled=True) for split in (cell.train, cell.test))
+    with one_thread(), seeded(cell.recipe.seed, device):
+        return bytes_of_training(cell.build().to(device), cell.unmasking.draw(cell.train, device), cell.recipe, device)
 
 
 def seconds_to_fit(cell: Cell, device: torch.device) -> float:

@@ -24,6 +24,7 @@ from gradaudit.instruments.diffroar.rankings import Ranker, Ranking
 from gradaudit.instruments.diffroar.result import DiffROARResult, judged
 from gradaudit.instruments.diffroar.statistics import image_variances
 from gradaudit.instruments.diffroar.unmasking import SIDES, Content, Split, Unmasking
+from gradaudit.memory import memory_limit
 from gradaudit.progress import tell
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import unpacked
@@ -96,6 +97,10 @@ class Grid:
 
     def run(self) -> DiffROARResult:
         """Rank, fit every cell that the store lacks, and put what the learners know in a table."""
+        with memory_limit(self.crew.memory):
+            return self._result()
+
+    def _result(self) -> DiffROARResult:
         known = self.known()
         cells = self.cells(self.rankings(make=True))
         if self.crew.show_progress:

@@ -15,15 +15,17 @@ import torch
 from gradaudit.attributions import kept_count, named_controls
 from gradaudit.devices import one_thread
 from gradaudit.evaluator import EvaluatorSpec, EvaluatorTraining, PoolRanking, untrained
+from gradaudit.instruments.costs import gradient_bytes
 from gradaudit.instruments.diffroar.arguments import SPLITS
 from gradaudit.instruments.diffroar.measures import COLUMNS, MEASURES, VALUES
-from gradaudit.instruments.diffroar.plan import Plan
+from gradaudit.instruments.diffroar.plan import Plan, of_workers
 from gradaudit.instruments.diffroar.rankings import Ranking
 from gradaudit.instruments.diffroar.reading import Reading, read_all, train_evaluator
 from gradaudit.instruments.diffroar.result import DiffROARResult, judged
 from gradaudit.instruments.diffroar.retraining import Compared, Grid
 from gradaudit.instruments.diffroar.statistics import image_variance, image_variances, interval
 from gradaudit.instruments.diffroar.unmasking import SIDES
+from gradaudit.memory import memory_limit
 from gradaudit.progress import tell
 from gradaudit.training.store import key_of, unpacked
 from gradaudit.training.workers import run_all
@@ -64,16 +66,22 @@ class Values:
         found = self._missing(trainings)
         rounds = -(-len(found) // self.grid.crew.workers)
         total, pending = len(trainings), frozenset(found)
+        each = max((one.working_bytes() for one in [*found.values()][:1]), default=0.0)
+        memory = of_workers(max(each, self._bytes_to_rank()), self.grid.crew.workers)
         reading = self._seconds_to_read(next(iter(trainings.values()))) / min(self.grid.crew.workers, len(self.compared.seeds))
         seconds = reading + (next(iter(found.values())).seconds(STEPS) * rounds if found else 0.0)
         if not self._selects:
-            return Plan(total, total - len(found), seconds, self.grid.crew.workers, pending=pending, reading=reading)
+            return Plan(total, total - len(found), seconds, self.grid.crew.workers, pending=pending, reading=reading, memory=memory)
         more = self.grid.plan()
         both = (total + more.networks, total - len(found) + more.stored, seconds + more.seconds)
-        return Plan(*both, self.grid.crew.workers, more.to_fill, pending | more.pending, reading)
+        return Plan(*both, self.grid.crew.workers, more.to_fill, pending | more.pending, reading, max(memory, more.memory))
 
     def run(self) -> DiffROARResult:
         """Rank, train the evaluators that the store lacks, read, and put what the pixels tell in a table."""
+        with memory_limit(self.grid.crew.memory):
+            return self._result()
+
+    def _result(self) -> DiffROARResult:
         if self.grid.crew.show_progress:
             tell(f"DiffROAR: {self.plan()}")
         known = self.grid.known()
@@ -319,6 +327,12 @@ class Values:
         if not self._selects:
             given.pop("learner")
         return given | ours
+
+    def _bytes_to_rank(self) -> float:
+        """Bytes at the peak of the maps by which the test images are ranked."""
+        maps = {name: one["test"] for name, one in (self.grid.attributions | self.grid.controls).items()}
+        asked = any(one.needs_classifier for one in maps.values())
+        return gradient_bytes(self.grid.classifier, self.grid.sets["test"], self.grid.crew.device) if asked else 0.0
 
     def _seconds_to_read(self, training: EvaluatorTraining) -> float:
         """Predicted seconds of all readings by evaluators of such a training, one after the other, as if the store had none."""

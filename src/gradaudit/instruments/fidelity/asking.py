@@ -17,6 +17,7 @@ from gradaudit.fills import Fill
 from gradaudit.images import ImageSet
 
 CHUNK = 256  # images that are filled at once, whatever the batch size: what a fill draws must not depend on that
+NUMBERS = 2**23  # of theirs at most, likewise
 
 
 def silent(count: int) -> None:
@@ -37,6 +38,11 @@ class Answers(NamedTuple):
     logit: np.ndarray
     log: np.ndarray
     confidence: np.ndarray
+
+
+def filled_at_once(images: ImageSet) -> int:
+    """How many of the images are filled at once."""
+    return max(1, min(CHUNK, NUMBERS // images.images[0].numel()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +70,8 @@ class Subject:
     @property
     def chunks(self) -> list[slice]:
         """The parts of the set that are filled at once."""
-        return [slice(start, min(start + CHUNK, len(self.images))) for start in range(0, len(self.images), CHUNK)]
+        step = filled_at_once(self.images)
+        return [slice(start, min(start + step, len(self.images))) for start in range(0, len(self.images), step)]
 
     def as_they_are(self) -> Answers:
         """The answers to whole images."""

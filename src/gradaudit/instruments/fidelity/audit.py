@@ -159,11 +159,15 @@ def _about_copies(trainings: Mapping[str, FineTuning]) -> dict[str, Any] | None:
     return None
 
 
+def at_once(images: ImageSet) -> int:
+    """How many images the classifier is given at once on a CPU, where their memory allows it."""
+    return min(FORWARD, max(1, VALUES // images.images[0].numel()))
+
+
 def _subject(classifier: nn.Module, images: ImageSet, options: FidelityOptions, place: torch.device) -> Subject:
-    most = min(FORWARD, max(1, VALUES // images.images[0].numel()))
     size = options.batch_size
     if size == "auto":
-        size = forward_size(classifier, images.floats([0]), device=place, most=most)
+        size = forward_size(classifier, images.floats([0]), device=place, most=at_once(images))
     asked = Subject(classifier, images, images.labels, options.seed, size, place)
     if options.target == "label":
         return asked

@@ -10,13 +10,14 @@ from typing import Any
 import pandas as pd
 import torch
 
-from gradaudit.attributions import controls_beside, named_attributions
+from gradaudit.attributions import controls_beside, named_attributions, rank
 from gradaudit.devices import seeded
 from gradaudit.fills import Fill
 from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Evidence, Instrument, Score
-from gradaudit.instruments.costs import Cost
-from gradaudit.instruments.fidelity.audit import cell_count, fidelity, fine_tunings, resolve_fills
+from gradaudit.instruments.costs import Cost, forward_bytes, mapping, second_call
+from gradaudit.instruments.fidelity.asking import filled_at_once
+from gradaudit.instruments.fidelity.audit import at_once, cell_count, fidelity, fine_tunings, resolve_fills
 from gradaudit.instruments.fidelity.finetuning import read_recipe
 from gradaudit.instruments.fidelity.options import ABOUT, FidelityOptions
 from gradaudit.instruments.fidelity.result import FidelityResult
@@ -27,7 +28,8 @@ from gradaudit.markup.gallery import gallery_of
 from gradaudit.markup.pictures import Pictures
 from gradaudit.markup.section import Section
 
-FORWARD = 3  # ways forward that cost what a gradient does
+FILLED = 6  # arrays of the images that are filled at once
+RANK = 4  # bytes of a rank at most
 PLANTED = 0.1  # the share of the features at which planted maps were asked
 FEW = 8  # images that are filled to see how long it takes
 
@@ -62,16 +64,25 @@ class Fidelity(Instrument):
         images, fills = setup.images_for(options), _fills(setup, options)
         audited = named_attributions(options.attribution, options.seed)
         beside, _ = controls_beside(options.controls, audited, options.seed)
-        attributed = sum(one.needs_classifier for one in (audited | beside).values())
-        cells = cell_count(1, len(audited | beside), options, images.shape)
+        classifier, maps = setup.classifiers[name], audited | beside
+        asked = mapping(classifier, images, maps, setup.run.device)
+        cells = cell_count(1, len(maps), options, images.shape)
         filling = sum(_seconds(fill, images, setup.run.device, deciding([*options.levels])) for fill in fills.values())
-        gradients = len(images) * attributed + len(images) * (1 + cells * len(fills)) // FORWARD
+        ranking = len(images) * len(maps) * second_call(lambda: rank(torch.rand(1, *images.shape), 0, 0, options.features))
+        part, features = min(len(images), filled_at_once(images)), images.images[0].numel()
+        ranks = len(images) * features // (1 if options.features == "coordinates" else images.shape[0]) * RANK
+        shown = FILLED * 4 * features * part + forward_bytes(classifier, images, setup.run.device, at_once(images))
+        asking = Cost(
+            forwards=len(images) * (1 + cells * len(fills)),
+            besides=cells * len(images) * filling + ranking,
+            memory=max(shown, asked.memory) + ranks,
+        )
         given = replace(options, reference=setup.train, seed=setup.run.seed)
         trainings = fine_tunings(setup.classifiers[name].to(setup.run.device), images, fills, given, setup.run.device)
         files = {one.file(setup.run.store): one for one in trainings.values()}
         pending = {file.stem: one for file, one in files.items() if not setup.run.store.fetch(file).exists()}
         seconds = sum(one.seconds for one in pending.values())
-        return Cost(frozenset(pending), gradients=gradients, seconds=seconds, besides=cells * len(images) * filling)
+        return asked + asking + Cost(frozenset(pending), seconds=seconds)
 
     def scores(self, result: FidelityResult) -> dict[str, Score]:
         """The mean over levels of the first attribution's fidelity."""

@@ -6,18 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import nn
 
+from gradaudit.attributions import Attribution, named_attributions, named_controls
 from gradaudit.classifiers import class_count, classifier_fingerprint
 from gradaudit.datasets import blocks
 from gradaudit.devices import seeded
 from gradaudit.errors import InputError, first_line, require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Evidence, Instrument, Score
-from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.costs import Cost, mapping, second_call
 from gradaudit.instruments.leakage.audit import leakage
 from gradaudit.instruments.leakage.masks import read_mask
-from gradaudit.instruments.leakage.measures import null_top
+from gradaudit.instruments.leakage.measures import measure, null_top
 from gradaudit.instruments.leakage.options import ABOUT, LeakageCommand, LeakageInAudit, LeakageOptions
 from gradaudit.instruments.leakage.result import LeakageResult
 from gradaudit.instruments.leakage.section import leakage_section
@@ -97,13 +99,15 @@ class Leakage(Instrument):
         return {"train": setup.train.fingerprint, "recipe": setup.recipes[name].key(setup.run.device)}
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
-        """A training on blocks where there is no signal mask, and a gradient an image."""
-        count = len(setup.images_for(options))
+        """A training on blocks where there is no signal mask; then a gradient an image, and the measures of every map."""
+        images = setup.images_for(options)
+        maps = {**named_attributions(options.attribution, options.seed), **_controls(options)}
+        measured = mapping(setup.classifiers[name], images, maps, setup.run.device) + _measuring(images, len(maps), options)
         if setup.test.signal_mask is not None or name in setup.on_blocks:
-            return Cost(gradients=count)
+            return measured
         share = CLASSES / len(setup.train.classes)
         attack = int(setup.recipes[name].objective_options().get("steps", 0))
-        return Cost(networks=1, gradients=count + int(2 * share * len(setup.train) * options.epochs * (1 + attack)))
+        return measured + Cost(networks=1, gradients=int(2 * share * len(setup.train) * options.epochs * (1 + attack)))
 
     def scores(self, result: LeakageResult) -> dict[str, Score]:
         """The share of the top-ranked features in the null blocks that the verdict is about."""
@@ -125,6 +129,17 @@ class Leakage(Instrument):
     def pictures(self, setup: Setup, name: str, options: Any, result: LeakageResult) -> Pictures:
         """Some images with the first attribution."""
         return gallery_of(result, name, setup.classifiers[name], setup.test, options.attribution)
+
+
+def _controls(options: Any) -> dict[str, Attribution]:
+    return named_controls(options.controls, options.seed)
+
+
+def _measuring(images: ImageSet, maps: int, options: Any) -> Cost:
+    """The measures of so many maps of every image, by the time of one; and the accuracy."""
+    scores, signal = torch.rand(1, *images.shape), torch.rand(1, *images.shape[1:]) < 0.5
+    how: dict[str, Any] = {"levels": options.top, "features": options.features, "seed": options.seed}
+    return Cost(forwards=len(images), besides=len(images) * maps * second_call(lambda: measure(scores, signal, 0, **how)))
 
 
 def _quality(row: Any) -> Score:

@@ -26,6 +26,7 @@ from gradaudit.progress import progress
 
 CHECKED = 256  # images whose way to their nearest neighbour is looked at
 OTHERS = 2000  # images among which that is looked for
+NUMBERS = 2**26  # of theirs at most
 
 ChangesAndShares = tuple[Tensor, Tensor, int]
 
@@ -64,12 +65,12 @@ def manifold_robustness(
     radii = paper_radii(images.images[0].numel()) if options.radius is None else options.radius
     place = resolve_device(options.device)
     classifier, caveats = check_classifier(classifier, images)
-    at_once = _at_once(options.batch_size, classifier, images, place, 2 * len(radii))
+    sizes = batches(options.batch_size, classifier, images, place, 2 * len(radii))
     bases = resolve_bases(tangent_spaces, images)
     owner = classifier_fingerprint(classifier)
     classifier.to(place)
     with frozen(classifier):
-        details = _details(classifier, images, bases, radii, options, at_once)
+        details = _details(classifier, images, bases, radii, options, *sizes)
     settings = {
         "radius": list(radii),
         "samples": options.samples,
@@ -90,16 +91,17 @@ def _details(
     radii: Sequence[float],
     options: ManifoldRobustnessOptions,
     at_once: int,
+    size: int,
 ) -> dict[str, Any]:
     """What became of every image, how much the bases explain, and their dimension."""
-    others = _precise(classifier, images.floats(slice(0, OTHERS))).flatten(1)
+    others = _precise(classifier, images.floats(slice(0, max(2, min(OTHERS, NUMBERS // images.images[0].numel()))))).flatten(1)
 
     def work(part: slice) -> ChangesAndShares:
         pixels = _precise(classifier, images.floats(part))
         own = bases(part, pixels)
         checked = max(0, CHECKED - part.start)
         shares = explained(pixels[:checked], own[:checked], others)
-        return changes(classifier, pixels, own, radii, options.samples, options.seed).cpu(), shares.cpu(), own.shape[1]
+        return changes(classifier, pixels, own, radii, options.samples, options.seed, size).cpu(), shares.cpu(), own.shape[1]
 
     found: list[ChangesAndShares] = []
     with progress("manifold robustness", len(images), options.show_progress) as advance:
@@ -121,10 +123,12 @@ def _precise(classifier: nn.Module, floats: Tensor) -> Tensor:
     return found if found.dtype.itemsize >= floats.dtype.itemsize else floats.to(found.device)
 
 
-def _at_once(batch_size: int | str, classifier: nn.Module, images: ImageSet, place: torch.device, variants: int) -> int:
+def batches(batch_size: int | str, classifier: nn.Module, images: ImageSet, place: torch.device, variants: int) -> tuple[int, int]:
+    """How many images are moved at once, each in so many variants, and how many of these the classifier is given at once."""
     if isinstance(batch_size, str):
-        return max(1, batch_size_for(classifier, images.floats([0]), device=place) // variants)
-    return batch_size
+        size = batch_size_for(classifier, images.floats([0]), device=place)
+        return max(1, size // variants), size
+    return batch_size, batch_size * variants
 
 
 def _fingerprint(tangent_spaces: Any) -> str:

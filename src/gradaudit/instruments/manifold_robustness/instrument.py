@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pandas as pd
+from torch import nn
 
 from gradaudit.errors import require
+from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Evidence, Instrument, Score
-from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.costs import Cost, forward_bytes, second_call
 from gradaudit.instruments.manifold_robustness.arguments import PAPER_RADII
-from gradaudit.instruments.manifold_robustness.audit import manifold_robustness
+from gradaudit.instruments.manifold_robustness.audit import OTHERS, batches, manifold_robustness
 from gradaudit.instruments.manifold_robustness.measure import DIRECTIONS
 from gradaudit.instruments.manifold_robustness.options import (
     ABOUT,
@@ -25,6 +27,9 @@ from gradaudit.instruments.manifold_robustness.section import manifold_robustnes
 from gradaudit.instruments.manifold_robustness.tangents import EXPECTED, read_tangents
 from gradaudit.instruments.setup import Setup
 from gradaudit.markup.section import Section
+from gradaudit.noise import generators, normal
+
+MOVED = 3  # arrays of moved images that are held at once
 
 FEWEST = 200  # training images among which neighbours are looked for
 
@@ -73,10 +78,10 @@ class ManifoldRobustness(Instrument):
         return {"train": setup.train.fingerprint} if tangents.kind == "neighbours" else {}
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
-        """Both directions of every draw at every radius; a pass forward is about a third of one there and back."""
-        count = len(setup.images_for(options))
-        spaces = read_tangents("tangents", options.tangents).cost(count)
-        return spaces + Cost(gradients=count * len(options.radius or PAPER_RADII) * options.samples * 2 // 3)
+        """Tangent spaces; and both directions of every draw at every radius, by passes forward."""
+        images, radii = setup.images_for(options), len(options.radius or PAPER_RADII)
+        read = read_tangents("tangents", options.tangents)
+        return read.cost(len(images), setup) + moving(setup.classifiers[name], images, setup, 2 * radii, options.samples)
 
     def scores(self, result: ManifoldRobustnessResult) -> dict[str, Score]:
         """The ratio of the changes on and off the manifold, over all radii."""
@@ -97,6 +102,16 @@ class ManifoldRobustness(Instrument):
             rows = result.table[result.table["direction"] == direction].set_index("radius")[["change", "low", "high"]]
             parts.insert(0, rows.set_axis([f"change {direction}", f"{direction} low", f"{direction} high"], axis=1))
         return [(f"Manifold robustness, {name}", pd.concat(parts, axis=1).reset_index())]
+
+
+def moving(classifier: nn.Module, images: ImageSet, setup: Setup, variants: int, samples: int) -> Cost:
+    """What is asked of the classifier at images that are moved so many ways, so many times; and the noise."""
+    count, features = len(images), images.images[0].numel()
+    at_once, size = batches("auto", classifier, images, setup.run.device, variants)
+    points = 4 * features * (MOVED * variants * min(at_once, count) + min(count, OTHERS))
+    asked = forward_bytes(classifier, images, setup.run.device, size, variants)
+    noise = second_call(lambda: normal(generators(images.floats([0]), 0), images.floats([0])))
+    return Cost(forwards=count * (1 + variants * samples), besides=count * samples * variants * noise, memory=points + asked)
 
 
 INSTRUMENT = ManifoldRobustness()

@@ -14,7 +14,9 @@ DIRECTIONS = ("on", "off")
 
 
 @torch.no_grad()
-def changes(classifier: nn.Module, images: Tensor, bases: Tensor, radii: Sequence[float], samples: int, seed: int) -> Tensor:
+def changes(
+    classifier: nn.Module, images: Tensor, bases: Tensor, radii: Sequence[float], samples: int, seed: int, size: int
+) -> Tensor:
     """The mean L1 change of the softmax for each image, float64 (n, 2, R): on and off the manifold, at each radius.
 
     Args:
@@ -24,6 +26,7 @@ def changes(classifier: nn.Module, images: Tensor, bases: Tensor, radii: Sequenc
         radii: L2 lengths of the noise, in pixel values of [0, 1].
         samples: draws of noise an image; the same draw serves both directions and all radii.
         seed: of the noise, which belongs to the image.
+        size: images that the classifier is given at once.
     """
     before = probabilities(classifier, images)
     lengths = torch.tensor(radii, dtype=images.dtype, device=images.device).reshape(1, 1, -1, 1)
@@ -32,7 +35,8 @@ def changes(classifier: nn.Module, images: Tensor, bases: Tensor, radii: Sequenc
     for _ in range(samples):
         units = directions(normal(sources, images).to(images.dtype).flatten(1), bases)
         moved = images.flatten(1)[:, None, None] + lengths * units[:, :, None]
-        after = probabilities(classifier, moved.reshape(-1, *images.shape[1:]))
+        points = moved.reshape(-1, *images.shape[1:])
+        after = torch.cat([probabilities(classifier, part) for part in torch.split(points, size)])
         total += (after.reshape(*total.shape, -1) - before[:, None, None]).abs().sum(dim=3)
     return total / samples
 

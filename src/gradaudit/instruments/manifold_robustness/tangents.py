@@ -10,9 +10,10 @@ from typing import Any, Literal
 from torch import Tensor
 
 from gradaudit.diffusion import load_autoencoder, load_denoiser, tangent_spaces
+from gradaudit.diffusion.tangents import working_bytes
 from gradaudit.diffusion.tangents.denoiser_jacobian import SPARE
 from gradaudit.errors import require
-from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.costs import Cost, second_call
 from gradaudit.instruments.setup import Setup
 from gradaudit.registry import parse_spec
 
@@ -65,10 +66,12 @@ class Tangents:
             load_autoencoder(self.name) if self.kind == "autoencoder" else load_denoiser(self.name, allow_pickle=self.allow_pickle)
         )
 
-    def cost(self, images: int) -> Cost:
-        """What tangent spaces at so many images take of a denoiser; another source takes next to nothing."""
+    def cost(self, images: int, setup: Setup) -> Cost:
+        """What tangent spaces at so many images take: of a denoiser; of another source the time of one, and its memory."""
         if self.kind != "denoiser":
-            return Cost()
+            spaces, first = self.spaces(setup), setup.test[:1]
+            memory = working_bytes(first, self.source(setup), **self.options)
+            return Cost(besides=images * second_call(lambda: spaces(first)), memory=memory)
         dimensions, iterations = (int(self.options.get(*one)) for one in (("dimensions", 16), ("iterations", 1)))
         return Cost(denoised=images * (dimensions + SPARE) * 2 * (1 + iterations) * PASSES)
 

@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Evidence, Instrument, Score
-from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.costs import Cost, gradient_bytes, second_call
+from gradaudit.instruments.robustness.attack_checks import CHECKED, UNBOUNDED_STEPS
 from gradaudit.instruments.robustness.audit import robustness
 from gradaudit.instruments.robustness.methods import WORST, check_reaches, resolve_methods
 from gradaudit.instruments.robustness.options import ABOUT, RobustnessCommand, RobustnessOptions
+from gradaudit.instruments.robustness.outcomes import GROUP
 from gradaudit.instruments.robustness.result import RobustnessResult
 from gradaudit.instruments.robustness.section import robustness_section
 from gradaudit.instruments.setup import Setup
 from gradaudit.markup.section import Section
+from gradaudit.noise import generators
+from gradaudit.training.perturbations import ascent_direction, uniform_in_ball
+
+HELD = 3  # arrays of a group of images that are held at once
 
 GREY = {"linf": (0.0, 0.1, 0.2, 0.3), "l2": (0.0, 0.5, 1.0, 2.0)}
 PLANTED = {"norm": "l2", "eps": 1.0}  # how planted classifiers were attacked
@@ -47,11 +55,24 @@ class Robustness(Instrument):
         return robustness(setup.classifiers[name], images, **words)
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
-        """PGD's steps; another attack counts as much again for each of its own steps."""
+        """PGD's steps, and those of the checks; another attack counts as much again for each of its own steps.
+
+        Checks are counted as if the classifier gave all images their label, and no attack left any: what is left costs more.
+        """
         images = setup.images_for(options)
         attacks = len(options.attack) if isinstance(options.attack, (list, tuple)) else 1
         above = sum(1 for eps in radii(images, options) if eps > 0)
-        return Cost(gradients=len(images) * (options.steps * options.restarts + 1) * above * attacks)
+        checked = min(CHECKED, len(images))
+        attacked = len(images) * options.steps * options.restarts * above * attacks
+        classifier, device = setup.classifiers[name], setup.run.device
+        noise, step = _beside_a_step(images)
+        gradients = options.eot * (attacked + checked * (UNBOUNDED_STEPS + 1))
+        return Cost(
+            gradients=gradients,
+            forwards=len(images) * (1 + above * attacks) + 3 * checked,
+            besides=gradients * step + len(images) * above * attacks * noise,
+            memory=gradient_bytes(classifier, images, device) + HELD * 4 * images.images[0].numel() * min(len(images), GROUP),
+        )
 
     def scores(self, result: RobustnessResult) -> dict[str, Score]:
         """The accuracy under the strongest attacks at the middle radius."""
@@ -72,6 +93,13 @@ class Robustness(Instrument):
     def section(self, results: Mapping[str, RobustnessResult]) -> Section:
         """Its section."""
         return robustness_section(results)
+
+
+def _beside_a_step(images: ImageSet) -> tuple[float, float]:
+    """Seconds for the start of an image, and for a step's way within its ball."""
+    one = torch.rand(1, *images.shape)
+    start = second_call(lambda: uniform_in_ball(one, "linf", 0.01, generators(one, 0)))
+    return start, second_call(lambda: (one + ascent_direction(one, "linf")).clamp(0, 1).sub(one).clamp(-1, 1))
 
 
 def radii(images: ImageSet, options: RobustnessOptions) -> Sequence[float]:

@@ -56,7 +56,7 @@ class Sweep(Instrument):
         gradients = len(recipes) * count * (STEPS * len(options.eps) + 1 + moved)
         measuring = Cost(gradients=gradients, denoised=len(recipes) * 4 * count * len(options.sigma))
         training = Cost(networks=len(missing), gradients=len(setup.train) * steps)
-        return training + measuring + read_tangents("tangents", options.tangents).cost(count)
+        return training + measuring + read_tangents("tangents", options.tangents).cost(count, setup)
 
     def plan(self, setup: Setup, name: str, options: SweepCommand) -> str:
         """The same in words, with the time that a classifier of this network takes."""

@@ -10,16 +10,18 @@ import pandas as pd
 
 from gradaudit.classifiers import class_count
 from gradaudit.instruments.contract import Evidence, Instrument, Score
-from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.costs import Cost, gradient_bytes, second_call
 from gradaudit.instruments.setup import Setup
-from gradaudit.instruments.trust_radius.audit import trust_radius
+from gradaudit.instruments.trust_radius.audit import FORWARD, trust_radius
 from gradaudit.instruments.trust_radius.options import ABOUT, TrustRadiusOptions
 from gradaudit.instruments.trust_radius.result import ESTIMATES, TrustRadiusResult
 from gradaudit.instruments.trust_radius.section import trust_radius_section
-from gradaudit.instruments.trust_radius.surroundings import RUNNERS
+from gradaudit.instruments.trust_radius.surroundings import BYTES, RUNNERS, held_numbers, images_at_once
 from gradaudit.markup.section import Section
+from gradaudit.noise import generators, normal
 
-WAY = 2  # ways forward, or back, that cost what a gradient does
+BACK = 0.6  # of a gradient's time goes to its way back
+DRAWN, DOUBLE = 1, 1  # passes over the noise, and over a gradient in double precision, that take the time of drawing it
 INTEGRATION = 1e-3  # seconds for the probabilities of an image at a sigma
 
 
@@ -35,11 +37,23 @@ class TrustRadius(Instrument):
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """At each sigma the copies' ways forward, and for MMSE's copies a way back for each of some rivals more."""
-        images = len(setup.images_for(options))
+        shown = setup.images_for(options)
+        images = len(shown)
         rivals = min(options.classes, class_count(setup.classifiers[name], setup.test) - 1)
-        at_sigma = options.copies + 2 * options.pairs * (1 + RUNNERS)
-        ways = images * (2 + rivals + len(options.sigma) * at_sigma)
-        return Cost(gradients=ways // WAY, besides=INTEGRATION * images * len(options.sigma))
+        backs = rivals + len(options.sigma) * 2 * options.pairs * RUNNERS
+        forwards = 2 + len(options.sigma) * (options.copies + 2 * options.pairs)
+        first = shown.floats([0])
+        noise = second_call(lambda: normal(generators(first, 0), first))
+        drawn = noise * ((DRAWN + len(options.sigma)) * (options.copies + options.pairs) + DOUBLE * backs)
+        held = held_numbers(shown, options.copies, options.pairs, options.classes)
+        at_once = min(images, images_at_once(held))
+        classifier, device = setup.classifiers[name], setup.run.device
+        return Cost(
+            gradients=int(BACK * images * backs),
+            forwards=images * forwards,
+            besides=images * (drawn + INTEGRATION * len(options.sigma)),
+            memory=at_once * held * BYTES + gradient_bytes(classifier, shown, device, FORWARD),
+        )
 
     def scores(self, result: TrustRadiusResult) -> dict[str, Score]:
         """The radius."""

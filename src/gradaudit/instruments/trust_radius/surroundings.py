@@ -15,10 +15,12 @@ from gradaudit.batching import check_logits, halving, placed
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.trust_radius.orthants import orthant_probabilities
+from gradaudit.memory import at_most
 from gradaudit.noise import generators, normal
 
 RUNNERS = 3  # rivals whose gradients MMSE takes: those nearest by the moments
 CHUNK = 2**24  # numbers of the noise that is held at once
+BYTES = 24  # that each of them takes, temporaries in double precision included
 MOST = 64  # images at once
 ROUNDING = 4  # units of the last digit of the largest logit, within which a margin has not changed
 
@@ -97,6 +99,16 @@ class _Start(NamedTuple):
     rounding: Tensor
 
 
+def held_numbers(images: ImageSet, copies: int, pairs: int, classes: int) -> int:
+    """The largest number of numbers that is held of an image: its noisy copies, or gradients at them."""
+    return images.images[0].numel() * max(copies, 2 * pairs * RUNNERS, classes)
+
+
+def images_at_once(held: int) -> int:
+    """How many images are looked around at once, of each of which so many numbers are held."""
+    return min(at_most(MOST, BYTES * held), max(1, CHUNK // held))
+
+
 @dataclass(frozen=True, eq=False)
 class Surroundings:
     """A classifier and the images around which it is asked.
@@ -129,8 +141,8 @@ class Surroundings:
         Raises:
             InputError: logits that are NaN or infinite at noisy copies.
         """
-        features = int(np.prod(self.images.shape))
-        at_once = min(MOST, max(1, CHUNK // (features * max(self.copies, 2 * self.pairs * RUNNERS, self.classes))))
+        held = held_numbers(self.images, self.copies, self.pairs, self.classes)
+        at_once = images_at_once(held)
         found = []
         for start in range(0, len(self.images), at_once):
             images = self.images.floats(slice(start, min(start + at_once, len(self.images))), self.device)

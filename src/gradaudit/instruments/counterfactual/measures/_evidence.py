@@ -13,8 +13,10 @@ from gradaudit.batching import evaluating, halving
 from gradaudit.diffusion import Denoiser
 from gradaudit.errors import require
 from gradaudit.instruments.counterfactual.lacking import LackingError
+from gradaudit.memory import at_most
 
 BATCH = 256
+ACTIVATIONS = 128  # bytes that a network's way forward takes for each byte of its images, at most
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def of_class(probabilities: Tensor, classes: Tensor) -> Tensor:
 
 def in_batches(module: nn.Module, images: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
     """What `work` returns for all images, without gradients and with the module in evaluation mode, in batches that fit."""
+    size = at_most(BATCH, ACTIVATIONS * images[0].nbytes) if len(images) and images.device.type == "cpu" else BATCH
     with evaluating(module), torch.no_grad():
-        parts = [done for _, done in halving(lambda part: work(images[part]).to(images.device), len(images), BATCH)]
+        parts = [done for _, done in halving(lambda part: work(images[part]).to(images.device), len(images), size)]
     return torch.cat(parts)
