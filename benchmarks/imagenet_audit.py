@@ -26,7 +26,7 @@ from gradaudit.instruments.contract import audited, instrument
 from gradaudit.instruments.costs import image_seconds, predicted
 from values_imagenet import SIDE, efficientnet, load
 
-IMAGES, SHORT, MOST = 8, 2, 200
+IMAGES, SHORT, MOST = 6, 2, 200
 CROPS = 7  # of each image, shifted: the training images, so that each has neighbours of its class
 OFF, GIGABYTES = 1.3, 4.0
 FINE_TUNE = {"epochs": 2, "batch_size": 16}

@@ -173,7 +173,7 @@ def test_what_it_takes_is_known_before(setup, name, tmp_path):
     made, chosen = instrument(name), options(name)
     assert made.lacks(ready, "mlp", chosen) is None
     cost = made.cost(ready, "mlp", chosen)
-    assert cost.learners or cost.networks or cost.gradients or cost.denoised
+    assert cost.learners or cost.networks or cost.gradients or cost.forwards or cost.denoised
     assert made.plan(ready, "mlp", chosen).strip()
 
 

@@ -190,8 +190,8 @@ class Audit:
     def estimate(self) -> pd.DataFrame:
         """What each classifier and instrument will take: `networks` to train, images through the classifier and back
         (`gradients`), through it alone (`forwards`) and through the denoiser (`denoised`); predicted `seconds`, and the bytes of
-        main memory that the process and its workers will hold at most (`memory`; NaN on an accelerator, and where the system
-        does not say what a process holds, as elsewhere than on Linux).
+        main memory that the process and its workers will hold at most (`memory`; NaN where that is not predicted: of what
+        asks a denoiser or trains other networks than DiffROAR's, on an accelerator, and elsewhere than on Linux).
 
         What the store has takes nothing; networks that several share, as those of controls, count where they come first.
         """

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -37,7 +38,8 @@ class Cost:
         seconds: predicted for the learners.
         besides: seconds predicted for what the counts do not say.
         forwards: images through the classifier forward alone.
-        memory: bytes at the peak beside what the process holds before, on a CPU; of all workers together where there are several.
+        memory: bytes at the peak beside what the process holds before, on a CPU; of all workers together where there are several;
+            NaN where that is not predicted.
     """
 
     learners: frozenset[str] = frozenset()
@@ -59,7 +61,7 @@ class Cost:
             self.seconds + other.seconds,
             self.besides + other.besides,
             self.forwards + other.forwards,
-            max(self.memory, other.memory),
+            float(np.maximum(self.memory, other.memory)),  # NaN where one is
         )
 
     def without(self, trained: Set[str]) -> Cost:
@@ -148,8 +150,9 @@ class Prediction:
 
     Args:
         seconds: of time.
-        memory: bytes of main memory that the process holds at its peak, and its workers with it; NaN where that isn't predicted: on
-            an accelerator, and where the system does not say what a process holds.
+        memory: bytes of main memory that the process holds at its peak, and its workers with it; NaN where that isn't predicted: of
+            what asks a denoiser or trains other networks than DiffROAR's, on an accelerator, and where the system does not say what
+            a process holds.
     """
 
     seconds: float
@@ -183,7 +186,7 @@ def spelled(cost: Cost, setup: Setup, name: str) -> str:
 def with_memory(memory: float) -> str:
     """What is said of memory after the time."""
     if memory != memory:
-        return "memory not predicted (it is on Linux, on a CPU)"
+        return "memory not predicted"
     return f"{spelled_bytes(memory)} of memory"
 
 

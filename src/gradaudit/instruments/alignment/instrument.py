@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,7 +46,7 @@ class Alignment(Instrument):
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """A gradient, two scores and a check of the denoiser for each image and sigma."""
         count = len(setup.images_for(options))
-        return Cost(gradients=count, denoised=4 * count * len(options.sigma))
+        return Cost(gradients=count, denoised=4 * count * len(options.sigma), memory=math.nan)
 
     def scores(self, result: AlignmentResult) -> dict[str, Score]:
         """The value of the first row, the one that the verdict is about, at its middle sigma."""

@@ -42,7 +42,7 @@ from gradaudit.markup.pictures import Change
 from gradaudit.markup.section import Section
 
 PLANTED = "svce"  # the method with which planted classifiers were asked
-ASKED = 6  # ways forward of a counterfactual's measures, about
+ASKED = 54  # ways forward of a counterfactual's measures: 51 for the way of COUT, and each end
 ARRAYS = 8  # of all images that are held while they are measured
 FEW = 4  # steps that are timed
 STEPS = 75  # of a method that does not say
@@ -166,7 +166,7 @@ def cost_of(method: Method, count: int, images: ImageSet) -> Cost:
     if not method.needs_denoiser:
         return Cost(gradients=steps, besides=steps * _seconds_of_a_step(method, images) if method.options.get("steps") else 0.0)
     passes = 1 + BACK.get(str(method.options.get("guidance")), 3)
-    return Cost(gradients=steps, denoised=steps * passes // 2)  # the walk begins half-way
+    return Cost(gradients=steps, denoised=steps * passes // 2, memory=math.nan)  # the walk begins half-way
 
 
 def _seconds_of_a_step(method: Method, images: ImageSet) -> float:

@@ -134,7 +134,8 @@ def grid(setup: Setup, name: str, options: DiffROAROptions, masks: Mapping[str, 
 def cost_of(run: Values | Grid) -> Cost:
     """What a run will take."""
     plan = run.plan()
-    return Cost(plan.pending, seconds=plan.seconds - plan.reading, besides=plan.reading, memory=plan.memory)
+    found = Cost(plan.pending, seconds=plan.seconds - plan.reading, besides=plan.reading, memory=plan.memory)
+    return found + run.ranking() if isinstance(run, Values) and plan.pending else found
 
 
 def masks_of_all(setup: Setup, options: DiffROAROptions, *, make: bool) -> dict[str, PoolRanking] | None:

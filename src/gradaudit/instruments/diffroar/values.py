@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gradaudit.attributions import kept_count, named_controls
+from gradaudit.attributions import kept_count, named_controls, rank
 from gradaudit.devices import one_thread
 from gradaudit.evaluator import EvaluatorSpec, EvaluatorTraining, PoolRanking, untrained
-from gradaudit.instruments.costs import gradient_bytes
+from gradaudit.instruments.costs import Cost, mapping, second_call
 from gradaudit.instruments.diffroar.arguments import SPLITS
 from gradaudit.instruments.diffroar.measures import COLUMNS, MEASURES, VALUES
 from gradaudit.instruments.diffroar.plan import Plan, of_workers
@@ -67,7 +67,7 @@ class Values:
         rounds = -(-len(found) // self.grid.crew.workers)
         total, pending = len(trainings), frozenset(found)
         each = max((one.working_bytes() for one in [*found.values()][:1]), default=0.0)
-        memory = of_workers(max(each, self._bytes_to_rank()), self.grid.crew.workers)
+        memory = of_workers(each, self.grid.crew.workers)
         reading = self._seconds_to_read(next(iter(trainings.values()))) / min(self.grid.crew.workers, len(self.compared.seeds))
         seconds = reading + (next(iter(found.values())).seconds(STEPS) * rounds if found else 0.0)
         if not self._selects:
@@ -328,11 +328,12 @@ class Values:
             given.pop("learner")
         return given | ours
 
-    def _bytes_to_rank(self) -> float:
-        """Bytes at the peak of the maps by which the test images are ranked."""
-        maps = {name: one["test"] for name, one in (self.grid.attributions | self.grid.controls).items()}
-        asked = any(one.needs_classifier for one in maps.values())
-        return gradient_bytes(self.grid.classifier, self.grid.sets["test"], self.grid.crew.device) if asked else 0.0
+    def ranking(self) -> Cost:
+        """What the rankings of the test images take, as if the store had none."""
+        grid, test = self.grid, self.grid.sets["test"]
+        maps = {name: one["test"] for name, one in (grid.attributions | grid.controls).items()}
+        ordering = second_call(lambda: rank(torch.rand(1, *test.shape), 0, 0, self.compared.features))
+        return mapping(grid.classifier, test, maps, grid.crew.device) + Cost(besides=len(test) * len(maps) * ordering)
 
     def _seconds_to_read(self, training: EvaluatorTraining) -> float:
         """Predicted seconds of all readings by evaluators of such a training, one after the other, as if the store had none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -82,7 +83,7 @@ class Fidelity(Instrument):
         files = {one.file(setup.run.store): one for one in trainings.values()}
         pending = {file.stem: one for file, one in files.items() if not setup.run.store.fetch(file).exists()}
         seconds = sum(one.seconds for one in pending.values())
-        return asked + asking + Cost(frozenset(pending), seconds=seconds)
+        return asked + asking + Cost(frozenset(pending), seconds=seconds, memory=math.nan if pending else 0.0)
 
     def scores(self, result: FidelityResult) -> dict[str, Score]:
         """The mean over levels of the first attribution's fidelity."""

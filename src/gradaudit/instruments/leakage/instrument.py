@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -107,7 +108,9 @@ class Leakage(Instrument):
             return measured
         share = CLASSES / len(setup.train.classes)
         attack = int(setup.recipes[name].objective_options().get("steps", 0))
-        return measured + Cost(networks=1, gradients=int(2 * share * len(setup.train) * options.epochs * (1 + attack)))
+        return measured + Cost(
+            networks=1, gradients=int(2 * share * len(setup.train) * options.epochs * (1 + attack)), memory=math.nan
+        )
 
     def scores(self, result: LeakageResult) -> dict[str, Score]:
         """The share of the top-ranked features in the null blocks that the verdict is about."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -73,7 +74,7 @@ class Tangents:
             memory = working_bytes(first, self.source(setup), **self.options)
             return Cost(besides=images * second_call(lambda: spaces(first)), memory=memory)
         dimensions, iterations = (int(self.options.get(*one)) for one in (("dimensions", 16), ("iterations", 1)))
-        return Cost(denoised=images * (dimensions + SPARE) * 2 * (1 + iterations) * PASSES)
+        return Cost(denoised=images * (dimensions + SPARE) * 2 * (1 + iterations) * PASSES, memory=math.nan)
 
 
 def read_tangents(argument: str, given: str | Mapping[str, Any] | Tangents, allow_pickle: bool = False) -> Tangents:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -137,7 +138,7 @@ class Grid:
         seconds = sum(seconds_of(cells[group], *what, len(every), self.crew.device) for group, every in lacking.items())
         networks = sum(len(every) * (1 if cells[group].fill is None else 2) for group, every in lacking.items())
         ranked = sum(map(len, self.sets.values()))
-        return Cost(networks=networks, gradients=ranked, seconds=seconds / min(self.crew.workers, len(lacking)))
+        return Cost(networks=networks, gradients=ranked, seconds=seconds / min(self.crew.workers, len(lacking)), memory=math.nan)
 
     def _cells(self) -> dict[Group, Cell]:
         epochs, count = self.options.epochs, self._feature_count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -55,7 +56,7 @@ class Sweep(Instrument):
         count, moved = len(setup.test), len(options.radius or PAPER_RADII) * options.samples * 2 // 3
         gradients = len(recipes) * count * (STEPS * len(options.eps) + 1 + moved)
         measuring = Cost(gradients=gradients, denoised=len(recipes) * 4 * count * len(options.sigma))
-        training = Cost(networks=len(missing), gradients=len(setup.train) * steps)
+        training = Cost(networks=len(missing), gradients=len(setup.train) * steps, memory=math.nan)
         return training + measuring + read_tangents("tangents", options.tangents).cost(count, setup)
 
     def plan(self, setup: Setup, name: str, options: SweepCommand) -> str:
