@@ -11,6 +11,7 @@ minutes. Linux only.
 
 from __future__ import annotations
 
+import argparse
 import os
 import tempfile
 import time
@@ -21,7 +22,7 @@ import torch
 
 import gradaudit as ga
 from _processes import alone, peak, reset_peak
-from _record import Row, benchmark_parser, recording
+from _record import RESULTS, Record, Row, benchmark_parser, recording
 from gradaudit.instruments.contract import audited, instrument
 from gradaudit.instruments.costs import image_seconds, predicted
 from values_imagenet import SIDE, efficientnet, load
@@ -50,14 +51,23 @@ def main() -> None:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds imagenet_sample/")
     parser.add_argument("--images", type=int, default=IMAGES, help=f"that are audited, up to {MOST}")
-    parser.add_argument("--only", choices=PARTS, help="one of the instruments")
+    parser.add_argument("--only", choices=PARTS, nargs="+", help="some of the instruments; the others' rows are kept as they are")
     arguments = parser.parse_args()
     count = SHORT if arguments.short else arguments.images
     with recording(__file__, __doc__, arguments) as rows:
-        for name in [arguments.only] if arguments.only else PARTS:
+        rows.extend(_kept(arguments))
+        for name in arguments.only or PARTS:
             found = alone(measured, name, Path(arguments.data_dir) / "imagenet_sample", count)
             print(name, found)
             rows.extend(_rows(name, count, found, bounded=not arguments.short))
+
+
+def _kept(arguments: argparse.Namespace) -> list[Row]:
+    """The rows of the last record about instruments that are not measured now."""
+    file = (arguments.results or RESULTS) / "imagenet_audit.json"
+    if not arguments.only or arguments.short or not file.exists():
+        return []
+    return [row for row in Record.load_from(file).rows if row.what.rpartition(": ")[0] not in arguments.only]
 
 
 def measured(name: str, folder: Path, count: int) -> dict[str, float]:

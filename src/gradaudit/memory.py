@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,14 +38,21 @@ def memory_bytes(argument: str, memory: Any) -> int:
     Raises:
         InputError: neither, or less than 1 MiB; names `argument`.
     """
-    found = memory if isinstance(memory, Integral) and not isinstance(memory, bool) else _read(memory)
+    found = _read(memory) if isinstance(memory, str) else _whole(memory)
     if found is None or found < LEAST:
         raise InputError(argument, memory, EXPECTED)
-    return int(found)
+    return found
 
 
-def _read(text: Any) -> int | None:
-    read = SIZE.fullmatch(text.lower()) if isinstance(text, str) else None
+def _whole(number: Any) -> int | None:
+    try:
+        return None if isinstance(number, bool) else operator.index(number)
+    except TypeError:
+        return None
+
+
+def _read(text: str) -> int | None:
+    read = SIZE.fullmatch(text.lower())
     unit = UNITS.get(read[2]) if read else None
     return int(float(read[1]) * unit) if read and unit else None
 

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from gradaudit.attributions import Attribution, attribute, images_without_classi
 from gradaudit.batching import batch_size_for, bytes_per_image, evaluating, forward_size, frozen, placed
 from gradaudit.classifiers import check_classifier
 from gradaudit.diffusion import Denoiser
+from gradaudit.errors import InputError
 from gradaudit.images import ImageSet
 from gradaudit.instruments.setup import Setup
 from gradaudit.memory import resident, spelled_bytes
@@ -133,15 +135,28 @@ def mapping(classifier: nn.Module, images: ImageSet, maps: Mapping[str, Attribut
     """Maps of every image by these attributions: a gradient for each that needs the classifier, the time of one for others; and
     what is checked first.
     """
-    free = {name: one for name, one in maps.items() if not one.needs_classifier and one.scores is None}
-    first = images[:1]
-    seconds = sum(second_call(lambda one=one: list(attribute(classifier, first, one, device=device))) for one in free.values())
-    asking = [one for one in maps.values() if one.needs_classifier and one.scores is None]
-    opening = [lambda one=one: attribute(classifier, images, one, device=device) for one in asking]
-    seconds_once = sum(map(second_call, [lambda: check_classifier(classifier, images), *opening]))
+    made = [one for one in maps.values() if one.scores is None]
+    free, first = [one for one in made if not one.needs_classifier], images[:1]
+    seconds = sum(second_call(partial(_one_map, classifier, first, one, device)) for one in free)
+    opening = [_seconds_to_open(classifier, images, one, device) for one in made if one.needs_classifier]
+    asking = [one for one in opening if one is not None]
+    once = second_call(partial(check_classifier, classifier, images)) + sum(asking)
     held = HELD * 4 * images.images[0].numel() * min(len(images), images_without_classifier(images)) if free else 0.0
     memory = max(held, gradient_bytes(classifier, images, device) if asking else 0.0)
-    return Cost(gradients=len(images) * len(asking), besides=len(images) * seconds + seconds_once, memory=memory)
+    return Cost(gradients=len(images) * len(asking), besides=len(images) * seconds + once, memory=memory)
+
+
+def _one_map(classifier: nn.Module, images: ImageSet, one: Attribution, device: torch.device) -> None:
+    for _ in attribute(classifier, images, one, device=device):
+        pass
+
+
+def _seconds_to_open(classifier: nn.Module, images: ImageSet, one: Attribution, device: torch.device) -> float | None:
+    """None where the classifier can't have it: an instrument leaves such a control out, or says so before it begins."""
+    try:
+        return second_call(partial(attribute, classifier, images, one, device=device))
+    except InputError:
+        return None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from gradaudit.batching import bytes_per_image
 from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Evidence, Instrument, Score
-from gradaudit.instruments.costs import Cost, gradient_bytes, second_call
+from gradaudit.instruments.costs import FORWARD, Cost, gradient_bytes, second_call
 from gradaudit.instruments.counterfactual.arguments import (
     Method,
     check_classifiers,
@@ -27,6 +27,7 @@ from gradaudit.instruments.counterfactual.arguments import (
 from gradaudit.instruments.counterfactual.audit import batch_size_of, counterfactual
 from gradaudit.instruments.counterfactual.choosing import choose, half
 from gradaudit.instruments.counterfactual.differences import asks_helpers
+from gradaudit.instruments.counterfactual.measures._evidence import measured_at_once
 from gradaudit.instruments.counterfactual.options import (
     ABOUT,
     CounterfactualCommand,
@@ -105,9 +106,10 @@ class Counterfactuals(Instrument):
         classifier, helper, device = setup.classifiers[name], setup.denoiser if _asked(setup, options) else None, setup.run.device
         size = batch_size_of("auto", classifier, helper, images, device)
         kept = ARRAYS * 4 * images.images[0].numel() * count * len(methods)
-        asked = Cost(
-            forwards=len(images) + ASKED * count * len(methods), memory=gradient_bytes(classifier, images, device, size) + kept
-        )
+        together = min(count, measured_at_once(4 * images.images[0].numel()))
+        measured = FORWARD * together * bytes_per_image(classifier, images.floats([0]))
+        memory = max(gradient_bytes(classifier, images, device, size), measured) + kept
+        asked = Cost(forwards=len(images) + ASKED * count * len(methods), memory=memory)
         return sum((cost_of(method, count, images) for method in methods.values()), asked)
 
     def scores(self, result: CounterfactualResult) -> dict[str, Score]:
@@ -174,7 +176,8 @@ def _seconds_of_a_step(method: Method, images: ImageSet) -> float:
     if method.own or method.asks_helpers:
         return 0.0
     problem = Problem(_Brightness(), images.floats([0]), torch.zeros(1, dtype=torch.int64), (0,))
-    return second_call(lambda: partial(method.function, steps=FEW)(problem)) / FEW
+    function: Any = method.function  # with options of its own
+    return second_call(lambda: function(problem, steps=FEW)) / FEW
 
 
 class _Brightness(nn.Module):

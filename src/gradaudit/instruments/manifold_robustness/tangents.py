@@ -72,7 +72,7 @@ class Tangents:
         if self.kind != "denoiser":
             spaces, first = self.spaces(setup), setup.test[:1]
             memory = working_bytes(first, self.source(setup), **self.options)
-            return Cost(besides=images * second_call(lambda: spaces(first)), memory=memory)
+            return Cost(besides=images * second_call(lambda: spaces(first.floats())), memory=memory)
         dimensions, iterations = (int(self.options.get(*one)) for one in (("dimensions", 16), ("iterations", 1)))
         return Cost(denoised=images * (dimensions + SPARE) * 2 * (1 + iterations) * PASSES, memory=math.nan)
 

@@ -91,9 +91,14 @@ def of_class(probabilities: Tensor, classes: Tensor) -> Tensor:
     return probabilities.gather(1, classes[:, None]).squeeze(1)
 
 
+def measured_at_once(image_bytes: int) -> int:
+    """Images of so many bytes that a network is given at once on a CPU."""
+    return at_most(BATCH, ACTIVATIONS * image_bytes)
+
+
 def in_batches(module: nn.Module, images: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
     """What `work` returns for all images, without gradients and with the module in evaluation mode, in batches that fit."""
-    size = at_most(BATCH, ACTIVATIONS * images[0].nbytes) if len(images) and images.device.type == "cpu" else BATCH
+    size = measured_at_once(images[0].nbytes) if len(images) and images.device.type == "cpu" else BATCH
     with evaluating(module), torch.no_grad():
         parts = [done for _, done in halving(lambda part: work(images[part]).to(images.device), len(images), size)]
     return torch.cat(parts)
