@@ -241,7 +241,7 @@ def test_the_estimate_counts_what_is_done(arguments, audited, tmp_path):
     assert estimate.loc[(first, "diffroar"), "networks"] == seeds + gap_levels
     for others in ((second, "diffroar"), (first, "counterfactual_differences"), (second, "counterfactual_differences")):
         assert estimate.loc[others, "networks"] == 0
-    assert estimate.loc[("mlp", "robustness"), "gradients"] == 20 * 3
+    assert estimate.loc[("mlp", "robustness"), "gradients"] == 20 * 2 + 20 * (100 + 1)  # the attack; and the checks
     assert (estimate["seconds"] >= 0).all()
     assert (estimate.loc[["bayes"]].index.get_level_values(1) != "leakage").all()
     done = ga.prepare_audit(**arguments, store=audited[1]).estimate()

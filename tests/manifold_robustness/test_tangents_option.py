@@ -9,6 +9,7 @@ import gradaudit as ga
 from gradaudit.diffusion.autoencoder import Autoencoder, save_autoencoder
 from gradaudit.errors import InputError
 from gradaudit.instruments.manifold_robustness.tangents import read_tangents
+from gradaudit.instruments.setup import Run, Setup
 
 MIXTURE = ga.gaussian_mixture(classes=2, shape=(1, 4, 4), intrinsic_dim=3)
 OTHER = ga.gaussian_mixture(classes=2, shape=(1, 4, 4), intrinsic_dim=3, seed=5)
@@ -55,9 +56,12 @@ def test_a_file_is_an_autoencoder(setup, tmp_path):
     assert torch.allclose(found, ga.tangent_spaces(floats, saved.eval(), device="cpu"), atol=1e-6)
 
 
-def test_only_a_denoiser_costs_passes_through_one():
-    assert read_tangents("tangents", "neighbours").cost(10).denoised == 0
-    one, other = (read_tangents("tangents", f"denoiser(dimensions={count})").cost(10).denoised for count in (8, 24))
+def test_only_a_denoiser_costs_passes_through_one(tmp_path):
+    images = ga.gaussian_mixture(classes=2, shape=(1, 4, 4), spread=0.1, seed=0).sample(60, seed=1)
+    store = ga.Store(tmp_path)
+    setup = Setup({}, {}, images, images, None, None, {}, Run(0, store, 1, "local", torch.device("cpu"), False))
+    assert read_tangents("tangents", "neighbours(dimensions=4)").cost(10, setup).denoised == 0
+    one, other = (read_tangents("tangents", f"denoiser(dimensions={count})").cost(10, setup).denoised for count in (8, 24))
     assert other == 2 * one > 0
 
 

@@ -16,14 +16,14 @@ PEAK = 1.15  # bytes at the peak of a step for each that autograd saves
 def bytes_of_training(network: nn.Module, draw: Draw, recipe: Recipe, device: torch.device, images_each: int = 1) -> float:
     """Bytes that a step of `fit` takes at its peak beside the network and the images of the set.
 
-    Measured on one index, so that it takes little itself. What an objective asks beside one way there and back is not counted.
+    Measured on one index or two images, so that it takes little itself. What an objective asks beside one way there and back is not counted.
 
     Args:
         network: on `device`; nothing of it but running statistics changes.
         draw, recipe, device: as in `fit`.
         images_each: images that `draw` gives for an index.
     """
-    images, _ = draw(torch.arange(1))
+    images, _ = draw(torch.arange(1 if images_each > 1 else 2))  # batch norm needs two images
 
     def forward() -> Tensor:
         with autocast(recipe, device):

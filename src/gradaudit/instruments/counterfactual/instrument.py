@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.batching import bytes_per_image
-from gradaudit.classifiers import classifier_fingerprint
+from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.costs import FORWARD, Cost, gradient_bytes, second_call
@@ -109,7 +109,8 @@ class Counterfactuals(Instrument):
         together = min(count, measured_at_once(4 * images.images[0].numel()))
         measured = FORWARD * together * bytes_per_image(classifier, images.floats([0]))
         memory = max(gradient_bytes(classifier, images, device, size), measured) + kept
-        asked = Cost(forwards=len(images) + ASKED * count * len(methods), memory=memory)
+        checks = second_call(lambda: check_classifier(classifier, images))
+        asked = Cost(forwards=len(images) + ASKED * count * len(methods), besides=checks, memory=memory)
         return sum((cost_of(method, count, images) for method in methods.values()), asked)
 
     def scores(self, result: CounterfactualResult) -> dict[str, Score]:

@@ -16,6 +16,7 @@ from gradaudit.instruments.counterfactual.lacking import LackingError
 from gradaudit.memory import at_most
 
 BATCH = 256
+QUICK = 2**21  # bytes of images beyond which more at once are slower, image by image
 ACTIVATIONS = 128  # bytes that a network's way forward takes for each byte of its images, at most
 
 
@@ -93,7 +94,7 @@ def of_class(probabilities: Tensor, classes: Tensor) -> Tensor:
 
 def measured_at_once(image_bytes: int) -> int:
     """Images of so many bytes that a network is given at once on a CPU."""
-    return at_most(BATCH, ACTIVATIONS * image_bytes)
+    return at_most(min(BATCH, max(1, QUICK // image_bytes)), ACTIVATIONS * image_bytes)
 
 
 def in_batches(module: nn.Module, images: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
