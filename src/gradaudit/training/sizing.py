@@ -16,7 +16,8 @@ PEAK = 1.15  # bytes at the peak of a step for each that autograd saves
 def bytes_of_training(network: nn.Module, draw: Draw, recipe: Recipe, device: torch.device, images_each: int = 1) -> float:
     """Bytes that a step of `fit` takes at its peak beside the network and the images of the set.
 
-    Measured on one index or two images, so that it takes little itself. What an objective asks beside one way there and back is not counted.
+    Measured on one index or two images, so that it takes little itself. What an objective asks beside one way there and back is
+    not counted.
 
     Args:
         network: on `device`; nothing of it but running statistics changes.
