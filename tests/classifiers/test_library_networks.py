@@ -1,6 +1,7 @@
 """timm and torchvision networks, on small stand-ins with the two libraries' signatures."""
 
 import sys
+from enum import Enum
 from pathlib import Path
 from types import ModuleType
 
@@ -27,7 +28,27 @@ def create_model(name: str, pretrained: bool = False, *, num_classes: int = 7, i
     return network
 
 
-def get_model(name: str, weights: str | None = None, num_classes: int = 1000) -> nn.Module:
+class Preset:
+    mean, std, crop_size = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), [8]
+
+
+class Published(Enum):
+    V1 = "there/tiny-12345678.pth"
+    DEFAULT = V1
+
+    @property
+    def url(self) -> str:
+        return self.value
+
+    @property
+    def meta(self) -> dict[str, list[str]]:
+        return {"categories": ["cat", "dog", *map(str, range(8))]}
+
+    def transforms(self) -> Preset:
+        return Preset()
+
+
+def get_model(name: str, weights: Published | None = None, num_classes: int = 1000) -> nn.Module:
     if name == "offline" and weights:
         raise OSError("no connection")
     if name not in ("tiny", "offline"):
@@ -39,6 +60,7 @@ def get_model(name: str, weights: str | None = None, num_classes: int = 1000) ->
 def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     timm, torchvision, models = ModuleType("timm"), ModuleType("torchvision"), ModuleType("torchvision.models")
     timm.create_model, models.get_model, torchvision.models = create_model, get_model, models
+    models.get_model_weights = lambda name: Published  # type: ignore[attr-defined]
     for module in (timm, torchvision, models):
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
@@ -87,7 +109,7 @@ def test_untrained_network_takes_shape_classes_and_options() -> None:
         ("torchvision:tiny(pretrained=true)", (1, 8, 8), r"`input_shape` .* of 3 channels"),
         ("timm:tiny(pretrained=true, width=3)", (3, 8, 8), "unexpected keyword"),
         ("timm:tiny(pretrained=true, checkpoint_path='x.pt')", (3, 8, 8), "numbers, true or false"),
-        ("timm:tiny(pretrained=true)", (1, 8, 8), r"`normalisation` .* given for 1 channels"),
+        ("timm:tiny(pretrained=true)", (1, 8, 8), r"`input_shape` .* of 3 channels, which timm:tiny takes"),
         ("timm:tiny", (3, 8, 8), r"`weights` \(=None\) must be a checkpoint with the weights of timm:tiny"),
         ("timm:tiny(pretrained=false)", (3, 8, 8), r"`weights` \(=None\)"),
     ],

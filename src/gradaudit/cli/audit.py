@@ -14,6 +14,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from gradaudit.cli._classes import in_their_order
 from gradaudit.cli._options import AsJson, OnError, backend_of, command_line, workers_of
 from gradaudit.cli._output import console, say
 from gradaudit.cli._words import CREW, DEVICE, DRY_RUN, IMAGES, JSON, STORE, TRAIN_IMAGES, out, told, word
@@ -209,7 +210,8 @@ def print_comparison(found: Comparison) -> None:
 
 def _prepared(asked: Request, words: Mapping[str, Any]) -> Audit:
     from gradaudit.auditing import prepare_audit
-    from gradaudit.auditing.files import in_order, read_classifier
+    from gradaudit.auditing.files import read_classifier
+    from gradaudit.classifiers import in_order
     from gradaudit.datasets import load_images
     from gradaudit.diffusion import load_denoiser
 
@@ -217,6 +219,8 @@ def _prepared(asked: Request, words: Mapping[str, Any]) -> Audit:
     if asked.classes is not None:
         training, testing = in_order(training, asked.classes), in_order(testing, asked.classes)
     read = {name: read_classifier(f"classifiers[{name}]", value, testing) for name, value in asked.classifiers.items()}
+    if asked.classes is None:
+        training, testing = in_their_order([classifier for classifier, _ in read.values()], training, testing)
     return prepare_audit(
         {name: classifier for name, (classifier, _) in read.items()},
         training,

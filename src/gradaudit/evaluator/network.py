@@ -83,6 +83,11 @@ class Widened(nn.Module):
             self.beside = nn.Linear(mask_channels * size[0] * size[1], first.out_features, bias=False).to(first.weight)
             nn.init.zeros_(self.beside.weight)
 
+    @property
+    def weight(self) -> Tensor:
+        """The layer's own; networks ask their first layer's for its dtype."""
+        return self.first.weight
+
     def forward(self, images: Tensor) -> Tensor:
         """What the layer makes of the images, and of the masks that go with them."""
         own: Tensor = self.first(images)
