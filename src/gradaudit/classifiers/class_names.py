@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -57,7 +58,7 @@ def require_order(classifier: nn.Module, images: ImageSet, argument: str, name: 
     require(not misplaced(images, names), argument, name, expected)
 
 
-def in_order(images: ImageSet, classes: tuple[str, ...] | list[str]) -> ImageSet:
+def in_order(images: ImageSet, classes: Sequence[str]) -> ImageSet:
     """The images with their classes in another order, that of a classifier's logits: names and labels change together.
 
     Args:

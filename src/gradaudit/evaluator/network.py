@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from gradaudit.batching import evaluating, placed
 from gradaudit.classifiers import Normalisation, read_normalisation
+from gradaudit.classifiers.logits import find_logits
 from gradaudit.training.recipe import Recipe
 
 
@@ -51,7 +52,7 @@ class SeesMask(nn.Module):
         if self.widened is not None:
             self.widened.masks = masks
         try:
-            logits: Tensor = self.network(images)
+            logits: Tensor = find_logits(self.network(images))[0]  # in training, some networks return those of further heads
         finally:
             if self.widened is not None:
                 self.widened.masks = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -65,13 +66,14 @@ def library_network(
     asked = Asked(pretrained, input_shape, classes, "" if weights is None else os.fspath(weights), options, allow_pickle)
     make = LIBRARIES.function(argument, library)
     try:
-        with _tensors_alone(not allow_pickle):
+        with tensors_alone(not allow_pickle):
             found: LibraryNetwork = make(name, asked)
     except InputError as error:
         raise InputError(argument, str(spec), str(error).partition(" must be ")[2]) from error.__cause__
     except MissingExtraError:
         raise
-    except (OSError, RuntimeError, ValueError, TypeError) as error:  # no connection, an unknown name, an unknown option
+    except (OSError, RuntimeError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        # No connection, an unknown name, an unknown option, a file that is not of tensors alone.
         raise InputError(argument, str(spec), f"a network that {library} can build ({first_line(error)})") from error
     if input_shape is not None:
         expected = f"of {found.channels} channels, which {spec.name} takes"
@@ -80,7 +82,7 @@ def library_network(
 
 
 @contextmanager
-def _tensors_alone(wanted: bool) -> Iterator[None]:
+def tensors_alone(wanted: bool = True) -> Iterator[None]:
     """Whatever a library unpickles inside, it is tensors; torchvision would run what code a downloaded file carries."""
     before: Mapping[str, Any] = {SAFE: os.environ[SAFE]} if SAFE in os.environ else {}
     try:

@@ -41,6 +41,8 @@ def torchvision(name: str, asked: Asked) -> LibraryNetwork:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of how GoogLeNet's untrained weights will be drawn
         network = models.get_model(name, weights=entry if asked.pretrained else None, **options)
+    if asked.pretrained and name == "inception_v3" and "aux_logits" not in asked.options:
+        network.aux_logits, network.AuxLogits = False, None  # its own function keeps them
     record = entry or next(iter(published), None)
     preset: Any = record and record.transforms()
     if preset is not None and not (hasattr(preset, "mean") and hasattr(preset, "crop_size")):
@@ -63,12 +65,8 @@ def _entry(published: list[Any], weights: str) -> Any:
 
 def _options(name: str, asked: Asked, published: bool) -> dict[str, Any]:
     own: dict[str, Any] = {} if asked.pretrained or asked.classes is None else {"num_classes": asked.classes}
-    if published and not asked.pretrained:
-        own = {}  # the file has the classes of its kind
-    if name in WITH_OTHERS:
-        own["aux_logits"] = False
-        if not asked.pretrained:
-            own |= {"transform_input": published, "init_weights": not asked.weights}
+    if name in WITH_OTHERS and not asked.pretrained:
+        own |= {"aux_logits": False, "transform_input": published, "init_weights": not asked.weights}
         if asked.weights and not published and "transform_input" not in asked.options:
             warnings.warn(
                 f"`weights` (={asked.weights}) for torchvision:{name} are taken to be trained from scratch; for weights that were"

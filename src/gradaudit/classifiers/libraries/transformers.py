@@ -59,6 +59,7 @@ def transformers(name: str, asked: Asked) -> LibraryNetwork:
         normalisation=_normalisation(folder, processor, channels) if processor else None,
         sizes=_sizes(processor) if asked.pretrained else (),
         class_names=class_names_of(config) if asked.pretrained else None,
+        renamed=lambda tensors: {f"classifier.{name}": value for name, value in tensors.items()},  # as `Logits` has it
     )
 
 
@@ -111,7 +112,8 @@ def _normalisation(folder: Path, processor: Mapping[str, Any], channels: int) ->
     expected = f"one whose processor only normalises; {', '.join(odd)} in {PROCESSOR}: put a module of yours in front"
     require(not odd, "network", str(folder), expected)
     scale = 255 * float(processor.get("rescale_factor") or 1 / 255) if processor.get("do_rescale", True) else 255.0
-    mean, std = (0.0,) * channels, (1.0,) * channels
+    mean: Any = (0.0,) * channels
+    std: Any = (1.0,) * channels
     if processor.get("do_normalize", True):
         mean, std = (processor.get(key) for key in ("image_mean", "image_std"))
         if not (isinstance(mean, list | tuple) and isinstance(std, list | tuple)):
