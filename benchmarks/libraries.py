@@ -30,7 +30,7 @@ from torch import nn
 import gradaudit as ga
 from _library_networks import ROWS, loaded
 from _library_networks import Row as Network
-from _parts import WALL, part, seconds
+from _parts import WALL, is_there, part, seconds
 from _processes import alone, peak
 from _record import RESULTS, Row, benchmark_parser, recording
 from _table import written_into
@@ -47,14 +47,18 @@ def main() -> None:
     parser = benchmark_parser(__doc__)
     parser.add_argument("--data-dir", default=os.environ.get("GRADAUDIT_DATA"), help="holds imagenet_sample/")
     parser.add_argument("--only", nargs="*", help="libraries; all unless given")
+    parser.add_argument("--kept", action="store_true", help="measure nothing: the table of what a stopped run has kept")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = ROWS[:1] if arguments.short else [row for row in ROWS if row.library in (arguments.only or [row.library])]
+    if arguments.kept:
+        rows = [row for row in rows if is_there(FOLDER, key(row))]
     with recording(__file__, __doc__, arguments) as figures, tempfile.TemporaryDirectory() as trial:
         folder = Path(trial) if arguments.short else FOLDER
         found = {row: part(folder, key(row), lambda row=row: alone(measured, row, arguments.data_dir)) for row in rows}
         figures += [figure for row, table in found.items() for figure in figures_of(row, table)]
         if not arguments.short:
+            figures.append(Row("networks", len(rows), f"of {len(ROWS)}"))
             figures.append(Row("processor time of all", cpu(found) / 60, "min", at_most=MINUTES))
             figures.append(Row("wall time of all, beside other work", seconds(folder, WALL) / 60, "min"))
     print(markdown(found))

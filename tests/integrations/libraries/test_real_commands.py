@@ -20,7 +20,8 @@ models = pytest.importorskip("torchvision.models", reason="torchvision is not in
 timm = pytest.importorskip("timm", reason="timm is not installed: pip install 'gradaudit[timm]'")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install 'gradaudit[transformers]'")
 PAGE = (Path(__file__).parents[3] / "docs" / "libraries.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^gradaudit .*$", PAGE, flags=re.MULTILINE)
+(BASH,) = re.findall(r"^```bash\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
+COMMANDS = [line for line in BASH.splitlines() if line.startswith("gradaudit ")]
 LINES = re.findall(r"^classifier = .*$", PAGE, flags=re.MULTILINE)
 SIDE = 64
 
