@@ -33,7 +33,6 @@ from _library_networks import Row as Network
 from _parts import WALL, is_there, part, seconds
 from _processes import alone, peak
 from _record import RESULTS, Row, benchmark_parser, recording
-from _table import written_into
 from gradaudit.errors import InputError, MissingExtraError
 from gradaudit.files import write_text
 
@@ -41,6 +40,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "libraries.md"
 FOLDER = RESULTS / "libraries"
 IMAGES, FEW, EQUAL, MINUTES = 4, 2, 1e-5, 15
 LOGITS = "logits"
+BEGIN, END = "<!-- made by python benchmarks/libraries.py -->", "<!-- end of what was made -->"
 
 
 def main() -> None:
@@ -63,7 +63,8 @@ def main() -> None:
             figures.append(Row("wall time of all, beside other work", seconds(folder, WALL) / 60, "min"))
     print(markdown(found))
     if not arguments.short and not arguments.only:
-        print(write_text(PAGE, written_into(PAGE.read_text(encoding="utf-8"), markdown(found))))
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        print(write_text(PAGE, f"{before}{BEGIN}\n\n{markdown(found)}\n\n{END}{rest.partition(END)[2]}"))
 
 
 def key(row: Network) -> str:
@@ -216,6 +217,8 @@ def markdown(found: Mapping[Network, pd.DataFrame]) -> str:
             why = said(one)
             cells.append(f"no [{reasons.setdefault(reason(why), len(reasons) + 1)}]" if why else f"{one['seconds']:.1f} s")
         lines.append([name, f"{first['size']:.1f}", f"{first['value']:.1g}", *cells, f"{table['peak_mb'].max():.0f}"])
+    names = [f"{row.library}: {row.family}, `{row.name}`" for row in ROWS if row not in found]
+    lines += [[name, "not measured yet", *[""] * (len(columns) - 2)] for name in names]
     shown = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return "\n\n".join([shown, *(f"[{place}] {why}" for why, place in reasons.items())])
 
