@@ -61,7 +61,7 @@ def test_published_files_give_the_librarys_own_logits(name, tmp_path):
     assert ga.class_names(classifier) == tuple(entry.meta["categories"])
 
 
-@pytest.mark.filterwarnings("ignore:.*is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*is deprecated:FutureWarning", SIZE)
 @pytest.mark.parametrize("name", ["resnet18", "densenet121", "googlenet", "inception_v3"])
 def test_pretrained_is_read_from_torchs_own_cache(name, tmp_path):
     rename = OLD.get(name)
@@ -91,7 +91,8 @@ def test_a_cached_file_with_code_in_it_is_not_run(tmp_path):
 
 def test_the_normalisation_is_the_published_one_of_each_network():
     for name in models.list_models(module=models):
-        records = {(tuple(one.transforms().mean), tuple(one.transforms().std)) for one in models.get_model_weights(name)}
+        whole = [one for one in models.get_model_weights(name) if one.meta["categories"]]  # VGG16 has one of features alone
+        records = {(tuple(one.transforms().mean), tuple(one.transforms().std)) for one in whole}
         expected = ((0.5,) * 3,) * 2 if name == "efficientnet_v2_l" else IMAGENET
         assert records == {expected}, name
 
