@@ -19,7 +19,7 @@ from gradaudit.notebooks import without_widgets
 if TYPE_CHECKING:
     from gradaudit.attributions import attribute, attribute_all
     from gradaudit.auditing import AuditResult, audit, compare, load_audit, prepare_audit
-    from gradaudit.classifiers import load_classifier, normalised, save_classifier, two_logits
+    from gradaudit.classifiers import class_names, in_order, load_classifier, normalised, save_classifier, two_logits
     from gradaudit.datasets import block_vectors, blocks, coordinate_images, load_images, save_images, trigger
     from gradaudit.diffusion import (
         Autoencoder,
@@ -70,7 +70,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "gradaudit.attributions": ("attribute", "attribute_all"),
     "gradaudit.auditing": ("AuditResult", "audit", "compare", "load_audit", "prepare_audit"),
-    "gradaudit.classifiers": ("load_classifier", "normalised", "save_classifier", "two_logits"),
+    "gradaudit.classifiers": (
+        "class_names",
+        "in_order",
+        "load_classifier",
+        "normalised",
+        "save_classifier",
+        "two_logits",
+    ),
     "gradaudit.datasets": ("block_vectors", "blocks", "coordinate_images", "load_images", "save_images", "trigger"),
     "gradaudit.diffusion": (
         "Autoencoder",
@@ -158,6 +165,7 @@ __all__ = [
     "block_vectors",
     "blocks",
     "class_contrasts",
+    "class_names",
     "compare",
     "contrast",
     "coordinate_images",
@@ -168,6 +176,7 @@ __all__ = [
     "diffroar",
     "fidelity",
     "gaussian_mixture",
+    "in_order",
     "leakage",
     "load_audit",
     "load_autoencoder",

@@ -13,9 +13,9 @@ from scipy.stats import spearmanr
 from torch import nn
 
 import gradaudit as ga
+from gradaudit.classifiers.perceptual import lpips_network
 from gradaudit.instruments.alignment import SIMILARITIES
 from gradaudit.instruments.alignment.methods import resolve_methods
-from gradaudit.instruments.alignment.similarities import lpips as lpips_module
 from gradaudit.instruments.alignment.similarities.absolute_cosine import absolute_cosine
 from gradaudit.instruments.alignment.similarities.cosine import cosine
 from gradaudit.instruments.alignment.similarities.features import features
@@ -147,7 +147,7 @@ def test_packages_that_are_missing_are_named(monkeypatch):
     with pytest.raises(ga.MissingExtraError, match=r"gradaudit\[metrics\]"):
         ssim(maps(), maps())
     monkeypatch.setitem(sys.modules, "lpips", None)
-    lpips_module._package_network.cache_clear()
+    lpips_network.cache_clear()
     with pytest.raises(ga.MissingExtraError, match=r"gradaudit\[lpips\]"):
         lpips(maps(), maps())
 
@@ -165,27 +165,29 @@ def test_lpips_is_shown_scaled_maps_of_three_channels_and_enough_pixels():
     torch.testing.assert_close(network.shown[0], (large / large.abs().amax(dim=(1, 2, 3), keepdim=True)).float())
 
 
-def test_lpips_of_the_package_is_loaded_once_and_told_where_it_fails(monkeypatch):
+def test_lpips_of_the_package_is_loaded_once_and_nothing_is_downloaded(monkeypatch, tmp_path):
     made = []
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "alexnet-owt-7be5be79.pth").touch()
 
     class LPIPS(Distance):
         def __init__(self, net, verbose):
             super().__init__()
             made.append((net, verbose))
-            if net == "vgg":
-                raise OSError("no such host")
 
     package = ModuleType("lpips")
     package.LPIPS = LPIPS
     monkeypatch.setitem(sys.modules, "lpips", package)
-    lpips_module._package_network.cache_clear()
+    lpips_network.cache_clear()
     first, second = maps(), maps(seed=1)
     torch.testing.assert_close(lpips(first, second), lpips(first, second, network=Distance()))
     lpips(first, second)
     assert made == [("alex", False)]
-    with pytest.raises(ga.InputError, match=r"`network` .='vgg'. must be .*no such host"):
+    with pytest.raises(ga.InputError, match=r"`network` .='vgg'. must be .*the weights of vgg are not in .*nothing is downloaded"):
         lpips(first, second, network="vgg")
-    lpips_module._package_network.cache_clear()
+    assert made == [("alex", False)]
+    lpips_network.cache_clear()
 
 
 def naive_features(network, first, second, last):

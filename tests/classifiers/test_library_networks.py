@@ -1,6 +1,8 @@
 """timm and torchvision networks, on small stand-ins with the two libraries' signatures."""
 
+import os
 import sys
+from enum import Enum
 from pathlib import Path
 from types import ModuleType
 
@@ -8,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from gradaudit.classifiers import build_network, load_classifier
+from gradaudit.classifiers import build_network, class_names, load_classifier
 from gradaudit.errors import InputError, MissingExtraError
 
 
@@ -27,7 +29,27 @@ def create_model(name: str, pretrained: bool = False, *, num_classes: int = 7, i
     return network
 
 
-def get_model(name: str, weights: str | None = None, num_classes: int = 1000) -> nn.Module:
+class Preset:
+    mean, std, crop_size = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), [8]
+
+
+class Published(Enum):
+    V1 = "there/tiny-12345678.pth"
+    DEFAULT = V1
+
+    @property
+    def url(self) -> str:
+        return self.value
+
+    @property
+    def meta(self) -> dict[str, list[str]]:
+        return {"categories": ["cat", "dog", *map(str, range(8))]}
+
+    def transforms(self) -> Preset:
+        return Preset()
+
+
+def get_model(name: str, weights: Published | None = None, num_classes: int = 1000) -> nn.Module:
     if name == "offline" and weights:
         raise OSError("no connection")
     if name not in ("tiny", "offline"):
@@ -39,6 +61,7 @@ def get_model(name: str, weights: str | None = None, num_classes: int = 1000) ->
 def _stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     timm, torchvision, models = ModuleType("timm"), ModuleType("torchvision"), ModuleType("torchvision.models")
     timm.create_model, models.get_model, torchvision.models = create_model, get_model, models
+    models.get_model_weights = lambda name: Published  # type: ignore[attr-defined]
     for module in (timm, torchvision, models):
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
@@ -87,7 +110,7 @@ def test_untrained_network_takes_shape_classes_and_options() -> None:
         ("torchvision:tiny(pretrained=true)", (1, 8, 8), r"`input_shape` .* of 3 channels"),
         ("timm:tiny(pretrained=true, width=3)", (3, 8, 8), "unexpected keyword"),
         ("timm:tiny(pretrained=true, checkpoint_path='x.pt')", (3, 8, 8), "numbers, true or false"),
-        ("timm:tiny(pretrained=true)", (1, 8, 8), r"`normalisation` .* given for 1 channels"),
+        ("timm:tiny(pretrained=true)", (1, 8, 8), r"`input_shape` .* of 3 channels, which timm:tiny takes"),
         ("timm:tiny", (3, 8, 8), r"`weights` \(=None\) must be a checkpoint with the weights of timm:tiny"),
         ("timm:tiny(pretrained=false)", (3, 8, 8), r"`weights` \(=None\)"),
     ],
@@ -97,9 +120,47 @@ def test_bad_input_is_named(spec: str, shape: tuple[int, int, int], message: str
         load_classifier(spec, input_shape=shape)
 
 
-@pytest.mark.parametrize("library", ["timm", "torchvision"])
+@pytest.mark.parametrize("library", ["timm", "torchvision", "transformers"])
 def test_missing_library_says_how_to_install_it(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (library, f"{library}.models"):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtraError, match=rf"pip install 'gradaudit\[{library}\]'"):
         load_classifier(f"{library}:tiny(pretrained=true)", input_shape=(3, 8, 8))
+
+
+def test_a_file_that_torchvision_published_is_known_by_its_name(tmp_path: Path) -> None:
+    torch.save(Tiny(3, 10).state_dict(), tmp_path / "tiny-12345678.pth")
+    with pytest.warns(UserWarning, match="was trained on images of 8 x 8 pixels; these are 16 x 16"):
+        known = load_classifier("torchvision:tiny", tmp_path / "tiny-12345678.pth", input_shape=(3, 16, 16), classes=10)
+    assert class_names(known) == ("cat", "dog", *map(str, range(8)))
+
+
+def test_the_weights_own_number_of_classes_counts(weights: Path) -> None:
+    for classes in (None, 3, 10):
+        assert load_classifier("timm:tiny", weights, classes=classes)(torch.rand(1, 3, 8, 8)).shape == (1, 10)
+
+
+def test_weights_of_another_width_are_still_refused(tmp_path: Path) -> None:
+    torch.save(Tiny(4, 10).state_dict(), tmp_path / "wide.pt")
+    with pytest.raises(InputError, match=r"of another shape 2\.weight \(10, 4\) instead of"):
+        load_classifier("torchvision:tiny", tmp_path / "wide.pt", input_shape=(3, 8, 8), classes=10)
+
+
+def test_a_name_is_needed() -> None:
+    with pytest.raises(InputError, match="given with a name, as timm:NAME"):
+        load_classifier("timm:(pretrained=true)", input_shape=(3, 8, 8))
+
+
+def test_what_is_unpickled_while_a_library_loads_is_tensors_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "0")
+
+    def look(name: str, pretrained: bool, **options: object) -> nn.Module:
+        seen.append(os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"])
+        return create_model("tiny", pretrained)
+
+    monkeypatch.setattr(sys.modules["timm"], "create_model", look)
+    load_classifier("timm:tiny(pretrained=true)")
+    load_classifier("timm:tiny(pretrained=true)", allow_pickle=True)
+    assert seen == ["1", "0"]
+    assert os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] == "0"

@@ -137,3 +137,47 @@ def test_a_module_with_weights_of_its_own_is_named():
 def test_bad_input_is_named(module, seed, argument):
     with pytest.raises(InputError, match=f"`{argument}`"):
         untrained_copy(module, seed)
+
+
+class Loose(nn.Module):
+    """Parameters beside the layers, under the names that libraries give them."""
+
+    def __init__(self, names):
+        super().__init__()
+        for name in names:
+            self.register_parameter(name, nn.Parameter(torch.full((1, 40, 100), 3.0)))
+
+
+class GlobalResponseNorm(Loose):
+    pass
+
+
+@pytest.mark.parametrize(
+    "name", ["class_token", "pos_embed", "pos_embedding", "position_embeddings", "relative_position_bias_table"]
+)
+def test_tokens_and_positions_come_from_a_narrow_normal_distribution(name):
+    drawn = getattr(untrained_copy(Loose([name]), 0), name).detach().flatten()
+    assert kstest(drawn, "norm", (0, 0.02)).pvalue > 0.01
+    assert not torch.equal(drawn, getattr(untrained_copy(Loose([name]), 1), name).flatten())
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "value"),
+    [
+        (Loose, "layer_scale", 1e-6),
+        (Loose, "layer_scale_parameter", 1e-6),
+        (Loose, "gamma", 1e-6),
+        (Loose, "gamma_2", 1e-6),
+        (Loose, "lambda_1", 1e-6),
+        (Loose, "logit_scale", 2.302585),
+        (GlobalResponseNorm, "weight", 0.0),
+    ],
+)
+def test_scales_of_branches_are_as_their_papers_begin(make, name, value):
+    drawn = getattr(untrained_copy(make([name]), 0), name)
+    torch.testing.assert_close(drawn, torch.full_like(drawn, value))
+
+
+def test_a_parameter_of_an_unknown_name_is_still_named():
+    with pytest.raises(InputError, match="`something` would stay"):
+        untrained_copy(Loose(["something"]), 0)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from gradaudit.classifiers.perceptual import lpips_network
 from gradaudit.errors import InputError, MissingExtraError
 from gradaudit.instruments.counterfactual.guidance.perceptual import perceptual_network
 from gradaudit.instruments.counterfactual.measures import LackingError
@@ -29,9 +30,9 @@ def package_fixture(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "lpips", package)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     (tmp_path / "checkpoints").mkdir()
-    package_network.cache_clear()
+    lpips_network.cache_clear()
     yield tmp_path / "checkpoints"
-    package_network.cache_clear()
+    lpips_network.cache_clear()
 
 
 def test_pictures_have_three_channels_enough_pixels_and_their_own_range():
@@ -47,7 +48,7 @@ def test_pictures_have_three_channels_enough_pixels_and_their_own_range():
 
 
 def test_a_network_whose_weights_are_there_is_loaded_once_and_constant_as_a_loss(package):
-    (package / "vgg16-0000.pth").touch()
+    (package / "vgg16-397923af.pth").touch()
     network = package_network("vgg", CPU)
     assert network.net == "vgg"
     assert perceptual_network("vgg", CPU) is network
@@ -55,6 +56,7 @@ def test_a_network_whose_weights_are_there_is_loaded_once_and_constant_as_a_loss
 
 
 def test_weights_that_are_not_there_are_not_downloaded(package):
+    (package / "alexnet-of-another-version.pth").touch()
     with pytest.raises(LackingError, match="alex are not in"):
         package_network("alex", CPU)
     with pytest.raises(InputError, match=r"^`network`.*at hand \(the weights of alex"):

@@ -375,3 +375,25 @@ def test_one_feature_is_too_few_to_keep_some_and_remove_some(tmp_path):
 def test_images_that_are_too_small_for_the_network_point_to_the_one_for_them(three_bits, tmp_path):
     with pytest.raises(ga.InputError, match="evaluators/mlp"):
         fitted(three_bits(60, 0)[0], tmp_path, "evaluators/convnet")
+
+
+class OfALibrary(nn.Module):
+    """It asks its first layer for a dtype, as transformers' do, and returns further logits in training, as GoogLeNet does."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Conv2d(1, 4, 3), nn.Linear(4, 2)
+
+    def forward(self, images):
+        logits = self.last(self.first(images.to(self.first.weight.dtype)).relu().mean(dim=(2, 3)))
+        return (logits, logits) if self.training else logits
+
+
+def test_a_network_of_a_librarys_habits_sees_the_mask(tmp_path):
+    torch.manual_seed(0)
+    network, images = OfALibrary(), torch.rand(4, 1, 8, 8)
+    wide = SeesMask(network, images, 1)
+    assert wide.widened is not None
+    shown = torch.cat([images, torch.ones(4, 1, 8, 8)], dim=1)
+    assert torch.equal(wide.eval()(shown), network.eval()(images))
+    assert wide.train()(shown).shape == (4, 2)

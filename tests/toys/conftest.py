@@ -41,6 +41,19 @@ def toy(name, *, folder=None, seed=0, strength=1):
     images = np.full((len(name), 1, 4, 4), strength, dtype=np.uint8)
     return (ImageSet(images, labels, tuple(name)),) * 2
 ''',
+    "network-libraries": '''
+from torch import nn
+
+from gradaudit.classifiers.libraries import LibraryNetwork
+
+
+def toy(name, asked, *, strength=1):
+    """A toy library of networks: one linear layer whose weights are the same."""
+    channels, height, width = asked.input_shape
+    layer = nn.Linear(channels * height * width, asked.classes)
+    nn.init.constant_(layer.weight, asked.options.get("strength", strength))
+    return LibraryNetwork(nn.Sequential(nn.Flatten(), layer), channels)
+''',
     "nulls": '''
 import numpy as np
 

@@ -6,6 +6,7 @@ import torch
 import gradaudit as ga
 from gradaudit.attributions import resolve_attribution
 from gradaudit.attributions._control import control
+from gradaudit.classifiers import build_network
 from gradaudit.errors import InputError
 from gradaudit.fills import resolve_fill
 from gradaudit.instruments.counterfactual.measures import Evidence, measure
@@ -51,6 +52,13 @@ def test_libraries(toys):
     train, _ = ga.load_images("toy:abc(strength=2)")
     assert train.classes == ("a", "b", "c")
     assert train.images.unique().tolist() == [2]
+
+
+def test_libraries_of_networks(toys):
+    for name, weight in (("toy:any", 1), ("toy:any(strength=2)", 2)):
+        network = build_network(name, (1, 2, 2), 3)
+        assert network[1].weight.unique().tolist() == [weight]
+        assert network(torch.ones(1, 1, 2, 2)).shape == (1, 3)
 
 
 def test_nulls(data):

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from gradaudit.classifiers import classifier_metadata, load_classifier
@@ -81,23 +80,6 @@ def read_request(path: str | os.PathLike[str], instruments: set[str]) -> Request
     require(named is None or isinstance(named, list), "classes", named, 'a list of class names, such as ["dog", "cat"]')
     folder = data.pop("data_dir", None)
     return Request(**data, options=options, data_dir=None if folder is None else Path(folder))
-
-
-def in_order(images: ImageSet, classes: Sequence[str]) -> ImageSet:
-    """The images with their classes in another order, that of a model's outputs: names and labels change together.
-
-    Raises:
-        InputError: other names than those of the images.
-    """
-    names = tuple(classes)
-    require(
-        sorted(names) == sorted(images.classes),
-        "classes",
-        names,
-        f"the images' classes in another order: {', '.join(images.classes)}",
-    )
-    places = torch.tensor([names.index(name) for name in images.classes])
-    return ImageSet(images.images, places[images.labels], names, images.signal_mask)
 
 
 def read_classifier(argument: str, value: Any, like: ImageSet) -> tuple[nn.Module, Recipe | None]:

@@ -2,6 +2,7 @@
 
 from gradaudit.classifiers.build import NETWORKS, NetworkDescription, build_network, describe_networks
 from gradaudit.classifiers.check import check_classifier, class_count
+from gradaudit.classifiers.class_names import class_names, in_order, misplaced
 from gradaudit.classifiers.fingerprint import classifier_fingerprint
 from gradaudit.classifiers.load import load_classifier
 from gradaudit.classifiers.logits import with_logits
@@ -18,10 +19,13 @@ __all__ = [
     "build_network",
     "check_classifier",
     "class_count",
+    "class_names",
     "classifier_fingerprint",
     "classifier_metadata",
     "describe_networks",
+    "in_order",
     "load_classifier",
+    "misplaced",
     "normalised",
     "read_normalisation",
     "save_classifier",

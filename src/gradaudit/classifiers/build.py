@@ -44,7 +44,7 @@ def build_network(
 
     Args:
         network: a name with its options ("mlp", "mlp(width=256)"), a user's own as "package.module:factory", or another
-            library's as "timm:NAME" or "torchvision:NAME".
+            library's as "timm:NAME", "torchvision:NAME" or "transformers:FOLDER".
         input_shape: (C, H, W) of an image.
         classes: the number of classes, at least 2.
         seed: decides the initial weights, and leaves the caller's random state alone; None draws from the caller's.
@@ -59,7 +59,7 @@ def build_network(
     require(isinstance(classes, int) and classes >= 2, "classes", classes, "an integer of at least 2")
     with nullcontext() if seed is None else seeded(seed):
         if names_library(spec):
-            return library_network(spec, shape, classes, argument)
+            return library_network(spec, shape, classes, argument).network
         if ":" in spec.name:
             return _own_network(spec, shape, classes, argument)
         built: nn.Module = NETWORKS.bind(argument, spec)(shape, classes)

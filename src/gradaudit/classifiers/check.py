@@ -14,6 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from gradaudit.batching import evaluating, frozen, placed
 from gradaudit.classifiers.checkpoints import require_finite
+from gradaudit.classifiers.class_names import require_order
 from gradaudit.classifiers.logits import with_logits
 from gradaudit.devices import seeded
 from gradaudit.errors import InputError, first_line, require
@@ -54,7 +55,7 @@ def check_classifier(classifier: Any, images: ImageSet, argument: str = "classif
     Raises:
         InputError: it is no module, has weights that are not finite, can't take images of this shape, returns something
             other than finite logits (2, K) with K at least 2 and at least the number of classes, mixes the images of a
-            batch, or has no gradient with respect to its input.
+            batch, has no gradient with respect to its input, or has by its own names its logits in another order than the labels.
 
     Warns:
         UserWarning: it returns probabilities, or logits among other things, or its gradient is zero everywhere.
@@ -64,6 +65,7 @@ def check_classifier(classifier: Any, images: ImageSet, argument: str = "classif
     require(isinstance(classifier, nn.Module) and not isinstance(classifier, type), argument, name, expected)
     _require_ready(classifier, argument, name)
     require_finite(dict(chain(classifier.named_parameters(), classifier.named_buffers())), argument, name)
+    require_order(classifier, images, argument, name)
     classifier = with_logits(classifier, images, argument)
     with frozen(classifier):
         inputs = placed(classifier, images.floats([0, len(images) - 1])).requires_grad_()

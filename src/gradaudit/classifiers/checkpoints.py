@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import warnings
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,9 @@ def load_weights(
         hint = _hint(problem, weights, input_shape, classes)
         raise InputError(argument, source, f"a checkpoint of this network: {problem}{hint}")
     require_finite(chosen, argument, source)
-    network.load_state_dict(chosen, strict=False)
+    named: Any = OrderedDict(chosen)
+    named._metadata = getattr(expected, "_metadata", {})  # the names are today's; some layers ask which version they are of
+    network.load_state_dict(named, strict=False)
     others = [*(weights.keys() - {COUNTER} - {prefix + own for own in chosen})]
     if others:
         told = f"{len(others)} of the tensors in {source} are of no part of the network and were left"
@@ -140,6 +143,17 @@ def _is_apart(name: str, parts: set[str]) -> bool:
     """Whether a tensor is of none of the network's parts; where these are numbered, any other number may be one more."""
     part = name.partition(".")[0]
     return part not in parts and not (part.isdigit() and any(one.isdigit() for one in parts))
+
+
+def other_classes(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> int | None:
+    """The number of classes that the weights are of, where they fit the expected shapes but for another number of them."""
+    found = closest(weights, expected)
+    others = {
+        (tuple(expected[name].shape[:1]), tuple(value.shape[:1]))
+        for name, value in found.items()
+        if name in expected and value.shape != expected[name].shape and value.shape[1:] == expected[name].shape[1:]
+    }
+    return others.pop()[1][0] if len(others) == 1 else None
 
 
 def mismatch(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:

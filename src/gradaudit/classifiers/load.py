@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gradaudit.classifiers.build import NETWORKS, build_network, read_input_shape
-from gradaudit.classifiers.checkpoints import SUFFIXES, fitting_networks, load_weights, read_checkpoint
-from gradaudit.classifiers.libraries import is_pretrained, library_normalisation, names_library
+from gradaudit.classifiers.checkpoints import SUFFIXES, fitting_networks, load_weights, other_classes, read_checkpoint
+from gradaudit.classifiers.class_names import named
+from gradaudit.classifiers.libraries import brings_weights, library_network, names_library
 from gradaudit.classifiers.normalisation import NormalisationLike, normalised, read_normalisation
 from gradaudit.classifiers.saving import find_metadata
 from gradaudit.devices import resolve_device
@@ -21,6 +22,7 @@ from gradaudit.errors import InputError, require
 from gradaudit.registry import Spec, parse_spec
 from gradaudit.zoo import PREFIX, zoo_file
 
+INPUT_SHAPE, CLASSES = (1, 28, 28), 10
 ClassifierLike = str | os.PathLike[str] | Mapping[str, Any] | Spec | nn.Module
 
 
@@ -28,8 +30,8 @@ def load_classifier(
     classifier: ClassifierLike,
     weights: str | os.PathLike[str] | None = None,
     *,
-    input_shape: tuple[int, int, int] = (1, 28, 28),
-    classes: int = 10,
+    input_shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
     normalisation: NormalisationLike = None,
     allow_pickle: bool = False,
     device: str | torch.device | None = None,
@@ -44,11 +46,14 @@ def load_classifier(
             - "zoo:mnist/standard" or "zoo:mnist/robust", which come with the package;
             - a user's own as "package.module:factory": an `nn.Module`, or a function or class that makes one, called with
               (input_shape, classes) if it takes them, else with nothing; `weights` are optional;
-            - "timm:NAME" or "torchvision:NAME", with `weights` or as "timm:NAME(pretrained=true)";
+            - "timm:NAME" or "torchvision:NAME", with `weights` or as "timm:NAME(pretrained=true)", which may download them;
+            - "transformers:FOLDER" that `save_pretrained` wrote, or "timm:local-dir:FOLDER"; nothing is downloaded;
             - an `nn.Module`.
         weights: a checkpoint: `.pt`, `.pth`, `.ckpt`, `.tar`, `.th`, `.model`, `.bin` or `.safetensors`.
-        input_shape: (C, H, W) of an image, for a network that is built by name.
-        classes: the number of classes, likewise.
+        input_shape: (C, H, W) of an image, for a network that is built by name; None for (1, 28, 28), or what the other
+            library says of its own.
+        classes: the number of classes, likewise; None for 10, or what the other library says. Of another library's network,
+            the weights' own number counts.
         normalisation: what goes before the network; a name, text or numbers, see `read_normalisation`. None takes what the
             file or library says, and otherwise leaves the images as they are.
         allow_pickle: let a checkpoint run the code that it carries. Only for files whose author you trust.
@@ -57,19 +62,26 @@ def load_classifier(
     Raises:
         InputError: an unknown name, a checkpoint that can't be read or is another network's, weights that are not finite.
         MissingExtraError: the library is not installed.
+
+    Warns:
+        UserWarning: another library's network was trained on images of another size, or without a normalisation on record.
     """
-    shape = read_input_shape(input_shape)
+    given = None if input_shape is None else read_input_shape(input_shape)
+    shape, count = given or INPUT_SHAPE, CLASSES if classes is None else classes
     if isinstance(classifier, str) and classifier.startswith(PREFIX):
         classifier = zoo_file("classifier", "classifiers", classifier)
     place = None if device is None else resolve_device(device)
     if isinstance(classifier, nn.Module):
-        found = normalised(_loaded(classifier, weights, shape, classes, allow_pickle), normalisation)
+        found = normalised(_loaded(classifier, weights, shape, count, allow_pickle), normalisation)
     elif _is_path(classifier):
         require(weights is None, "weights", str(weights), "left out where the classifier is a file itself")
-        found = _from_file(Path(classifier), shape, classes, normalisation, allow_pickle)  # type: ignore[arg-type]
+        found = _from_file(Path(classifier), shape, count, normalisation, allow_pickle)  # type: ignore[arg-type]
     else:
         spec = parse_spec("classifier", classifier)  # type: ignore[arg-type]
-        found = _from_spec(spec, weights, shape, classes, normalisation, allow_pickle)
+        if names_library(spec):
+            found = _from_library(spec, weights, given, classes, normalisation, allow_pickle)
+        else:
+            found = _from_spec(spec, weights, shape, count, normalisation, allow_pickle)
     return (found if place is None else found.to(place)).eval()
 
 
@@ -83,20 +95,52 @@ def _from_spec(
 ) -> nn.Module:
     if ":" not in spec.name:
         NETWORKS.function("classifier", spec.name)  # an unknown name matters more than missing weights
-    needed = ":" not in spec.name or (names_library(spec) and not is_pretrained(spec))
-    expected = f"a checkpoint with the weights of {spec.name}; build_network makes an untrained one"
-    require(weights is not None or not needed, "weights", weights, expected)
+    _require_weights(spec, weights, needed=":" not in spec.name)
     if normalisation is not None:
         normalisation = read_normalisation(normalisation, input_shape[0]) or "none"
-    if weights is not None and names_library(spec):
-        spec = replace(spec, options={key: value for key, value in spec.options.items() if key != "pretrained"})
     network = build_network(spec, input_shape, classes, argument="classifier")
     network = _loaded(network, weights, input_shape, classes, allow_pickle)
+    return normalised(network, _recorded_normalisation(weights) if normalisation is None else normalisation)
+
+
+def _from_library(
+    spec: Spec,
+    weights: str | os.PathLike[str] | None,
+    input_shape: tuple[int, int, int] | None,
+    classes: int | None,
+    normalisation: NormalisationLike,
+    allow_pickle: bool,
+) -> nn.Module:
+    _require_weights(spec, weights, needed=not brings_weights(spec))
+    content = None if weights is None else _tensors_of(weights, allow_pickle)
+    if normalisation is not None:
+        normalisation = read_normalisation(normalisation, None if input_shape is None else input_shape[0]) or "none"
+    asked = {"pretrained": content is None, "weights": weights, "allow_pickle": allow_pickle}
+    found = library_network(spec, input_shape, classes, "classifier", **asked)  # type: ignore[arg-type]
+    if content is not None:
+        content = found.renamed(content)
+        held = other_classes(content, found.network.state_dict())
+        if held is not None and held != classes:  # the file says how many there are
+            found = library_network(spec, input_shape, held, "classifier", **asked)  # type: ignore[arg-type]
+        shape = input_shape or (found.channels, *(found.sizes or ((224, 224),))[0])
+        load_weights(found.network, content, str(weights), shape, held or classes or CLASSES)
     if normalisation is None:
-        normalisation = _recorded_normalisation(weights)
-    if normalisation is None and names_library(spec):
-        normalisation = library_normalisation(spec, network, input_shape[0])
-    return normalised(network, normalisation)
+        normalisation = _recorded_normalisation(weights) or found.normalisation
+        if normalisation is None:
+            _warn(f"`classifier` (={spec}) records no normalisation, and images go in as they are")
+    if input_shape is not None and found.sizes and input_shape[1:] not in found.sizes:
+        trained = " or ".join(f"{height} x {width}" for height, width in dict.fromkeys(found.sizes))
+        _warn(f"`classifier` (={spec}) was trained on images of {trained} pixels; these are {input_shape[1]} x {input_shape[2]}")
+    return named(normalised(found.network, normalisation, found.channels), found.class_names)
+
+
+def _warn(what: str) -> None:
+    warnings.warn(what, UserWarning, stacklevel=4)
+
+
+def _require_weights(spec: Spec, weights: str | os.PathLike[str] | None, needed: bool) -> None:
+    expected = f"a checkpoint with the weights of {spec.name}; build_network makes an untrained one"
+    require(weights is not None or not needed, "weights", weights, expected)
 
 
 def _from_file(
@@ -108,7 +152,8 @@ def _from_file(
         # A file must not choose code to import: only its user may.
         expected = f'one whose network gradaudit builds; if you trust it, load_classifier("{spec.name}", weights=...)'
         require(":" not in spec.name or names_library(spec), "classifier", str(path), expected)
-        return _from_spec(spec, path, shape, described["classes"], normalisation, allow_pickle)
+        load = _from_library if names_library(spec) else _from_spec
+        return load(spec, path, shape, described["classes"], normalisation, allow_pickle)
     content = read_checkpoint(path, allow_pickle=allow_pickle, argument="classifier")
     if isinstance(content, nn.Module):
         return normalised(content.float(), normalisation)
@@ -125,10 +170,13 @@ def _loaded(
     allow_pickle: bool,
 ) -> nn.Module:
     if weights is not None:
-        content = read_checkpoint(weights, allow_pickle=allow_pickle)
-        tensors = content.state_dict() if isinstance(content, nn.Module) else content
-        load_weights(network, tensors, str(weights), input_shape, classes)
+        load_weights(network, _tensors_of(weights, allow_pickle), str(weights), input_shape, classes)
     return network
+
+
+def _tensors_of(weights: str | os.PathLike[str], allow_pickle: bool) -> Mapping[str, Tensor]:
+    content = read_checkpoint(weights, allow_pickle=allow_pickle)
+    return content.state_dict() if isinstance(content, nn.Module) else content
 
 
 def _recorded_normalisation(weights: str | os.PathLike[str] | None) -> NormalisationLike:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from gradaudit.classifiers.loose_weights import draw_loose
 from gradaudit.devices import seeded
 from gradaudit.errors import InputError, first_line, require
 
@@ -19,7 +20,8 @@ STREAM = 0x756E7472  # a stream of its own: a training from the same seed must n
 def untrained_copy(classifier: nn.Module, seed: int) -> nn.Module:
     """A copy whose parameters are what `reset_parameters` of its layers makes of the seed, running statistics included.
 
-    Inner layers come first, so that a layer that initialises those within it has the last word. Weights are drawn in single
+    Inner layers come first, so that a layer that initialises those within it has the last word. Class tokens, positions and
+    scales of branches, which are of no layer in the usual libraries, begin as their papers have it. Weights are drawn in single
     precision on the CPU, then put where the classifier's are. Other buffers, such as a normalisation's, stay as they are.
 
     Args:
@@ -41,6 +43,7 @@ def untrained_copy(classifier: nn.Module, seed: int) -> nn.Module:
         with seeded(_stream(seed), next(iter(kept.values()))[0]):
             for layer, module in reversed(list(fresh.named_modules())):
                 _reset(layer, module, type(classifier).__name__)
+            _draw_rest(fresh)
         for layer, module in fresh.named_modules():
             _check_drawn(layer, module, type(classifier).__name__)
         for weight, (device, dtype) in kept.items():
@@ -60,6 +63,13 @@ def _reset(layer: str, module: nn.Module, classifier: str) -> None:
         reset()
     except Exception as error:  # a user's layer may raise anything
         raise _fixed(layer, module, classifier, f"it raised {type(error).__name__}: {first_line(error)}") from error
+
+
+def _draw_rest(fresh: nn.Module) -> None:
+    for module in fresh.modules():
+        for name, weight in module.named_parameters(recurse=False):
+            if not bool(weight.isfinite().all()):
+                draw_loose(module, name, weight)
 
 
 def _check_drawn(layer: str, module: nn.Module, classifier: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gradaudit.cli import _options as shared
+from gradaudit.cli._classes import in_their_order
 from gradaudit.cli._output import deliver, say
 from gradaudit.cli._words import (
     CREW,
@@ -175,6 +176,7 @@ def _setup(about: About, words: Mapping[str, Any]) -> Setup:
     if "classifier" in about.needs:
         name = words["classifier"]
         classifiers[name] = shared.load_audited(name, words["weights"], testing, words["normalisation"], pickle)
+        training, testing = in_their_order([*classifiers.values()], training, testing)
     denoiser, robust = words.get("denoiser"), words.get("robust")
     return Setup(
         classifiers=classifiers,

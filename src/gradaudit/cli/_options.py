@@ -26,7 +26,8 @@ Folder = Annotated[Path | None, typer.Option("--data-dir", help="Where the data 
 Audited = Annotated[
     str,
     typer.Argument(
-        help="A file of `gradaudit train`, `zoo:mnist/robust`, a network's name with `--weights`, or `package.module:model`."
+        help="A file of `gradaudit train`, `zoo:mnist/robust`, a network's name or `timm:NAME` or `torchvision:NAME` with "
+        "`--weights`, `transformers:FOLDER`, or `package.module:model`."
     ),
 ]
 Weights = Annotated[Path | None, typer.Option(help="Checkpoint for a named network or your own: .pt, .pth, .ckpt, .safetensors.")]

@@ -14,6 +14,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from gradaudit.cli._classes import in_their_order
 from gradaudit.cli._options import AsJson, OnError, backend_of, command_line, memory_of, workers_of
 from gradaudit.cli._output import console, say
 from gradaudit.cli._words import CREW, DEVICE, DRY_RUN, IMAGES, JSON, MEMORY, STORE, TRAIN_IMAGES, out, told, word
@@ -226,7 +227,8 @@ def print_comparison(found: Comparison) -> None:
 
 def _prepared(asked: Request, words: Mapping[str, Any]) -> Audit:
     from gradaudit.auditing import prepare_audit
-    from gradaudit.auditing.files import in_order, read_classifier
+    from gradaudit.auditing.files import read_classifier
+    from gradaudit.classifiers import in_order
     from gradaudit.datasets import blocks, load_images
     from gradaudit.diffusion import load_denoiser
 
@@ -235,6 +237,8 @@ def _prepared(asked: Request, words: Mapping[str, Any]) -> Audit:
         training, testing = in_order(training, asked.classes), in_order(testing, asked.classes)
     framed = blocks(testing[:1])
     read = {name: read_classifier(f"classifiers[{name}]", value, testing) for name, value in asked.classifiers.items()}
+    if asked.classes is None:
+        training, testing = in_their_order([classifier for classifier, _ in read.values()], training, testing)
     return prepare_audit(
         {name: classifier for name, (classifier, _) in read.items()},
         training,

@@ -25,6 +25,7 @@ KINDS = {  # where each kind is found; in a kind, things are found by being ther
     "libraries": "gradaudit.datasets.load:LIBRARIES",
     "nulls": "gradaudit.datasets.blocks:NULLS",
     "networks": "gradaudit.classifiers.build:NETWORKS",
+    "network-libraries": "gradaudit.classifiers.libraries:LIBRARIES",
     "objectives": "gradaudit.training:OBJECTIVES",
     "optimizers": "gradaudit.training.recipe:OPTIMIZERS",
     "attributions": "gradaudit.attributions:ATTRIBUTIONS",

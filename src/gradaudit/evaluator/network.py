@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from gradaudit.batching import evaluating, placed
 from gradaudit.classifiers import Normalisation, read_normalisation
+from gradaudit.classifiers.logits import find_logits
 from gradaudit.training.recipe import Recipe
 
 
@@ -51,7 +52,7 @@ class SeesMask(nn.Module):
         if self.widened is not None:
             self.widened.masks = masks
         try:
-            logits: Tensor = self.network(images)
+            logits: Tensor = find_logits(self.network(images))[0]  # in training, some networks return those of further heads
         finally:
             if self.widened is not None:
                 self.widened.masks = None
@@ -82,6 +83,11 @@ class Widened(nn.Module):
         else:
             self.beside = nn.Linear(mask_channels * size[0] * size[1], first.out_features, bias=False).to(first.weight)
             nn.init.zeros_(self.beside.weight)
+
+    @property
+    def weight(self) -> Tensor:
+        """The layer's own; networks ask their first layer's for its dtype."""
+        return self.first.weight
 
     def forward(self, images: Tensor) -> Tensor:
         """What the layer makes of the images, and of the masks that go with them."""

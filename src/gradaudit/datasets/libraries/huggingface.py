@@ -1,4 +1,4 @@
-"""Data sets of Hugging Face's hub, through the package `datasets`."""
+"""Data sets of Hugging Face's hub, and those that its package `datasets` wrote."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ def huggingface(
     label_column: str | None = None,
     **options: Any,
 ) -> tuple[ImageSet, ImageSet]:
-    """An image classification data set of the Hugging Face hub.
+    """An image classification data set of the Hugging Face hub, or in a folder.
 
     Args:
-        name: on the hub, such as `"ylecun/mnist"`.
+        name: on the hub, such as `"ylecun/mnist"`; a folder that `save_to_disk` wrote; a folder of images or a builder, as
+            `datasets.load_dataset` takes them.
         folder: where the package keeps its files (its `cache_dir`); by default its own choice.
-        seed: unused; the hub's data sets come split.
+        seed: unused; such data sets come split.
         size: side of the square to which images are resized and cropped; needed where they have several sizes.
         channels: 1 or 3; by default what the first image has.
         splits: the names of the two halves.
@@ -45,9 +46,11 @@ def huggingface(
     if folder is not None:
         options = {"cache_dir": str(folder)} | options
 
+    saved = _saved(name, splits)
+
     def load(split: str) -> Any:
         try:
-            return load_dataset(name, split=split, **options)
+            return saved[split] if saved is not None else load_dataset(name, split=split, **options)
         # Builders raise what they like; whatever it is, it is the data set that can't be loaded.
         except Exception as error:
             raise InputError("name_or_path", f"huggingface:{name}", f"a data set that loads, split {split!r} ({error})") from error
@@ -64,6 +67,21 @@ def huggingface(
     for argument, column in (("image_column", image), ("label_column", label)):
         require(column in train.features, argument, column, f"one of {', '.join(train.features)}")
     return image_set(train), image_set(test)
+
+
+def _saved(name: str, splits: tuple[str, str]) -> Any:
+    """What `save_to_disk` wrote to the folder, by split; None where the name is something else."""
+    folder = Path(name).expanduser()
+    expected = "a data set of several splits, a DatasetDict: this one has one; train_test_split(seed=0) makes two"
+    require(not (folder / "state.json").is_file(), "name_or_path", f"huggingface:{name}", expected)
+    if not (folder / "dataset_dict.json").is_file():
+        return None
+    from datasets import load_from_disk
+
+    found = load_from_disk(folder)
+    absent = [split for split in splits if split not in found]
+    require(not absent, "splits", splits, f"two of {', '.join(found)}, the splits of huggingface:{name}")
+    return found
 
 
 def _only(name: str, features: Any, kind: str, argument: str) -> str:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gradaudit.batching import evaluating, placed
-from gradaudit.errors import InputError, MissingExtraError
+from gradaudit.classifiers.perceptual import AbsentWeightsError, enlarged, lpips_network
+from gradaudit.errors import InputError
 from gradaudit.instruments.alignment.similarities._maps import scaled
-
-SIDE = 32  # pixels; AlexNet's pooling has nothing left of smaller images
 
 
 def lpips(gradients: Tensor, scores: Tensor, *, network: str | nn.Module = "alex") -> Tensor:
@@ -29,33 +24,18 @@ def lpips(gradients: Tensor, scores: Tensor, *, network: str | nn.Module = "alex
             (N, 3, H, W) in [-1, 1] and returns N distances.
 
     Raises:
-        InputError: the network's weights can't be had.
+        InputError: another network, or one whose weights are not on this machine; nothing is downloaded.
         MissingExtraError: the package is not installed.
     """
     module = network if isinstance(network, nn.Module) else _package_network(network, gradients.device)
-    first, second = (placed(module, _pictures(maps)) for maps in (gradients, scores))
+    first, second = (placed(module, enlarged(scaled(maps).float())) for maps in (gradients, scores))
     with evaluating(module), torch.no_grad():
         distances: Tensor = module(first, second)
     return 1 - distances.reshape(len(gradients)).to(gradients.device)
 
 
-def _pictures(maps: Tensor) -> Tensor:
-    maps = scaled(maps).float()
-    height, width = (max(SIDE, side) for side in maps.shape[2:])
-    if (height, width) != tuple(maps.shape[2:]):
-        maps = F.interpolate(maps, (height, width), mode="bilinear", align_corners=False)
-    return maps.expand(-1, 3, -1, -1)
-
-
-@lru_cache(maxsize=2)  # loaded once, not once a batch
 def _package_network(name: str, device: torch.device) -> nn.Module:
     try:
-        import lpips as package
-    except ImportError as error:
-        raise MissingExtraError("lpips", "lpips", "LPIPS") from error
-    try:
-        module: Any = package.LPIPS(net=name, verbose=False)
-    except (OSError, NotImplementedError, AttributeError, AssertionError) as error:
-        raise InputError("network", name, f"a network of the package lpips whose weights can be had ({error})") from error
-    moved: nn.Module = module.to(device)
-    return moved
+        return lpips_network(name, device)
+    except AbsentWeightsError as error:
+        raise InputError("network", name, f"a network of the package lpips whose weights are at hand ({error})") from error
