@@ -56,7 +56,7 @@ def test_it_prints_a_table_and_writes_result_table_figure_and_page(command, here
     assert result.details["dimensions"] == 5
     assert result.verdict.label in found.stdout
     assert f"{result.ratio(0.5).value:.3f}" in found.stdout
-    written = pd.read_csv(tmp_path / "out" / "manifold_robustness.csv")
+    written = pd.read_csv(tmp_path / "out" / "manifold_robustness.csv", float_precision="round_trip")
     assert written["change"].tolist() == result.table["change"].tolist()
     assert (tmp_path / "out" / "manifold_robustness.svg").read_bytes()
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")

@@ -1,5 +1,7 @@
 """Regimes, peaks, correlation and verdict of classifiers made by hand."""
 
+from inspect import signature
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -112,8 +114,9 @@ def test_spearmans_interval_is_scipys_bootstrap():
     x = np.arange(20.0)
     y = x + 6 * np.random.default_rng(0).standard_normal(20)
     statistic = lambda a, b: stats.spearmanr(a, b).statistic  # noqa: E731
+    drawn = {"rng" if "rng" in signature(stats.bootstrap).parameters else "random_state": np.random.default_rng(1)}  # before 1.15
     expected = stats.bootstrap(
-        (x, y), statistic, paired=True, vectorized=False, n_resamples=800, method="percentile", rng=np.random.default_rng(1)
+        (x, y), statistic, paired=True, vectorized=False, n_resamples=800, method="percentile", **drawn
     ).confidence_interval
     assert spearman(x, y, 0)[1:] == pytest.approx(tuple(expected), abs=0.06)
 
