@@ -199,6 +199,13 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in packages} | {"torch": str(build)}
 
 
+def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """The table of a CSV file, floats as they were written: before pandas 3 that must be asked for, and from 3.1 on must not be."""
+    exact: dict[str, Any] = {} if int(pd.__version__.partition(".")[0]) >= 3 else {"float_precision": "round_trip"}
+    table: pd.DataFrame = pd.read_csv(path, **exact)
+    return table
+
+
 def table_to_csv(table: pd.DataFrame) -> str:
     """The table as CSV in which no spreadsheet finds a formula: text that begins like one has a `'` before it; numbers stay."""
     texts = table.select_dtypes(include=["object", "string", "category"])

@@ -3,13 +3,13 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from scipy.stats import ttest_1samp
 
 import gradaudit as ga
 from gradaudit.instruments.alignment import AlignmentResult, alignment
+from gradaudit.results import read_table
 
 OPTIONS = {"sigma": (0.2, 0.5), "gradient": ["logit", "logit_sum"], "score": ["bayes", "conditional"], "device": "cpu"}
 
@@ -47,7 +47,7 @@ def test_files_give_the_result_back(result, tmp_path):
     found = ga.load_result(folder)
     assert isinstance(found, AlignmentResult)
     assert found.to_json() == result.to_json()
-    assert pd.read_csv(folder / "alignment.csv", float_precision="round_trip")["value"].tolist() == result.table["value"].tolist()
+    assert read_table(folder / "alignment.csv")["value"].tolist() == result.table["value"].tolist()
     assert (folder / "alignment.svg").stat().st_size > 1000
 
 

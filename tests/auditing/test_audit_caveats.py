@@ -5,7 +5,7 @@ import torch
 
 import gradaudit as ga
 from gradaudit.auditing.description import accuracy_caveats
-from gradaudit.auditing.files import in_order
+from gradaudit.classifiers import in_order
 from gradaudit.errors import InputError
 
 

@@ -160,7 +160,7 @@ def test_the_agreement_has_it_beside_diffroar(audited):
 def test_the_estimate_counts_walks_and_networks(prepared):
     seeds, gap_levels = 2, 2
     (row,) = prepared().estimate().to_dict("records")
-    assert row["gradients"] == 30 * 2
+    assert row["gradients"] == 30 * 2 + 30 * 2  # steps, and two rankings
     assert row["networks"] == seeds + gap_levels
     guided = {"method": "dvce(steps=10, views=1, guidance=none)"}
     (row,) = prepared(guided).estimate().to_dict("records")

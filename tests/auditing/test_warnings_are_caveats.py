@@ -18,6 +18,8 @@ WARNINGS = {
     "attributions/_attribute.py": None,
     "classifiers/check.py": None,
     "classifiers/checkpoints.py": "what was left in the file is no part of the classifier",
+    "classifiers/libraries/torchvision.py": "what is taken to be meant is said, or its accuracy shows it",
+    "classifiers/load.py": "what is taken to be meant is said, or its accuracy shows it",
     "classifiers/logits.py": "what is taken as logits is what was meant, or its accuracy shows it",
     "datasets/flaws.py": "of the images, before anything is audited",
     "datasets/sources/npz.py": "of the images, before anything is audited",

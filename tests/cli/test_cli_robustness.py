@@ -2,10 +2,10 @@
 
 import json
 
-import pandas as pd
 import pytest
 
 import gradaudit as ga
+from gradaudit.results import read_table
 
 FAST = ("--steps", 3, "--device", "cpu", "--data-dir", ".")
 
@@ -18,10 +18,7 @@ def test_it_prints_a_table_and_writes_result_table_figure_and_page(cli, trained,
     assert result.settings["eps"] == [0.0, 2 / 255, 0.1]
     assert result.settings["steps"] == 3
     assert result.verdict.label in found.out
-    assert (
-        pd.read_csv(tmp_path / "out" / "robustness.csv", float_precision="round_trip")["accuracy"].tolist()
-        == result.table["accuracy"].tolist()
-    )
+    assert read_table(tmp_path / "out" / "robustness.csv")["accuracy"].tolist() == result.table["accuracy"].tolist()
     assert (tmp_path / "out" / "robustness.svg").read_bytes()
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "How large a perturbation" in page

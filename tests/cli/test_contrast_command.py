@@ -2,11 +2,11 @@
 
 import json
 
-import pandas as pd
 import pytest
 import torch
 
 import gradaudit as ga
+from gradaudit.results import read_table
 
 FAST = ("--device", "cpu", "--data-dir", ".")
 
@@ -20,10 +20,7 @@ def test_it_prints_a_table_and_writes_result_table_figure_and_page(cli, trained,
     result = ga.load_result(tmp_path / "out")
     assert result.controls == ("random", "edges")
     assert f"{result.verdict.label}: " in found.out
-    assert (
-        pd.read_csv(tmp_path / "out" / "contrast.csv", float_precision="round_trip")["value"].tolist()
-        == result.table["value"].tolist()
-    )
+    assert read_table(tmp_path / "out" / "contrast.csv")["value"].tolist() == result.table["value"].tolist()
     assert (tmp_path / "out" / "contrast.svg").read_bytes()
     assert "nearest neighbours of other classes" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
 

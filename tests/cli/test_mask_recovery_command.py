@@ -2,11 +2,11 @@
 
 import json
 
-import pandas as pd
 import pytest
 
 import gradaudit as ga
 from gradaudit.options import SpecList
+from gradaudit.results import read_table
 
 FAST = ("--device", "cpu", "--data-dir", ".", "--workers", "1", "--epochs", "1", "--learner", "linear", "--sides", "top")
 
@@ -18,10 +18,7 @@ def test_it_prints_a_table_and_writes_result_table_figure_and_page(cli, trained,
     result = ga.load_result(tmp_path / "out")
     assert result.fills == ("zero", "blur(sigma=1)")
     assert all(f"{name} {verdict.label}: " in found.out for name, verdict in result.verdicts.items())
-    assert (
-        pd.read_csv(tmp_path / "out" / "mask_recovery.csv", float_precision="round_trip")["value"].tolist()
-        == result.table["value"].tolist()
-    )
+    assert read_table(tmp_path / "out" / "mask_recovery.csv")["value"].tolist() == result.table["value"].tolist()
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "How much of the mask can be seen" in page
     assert "gradaudit mask-recovery" in page

@@ -19,6 +19,9 @@ class OfBlocks(nn.Module):
         super().__init__()
         self.classes, self.height = classes, height
 
+    def extra_repr(self):
+        return f"{self.classes}, {self.height}"
+
     def forward(self, images):
         if images.shape[2] != self.height:
             raise RuntimeError("images of another height")

@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -12,6 +11,7 @@ import gradaudit as ga
 from gradaudit.cli._instruments import command as command_of
 from gradaudit.diffusion.autoencoder import Autoencoder, save_autoencoder
 from gradaudit.instruments.contract import about
+from gradaudit.results import read_table
 from gradaudit.training import save_trained
 
 FAST = ("--samples", "2", "--device", "cpu")
@@ -56,7 +56,7 @@ def test_it_prints_a_table_and_writes_result_table_figure_and_page(command, here
     assert result.details["dimensions"] == 5
     assert result.verdict.label in found.stdout
     assert f"{result.ratio(0.5).value:.3f}" in found.stdout
-    written = pd.read_csv(tmp_path / "out" / "manifold_robustness.csv", float_precision="round_trip")
+    written = read_table(tmp_path / "out" / "manifold_robustness.csv")
     assert written["change"].tolist() == result.table["change"].tolist()
     assert (tmp_path / "out" / "manifold_robustness.svg").read_bytes()
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")

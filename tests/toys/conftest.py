@@ -158,6 +158,16 @@ def toy(problem, *, strength=1):
     """A toy method: every pixel brighter by a tenth of its strength."""
     return Solution((problem.images + strength / 10).clamp(0, 1))
 ''',
+    "regions": '''
+import torch
+
+
+def toy(asked, *, strength=1):
+    """A toy region: as many of the upper rows as its strength says."""
+    mask = torch.zeros(len(asked.images), *asked.images.shape[1:], dtype=torch.bool)
+    mask[:, :strength] = True
+    return mask
+''',
     "guided-samplers": '''
 def toy(guide, noisy, levels, fresh, *, strength=1):
     """A toy sampler under guidance: the first estimate, told by how bright it is."""

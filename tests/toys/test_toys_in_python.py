@@ -147,6 +147,13 @@ def test_methods_and_measures(data, classifier, tmp_path):
     assert measure(evidence, [TOY])[0]["toy"].tolist() == [2.0] * 6
 
 
+def test_regions(data, classifier, tmp_path):
+    test = data[1][:6]
+    found = ga.counterfactual(classifier, test, "second", method="toy", region=TOY, store=tmp_path, device="cpu")
+    moved = (torch.as_tensor(found.images) != test.images).any(dim=(0, 1, 3))
+    assert moved.tolist() == [True] * 2 + [False] * 6
+
+
 def test_methods_are_shown_the_helpers_that_they_do_not_say_they_do_without(data, classifier, toy_of, monkeypatch, tmp_path):
     asked = []
     plain = toy_of("methods").toy

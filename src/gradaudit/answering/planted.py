@@ -21,6 +21,8 @@ import numpy as np
 import pandas as pd
 from scipy import optimize
 
+from gradaudit.results import read_table
+
 GOOD, BAD = 0.5, 0.25  # of the way from chance to a map whose top lies in the region throughout
 NEAREST = 60  # planted maps that are called such as this one
 NEAREST_CLASSIFIERS = 15  # and planted classifiers
@@ -106,7 +108,7 @@ class Likes:
 def table() -> pd.DataFrame:
     """The planted maps."""
     with resources.as_file(resources.files(__package__) / "planted.csv") as path:
-        return pd.read_csv(path, float_precision="round_trip")
+        return read_table(path)
 
 
 @dataclass(frozen=True)

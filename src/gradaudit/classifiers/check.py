@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from gradaudit.batching import evaluating, frozen, placed
+from gradaudit.batching import batch_size_for, evaluating, frozen, placed
 from gradaudit.classifiers.checkpoints import require_finite
 from gradaudit.classifiers.class_names import require_order
 from gradaudit.classifiers.logits import with_logits
@@ -141,8 +141,10 @@ def _gradient(logits: Tensor, inputs: Tensor, argument: str, name: str) -> Tenso
 def _changes(classifier: nn.Module, images: ImageSet, argument: str) -> Iterator[str]:
     """What must be known where outputs for the same images change: dropout left on, depth or smoothing that is drawn."""
     shown = placed(classifier, images.floats(np.linspace(0, len(images) - 1, min(LOOKED, len(images))).astype(int).tolist()))
+    size = min(len(shown), batch_size_for(classifier, shown[:1], device=shown.device))
     with seeded(0, shown.device):
-        first, second = (_logits(classifier, shown, argument).double() for _ in range(2))
+        parts = [[_logits(classifier, part, argument).double() for part in shown.split(size)] for _ in range(2)]
+    first, second = (torch.cat(part) for part in parts)
     change = float((first - second).abs().max())
     if change > SAME * float(first.abs().max()):
         yield f"{RANDOMISED} (a logit by up to {change:.2g}), and each figure is of single calls"

@@ -77,7 +77,8 @@ def _family(name: str, strengths: Any, norm: str) -> Family:
         raise InputError("families", name, "an objective with a strength: an option eps, strength or std that has a default")
     fixed = {**dict(zip(options, spec.positional, strict=False)), **spec.options}
     require(option not in fixed, "families", name, f"written without its strength {option}, which the sweep varies")
-    shared = {key: value for key, value in {**OPTIONS.get(plain, {}), "norm": norm}.items() if key in options}
+    ball = {"norm": norm} if "eps" in options else {}  # another objective's norm is of its gradients
+    shared = {key: value for key, value in {**OPTIONS.get(plain, {}), **ball}.items() if key in options}
     measured = (shared | fixed).get("norm", "l2")
     found = _strengths(name, STRENGTHS.get(plain) if measured == "l2" else None, strengths)
     if option == "eps":
