@@ -91,25 +91,29 @@ def test_seeds_give_other_counterfactuals_of_the_same_image(change, toys):
     assert lines.loc["diversity_l2", "value"] == pytest.approx(float(torch.stack(pairs).mean()), abs=1e-6)
 
 
+class Notes:
+    """What a method writes down: of such an object only the class is a part of the method."""
+
+    def __init__(self):
+        self.seen = []
+
+
 def test_a_stopped_run_continues(change, toys, tmp_path):
-    images, seen = toys.images(10), []
+    images, notes, untouched = toys.images(10), Notes(), change(images=toys.images(10), batch_size=2)
+    seen, notes.limit = notes.seen, 5
 
-    class Stops:
-        limit = 5
+    def method(problem):
+        notes.seen.extend(problem.keys)
+        if len(notes.seen) > notes.limit:
+            raise KeyboardInterrupt
+        return toys.towards(problem)
 
-        def __call__(self, problem):
-            seen.extend(problem.keys)
-            if len(seen) > self.limit:
-                raise KeyboardInterrupt
-            return toys.towards(problem)
-
-    method, untouched = Stops(), change(images=images, batch_size=2)
     with pytest.raises(KeyboardInterrupt):
         change(images=images, method=method, batch_size=2, store=tmp_path / "other")
     assert len(seen) == 6
     done = seen[:4]
     seen.clear()
-    Stops.limit = 100
+    notes.limit = 100
     result = change(images=images, method=method, batch_size=3, store=tmp_path / "other")
     assert len(seen) == 6
     assert not set(seen) & set(done)
@@ -120,15 +124,13 @@ def test_a_stopped_run_continues(change, toys, tmp_path):
 
 
 def test_whatever_decides_a_counterfactual_decides_its_place_in_the_store(change, toys):
-    calls = []
+    notes, images = Notes(), toys.images(4)
+    calls = notes.seen
 
-    class Method:  # not a function, whose list would be a part of it
-        def __call__(self, problem):
-            calls.append(len(problem.keys))
-            return toys.towards(problem)
+    def method(problem):
+        notes.seen.append(len(problem.keys))
+        return toys.towards(problem)
 
-    method = Method()
-    images = toys.images(4)
     change(images=images, method=method)
     change(images=images, method=method)
     assert calls == [4]

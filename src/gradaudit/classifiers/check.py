@@ -143,7 +143,7 @@ def _changes(classifier: nn.Module, images: ImageSet, argument: str) -> Iterator
     shown = placed(classifier, images.floats(np.linspace(0, len(images) - 1, min(LOOKED, len(images))).astype(int).tolist()))
     size = min(len(shown), batch_size_for(classifier, shown[:1], device=shown.device))
     with seeded(0, shown.device):
-        parts = [[_logits(classifier, part, argument).double() for part in shown.split(size)] for _ in range(2)]
+        parts = [[_logits(classifier, part, argument).double() for part in torch.split(shown, size)] for _ in range(2)]
     first, second = (torch.cat(part) for part in parts)
     change = float((first - second).abs().max())
     if change > SAME * float(first.abs().max()):
