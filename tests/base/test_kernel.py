@@ -66,7 +66,7 @@ class Kernel:
     def __init__(self, folder):
         self.manager, self.client = manager.start_new_kernel(kernel_name="python3", cwd=str(folder))
 
-    def run(self, code, *, interrupt_at="nothing"):
+    def run(self, code, *, interrupt_at=None):
         """Run a cell; interrupt the kernel as soon as something shows that holds these words."""
         asked, found = self.client.execute(code), []
         end, waiting = time.monotonic() + PATIENCE, interrupt_at
@@ -78,9 +78,9 @@ class Kernel:
                 continue
             if message["parent_header"].get("msg_id") == asked:
                 found.append(message)
-                if waiting in json.dumps(message["content"].get("data", {})):
+                if waiting is not None and waiting in json.dumps(message["content"].get("data", {})):
                     self.manager.interrupt_kernel()
-                    waiting = "nothing"
+                    waiting = None
         return _shown(found)
 
     def value(self, expression):

@@ -62,7 +62,7 @@ class Answer:
     readings: tuple[Reading, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.label}: {self.sentence}" + f" {self.settle}" * bool(self.settle)
+        return f"{self.label}: {self.sentence}" + f". {sentence(self.settle)}" * bool(self.settle)
 
     def _repr_html_(self) -> Markup:
         return self.html()
