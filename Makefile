@@ -40,7 +40,7 @@ lint: .venv/dev.stamp
 	$(BIN)/lint-imports
 
 docs: .venv/docs.stamp
-	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build
+	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build docs/jupyter_execute
 	@echo "open docs/_build/index.html"
 
 .venv/demo.stamp: pyproject.toml constraints.txt
@@ -74,4 +74,4 @@ docs: .venv/docs.stamp
 	touch $@
 
 clean:
-	rm -rf .venv .venv-integrations .venv-oldest demo build dist docs/_build
+	rm -rf .venv .venv-integrations .venv-oldest demo build dist docs/_build docs/jupyter_execute
