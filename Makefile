@@ -40,7 +40,7 @@ lint: .venv/dev.stamp
 	$(BIN)/lint-imports
 
 docs: .venv/docs.stamp
-	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build docs/jupyter_execute
+	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build
 	@echo "open docs/_build/index.html"
 
 .venv/demo.stamp: pyproject.toml constraints.txt
