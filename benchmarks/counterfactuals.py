@@ -11,11 +11,14 @@ Run: `python benchmarks/counterfactuals.py --data-dir DATA --weights-dir WEIGHTS
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 import gradaudit as ga
 from _record import save_figure, table_parser
@@ -37,7 +40,7 @@ RUNS = {  # name: method, whether the robust helper takes part
     "APGD": ("apgd", False),
     "APGD, radius 3": ("apgd(radius=3)", False),
 }
-SHOWN = ("flip_rate", "agreed_convnet", "agreed_lenet5_adversarial", "l1", "l2", "cout", "outside_mask")
+MEASURES = ("flip_rate", "agreed_convnet", "agreed_lenet5_adversarial", "l1", "l2", "cout", "outside_mask")
 
 
 def main() -> None:
@@ -82,11 +85,13 @@ def main() -> None:
         frames.append(in_short(name, result))
         print(f"{name}: {result.verdict} ({time.perf_counter() - start:.0f} s now)", flush=True)
     every = pd.concat(frames)
-    text = as_markdown(every)
+    names = every["measure"]
+    text = as_markdown(every[names.isin(MEASURES) | names.str.contains("frechet|similarity")])
     write_text(arguments.out / "table.md", text + f"\n{arguments.images} images, seed {arguments.seed}, {versions()}\n")
     print(text)
-    found = [name for name in RUNS if (arguments.out / "out" / folder_name(name)).exists()]
-    save_figure(arguments.out / "gallery.png", gallery(arguments.out / "out", found))
+    folders = {name: arguments.out / "out" / folder_name(name) for name in RUNS}
+    found = {name: ga.CounterfactualResult.load(folder) for name, folder in folders.items() if folder.exists()}
+    save_figure(arguments.out / "gallery.png", gallery(found))
 
 
 def folder_name(run: str) -> str:
@@ -112,7 +117,7 @@ def chosen(classifier: torch.nn.Module, test: ga.ImageSet, count: int, seed: int
 
 def as_markdown(every: pd.DataFrame) -> str:
     """One row a run, one column a measure with its interval."""
-    measures = [name for name in dict.fromkeys(every["measure"]) if name in SHOWN or "frechet" in name or "similarity" in name]
+    measures = [*dict.fromkeys(every["measure"])]
     lines = ["| run | " + " | ".join(measures) + " | s an image |", "|" + "---|" * (len(measures) + 2)]
     for run, rows in every.groupby("run", sort=False):
         values = rows.set_index("measure")
@@ -129,25 +134,29 @@ def _cell(row: pd.Series) -> str:
     return f"{row['value']:.{digits}f}{ends}"
 
 
-def gallery(folder: Path, names: list[str]) -> Figure:
-    """One digit of each class: the original, and what each run made of it."""
-    results = {name: ga.CounterfactualResult.load(folder / folder_name(name)) for name in names}
+def gallery(results: Mapping[str, ga.CounterfactualResult]) -> Figure:
+    """One image of each class: the original, and what each run made of it."""
     table = next(iter(results.values())).table
     rows = table.drop_duplicates("source").index[:10].tolist()
-    figure = Figure(figsize=(1.25 * (1 + len(names)), 1.35 * len(rows) + 0.4), layout="constrained")
-    grid = figure.subplots(len(rows), 1 + len(names), squeeze=False)
+    figure = Figure(figsize=(1.25 * (1 + len(results)), 1.35 * len(rows) + 0.4), layout="constrained")
+    grid = figure.subplots(len(rows), 1 + len(results), squeeze=False)
     for axes_row, row in zip(grid, rows, strict=True):
         first = next(iter(results.values()))
-        axes_row[0].imshow(first.originals[row, 0], cmap="gray", vmin=0, vmax=255)
-        axes_row[0].set_title(f"{table['source'][row]} to {table['target'][row]}", fontsize=8)
+        axes_row[0].imshow(shown(first.originals[row]), cmap="gray", vmin=0, vmax=255)
+        axes_row[0].set_title(f"{table['source'][row]} to {table['target'][row]}", fontsize=7)
         for axes, (name, result) in zip(axes_row[1:], results.items(), strict=True):
-            axes.imshow(result.images[row, 0], cmap="gray", vmin=0, vmax=255)
+            axes.imshow(shown(result.images[row]), cmap="gray", vmin=0, vmax=255)
             seen = [oracle for oracle in result.oracles if result.table[f"agreed_{oracle}"][row]]
-            head = f"{name}\n" if row == rows[0] else ""
+            head = f"{fill(name, 18)}\n" if row == rows[0] else ""
             axes.set_title(f"{head}{result.table['confidence_after'][row]:.2f}, {len(seen)} of {len(result.oracles)}", fontsize=7)
     for axes in grid.flat:
         axes.set_axis_off()
     return figure
+
+
+def shown(image: Tensor) -> Tensor:
+    """(C, H, W) as pictures are drawn."""
+    return image[0] if len(image) == 1 else image.permute(1, 2, 0)
 
 
 if __name__ == "__main__":
