@@ -18,11 +18,13 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gradaudit.errors import InputError, require
+from gradaudit.files import fingerprint
 
 _MAIN = "__main__:"
 _CARRIED: dict[str, Any] = {}  # functions of another process's script or notebook, by their paths
@@ -188,6 +190,22 @@ def imported(argument: str, path: str) -> Any:
 def options_of(function: Callable[..., Any]) -> dict[str, Any]:
     """The keyword-only parameters of a function, with their defaults (`inspect.Parameter.empty` for none)."""
     return {word.name: word.default for word in _parameters(function) if word.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def files_behind(value: Any) -> list[str]:
+    """SHA-256 of each file that an option names, by its path or within a spec: one that was written anew is another option."""
+    if isinstance(value, Mapping):
+        return [one for inner in value.values() for one in files_behind(inner)]
+    if not isinstance(value, (str, os.PathLike, Spec)):
+        return []
+    text = str(value)
+    try:
+        if ("/" in text or "." in text) and Path(text).is_file():
+            return [fingerprint(Path(text).read_bytes())]
+        spec = parse_spec("option", text)
+    except (OSError, InputError):
+        return []
+    return [one for inner in (*spec.positional, *spec.options.values()) for one in files_behind(inner)]
 
 
 def _takes_any(function: Callable[..., Any]) -> bool:

@@ -20,7 +20,7 @@ from gradaudit.files import fingerprint
 from gradaudit.identity import identity
 from gradaudit.images import ImageSet
 from gradaudit.instruments.counterfactual.problem import Problem, Solution
-from gradaudit.registry import Registry, Spec, options_of, parse_spec
+from gradaudit.registry import Registry, Spec, files_behind, options_of, parse_spec
 
 METHODS = Registry("gradaudit.instruments.counterfactual.methods", "method")
 NAMED = 8  # images that an error names at most
@@ -229,8 +229,11 @@ def _method(name: str, bound: functools.partial[Solution], own: bool) -> Method:
     options = {key: value for key, value in options_of(bound.func).items() if value is not inspect.Parameter.empty} | bound.keywords
     called = functools.partial(bound.func, *bound.args, **options)
     guided, asks = (bool(getattr(bound.func, mark, usual)) for mark, usual in (("needs_denoiser", False), ("asks_helpers", True)))
-    return Method(written, bound, options, guided, asks, own, fingerprint(*identity(called)))
+    behind = [one for value in options.values() for one in files_behind(value)]
+    return Method(written, bound, options, guided, asks, own, fingerprint(*identity(called), *behind))
 
 
 def _word(value: Any) -> Any:
-    return f"{type(value).__name__} {classifier_fingerprint(value)[:8]}" if isinstance(value, nn.Module) else value
+    if isinstance(value, nn.Module):
+        return f"{type(value).__name__} {classifier_fingerprint(value)[:8]}"
+    return f"{getattr(value, '__name__', type(value).__name__)} {fingerprint(*identity(value))[:8]}" if callable(value) else value

@@ -27,6 +27,7 @@ from gradaudit.instruments.counterfactual.arguments import (
 from gradaudit.instruments.counterfactual.audit import batch_size_of, counterfactual
 from gradaudit.instruments.counterfactual.choosing import choose, half
 from gradaudit.instruments.counterfactual.differences import asks_helpers
+from gradaudit.instruments.counterfactual.guidance.tangent import function_of
 from gradaudit.instruments.counterfactual.measures._evidence import measured_at_once
 from gradaudit.instruments.counterfactual.options import (
     ABOUT,
@@ -39,6 +40,7 @@ from gradaudit.instruments.counterfactual.result import CounterfactualResult
 from gradaudit.instruments.counterfactual.section import counterfactual_section
 from gradaudit.instruments.counterfactual.summary import AGREED
 from gradaudit.instruments.setup import Setup, at_most
+from gradaudit.instruments.tangents import read_tangents
 from gradaudit.markup.pictures import Change
 from gradaudit.markup.section import Section
 
@@ -47,7 +49,7 @@ ASKED = 54  # ways forward of a counterfactual's measures: 51 for the way of COU
 ARRAYS = 8  # of all images that are held while they are measured
 FEW = 4  # steps that are timed
 STEPS = 75  # of a method that does not say
-BACK = {"none": 0, "combined": 1, "exact": 3}  # ways back through the denoiser in a guided step
+BACK = {"none": 0, "tangent": 0, "combined": 1, "exact": 3}  # ways back through the denoiser in a guided step
 REAL = 1000  # training images beside which realism is measured
 
 
@@ -168,8 +170,20 @@ def cost_of(method: Method, count: int, images: ImageSet) -> Cost:
     steps = count * int(method.options.get("steps", STEPS))
     if not method.needs_denoiser:
         return Cost(gradients=steps, besides=steps * _seconds_of_a_step(method, images) if method.options.get("steps") else 0.0)
-    passes = 1 + BACK.get(str(method.options.get("guidance")), 3)
-    return Cost(gradients=steps, denoised=steps * passes // 2, memory=math.nan)  # the walk begins half-way
+    inner = int(method.options.get("inner_steps", 1))
+    passes = 1 + inner * BACK.get(str(method.options.get("guidance")), 3)
+    walk = Cost(gradients=inner * steps, denoised=steps * passes // 2, memory=math.nan)  # the walk begins half-way
+    return walk + _tangents(method, steps // 2, images) if method.options.get("guidance") == "tangent" else walk
+
+
+def _tangents(method: Method, points: int, images: ImageSet) -> Cost:
+    """What tangent spaces at so many points take: passes through a denoiser, else the time of one."""
+    given, first = method.options["tangents"], images.floats([0])
+    passes = 0 if callable(given) else read_tangents("tangents", given).passes
+    if passes:
+        return Cost(denoised=points * passes)
+    spaces = function_of(given, None, first.device)
+    return Cost(besides=points * second_call(lambda: spaces(first)))
 
 
 def _seconds_of_a_step(method: Method, images: ImageSet) -> float:

@@ -56,8 +56,8 @@ class Solution:
         steps: diagnostics by name, each float32 (N, S), NaN where a step has none: `confidence` (the explained classifier's in the
             target), `distance` (L1 to the original, summed over coordinates), `class_norm` and `distance_norm` (Euclidean, before
             any rescaling), `angle_before` and `angle_after` (degrees, between the explained classifier's gradient and the robust
-            one's, and between the explained classifier's gradient and the direction that was followed). A method gives those that
-            it has.
+            one's, and between the explained classifier's gradient and the direction that was followed), `tangent_share` (of the
+            pull's length, that which lies along the manifold). A method gives those that it has.
         frames: uint8 (N, T, C, H, W), the way there, at most 24 frames evenly spaced, the last one being the counterfactual.
         failed: for each image None, or why it has no counterfactual: its row of `images` is then the original.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gradaudit.errors import require
 from gradaudit.instruments.counterfactual.guidance.cone import Inside, angles, project_to_cone
 from gradaudit.instruments.counterfactual.guidance.consensus import consensus
+from gradaudit.instruments.counterfactual.guidance.tangent import Spaces, projection
 from gradaudit.instruments.counterfactual.guidance.vectors import along, lengths, unit
 from gradaudit.instruments.counterfactual.guidance.views import augmented
 from gradaudit.instruments.counterfactual.guidance.walk import Point
@@ -53,9 +54,11 @@ class AdaptivePull:
         cone: half its opening in degrees, used where there is a helper.
         inside: as `project_to_cone` takes it.
         views: of each image, for the classifiers.
-        guidance: `"exact"`, `"combined"` or `"none"`.
+        guidance: `"exact"`, `"combined"`, `"none"` or `"tangent"`.
         helper: `"robust"`, the robust classifier where there is one; `"denoiser"`, its class evidence at x_t; or `"none"`.
         join: with a helper, `"cone"` or `"consensus"`.
+        inner_steps: gradient steps on x0_hat, each of an equal share of the pull's length.
+        spaces: the tangent spaces, for that guidance.
     """
 
     problem: Problem
@@ -68,6 +71,8 @@ class AdaptivePull:
     guidance: str = "exact"
     helper: Helper = "robust"
     join: Join = "cone"
+    inner_steps: int = 1
+    spaces: Spaces | None = None
 
     def __post_init__(self) -> None:
         require(1 <= self.p <= 2, "p", self.p, "from 1 to 2")
@@ -76,12 +81,22 @@ class AdaptivePull:
     @property
     def through(self) -> bool:
         """Whether gradients go through the denoiser."""
-        return self.guidance != "none"
+        return self.guidance in ("exact", "combined")
 
     def __call__(self, point: Point) -> Pulled:
-        """The pull on x_t, and the norms and angles behind it."""
+        """The pull on x_t, and the norms and angles behind it, which are those at x0_hat.
+
+        Of several inner steps each has its gradients where those before it have moved x0_hat, as in Ye et al. (2024), TFG: Unified
+        Training-Free Guidance for Diffusion Models, algorithm 1.
+        """
         evidence = point.evidence() if self.helper == "denoiser" else None
-        return GUIDANCE[self.guidance](self, point, self.gradients(point.images, point.sources), evidence)
+        way = point if self.spaces is None else replace(point, back=projection(self.spaces(point.images)))
+        images, parts, told = point.images, [], dict[str, Tensor]()
+        for _ in range(self.inner_steps):
+            whole, found = GUIDANCE[self.guidance](self, way, self.gradients(images, point.sources), evidence)
+            parts.append(whole / self.inner_steps)
+            images, told = images + point.reach * self.problem.within(parts[-1]), told or found
+        return torch.stack(parts).sum(dim=0), told
 
     def gradients(self, images: Tensor, sources: list[np.random.Generator]) -> Gradients:
         """The gradients at x0_hat as images."""
@@ -143,8 +158,19 @@ def _none(pull: AdaptivePull, point: Point, found: Gradients, evidence: Tensor |
     return pull.joined(found, point.noise, evidence)
 
 
+def _tangent(pull: AdaptivePull, point: Point, found: Gradients, evidence: Tensor | None) -> Pulled:
+    """Each gradient projected on the tangent space at x0_hat, and only then as long as the noise (He et al. 2024, section 4).
+
+    `point.back` projects. What is joined is projected once more, for pixels that agree may lie off the space.
+    """
+    straight, _ = pull.joined(found, point.noise, evidence)
+    joined, diagnostics = pull.joined(found.carried(point.back), point.noise, None if evidence is None else point.back(evidence))
+    return point.back(joined), diagnostics | {"tangent_share": lengths(point.back(straight)) / lengths(straight)}
+
+
 GUIDANCE: dict[str, Callable[[AdaptivePull, Point, Gradients, Tensor | None], Pulled]] = {
     "exact": _exact,
     "combined": _combined,
     "none": _none,
+    "tangent": _tangent,
 }
