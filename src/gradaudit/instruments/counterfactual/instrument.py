@@ -113,7 +113,8 @@ class Counterfactuals(Instrument):
         memory = max(gradient_bytes(classifier, images, device, size), measured) + kept
         checks = second_call(lambda: check_classifier(classifier, images))
         asked = Cost(forwards=len(images) + ASKED * count * len(methods), besides=checks, memory=memory)
-        return sum((cost_of(method, count, images) for method in methods.values()), asked)
+        repelled = count - count // options.seeds if options.repulsion else 0
+        return sum((cost_of(method, count, images, repelled) for method in methods.values()), asked)
 
     def scores(self, result: CounterfactualResult) -> dict[str, Score]:
         """How often other classifiers, the robust helper not among them, agree that a flipped image shows its target: first
@@ -163,16 +164,18 @@ class Counterfactuals(Instrument):
         result.save(out)
 
 
-def cost_of(method: Method, count: int, images: ImageSet) -> Cost:
+def cost_of(method: Method, count: int, images: ImageSet, repelled: int = 0) -> Cost:
     """What so many counterfactuals of such images take: a gradient a step, and the time of the step itself; a guided step is a pass
-    through the denoiser, and back through it.
+    through the denoiser, and back through it, once more where one is repelled from those before it.
     """
     steps = count * int(method.options.get("steps", STEPS))
     if not method.needs_denoiser:
         return Cost(gradients=steps, besides=steps * _seconds_of_a_step(method, images) if method.options.get("steps") else 0.0)
     inner = int(method.options.get("inner_steps", 1))
     passes = 1 + inner * BACK.get(str(method.options.get("guidance")), 3)
-    walk = Cost(gradients=inner * steps, denoised=steps * passes // 2, memory=math.nan)  # the walk begins half-way
+    more = inner * repelled if str(method.options.get("guidance")) not in ("none", "tangent", "combined") else 0
+    denoised = (steps * passes + more * int(method.options.get("steps", STEPS))) // 2  # the walk begins half-way
+    walk = Cost(gradients=inner * steps, denoised=denoised, memory=math.nan)
     return walk + _tangents(method, steps // 2, images) if method.options.get("guidance") == "tangent" else walk
 
 

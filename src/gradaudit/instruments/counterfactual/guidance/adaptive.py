@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gradaudit.errors import require
 from gradaudit.instruments.counterfactual.guidance.cone import Inside, angles, project_to_cone
 from gradaudit.instruments.counterfactual.guidance.consensus import consensus
+from gradaudit.instruments.counterfactual.guidance.repulsion import away_from_found
 from gradaudit.instruments.counterfactual.guidance.tangent import Spaces, projection
 from gradaudit.instruments.counterfactual.guidance.vectors import along, lengths, unit
 from gradaudit.instruments.counterfactual.guidance.views import augmented
@@ -28,16 +29,18 @@ Pulled = tuple[Tensor, dict[str, Tensor]]
 class Gradients:
     """Gradients (N, C, H, W): of the classifiers' log p(target), averaged over views, and of the distance to the original.
 
-    `robust` is None where no robust classifier helps.
+    `robust` is None where no robust classifier helps; `away`, of the distance to what was found before, where nothing repels.
     """
 
     explained: Tensor
     robust: Tensor | None
     distance: Tensor
+    away: Tensor | None = None
 
     def carried(self, back: Callable[[Tensor], Tensor]) -> Gradients:
         """Each as `back` takes it."""
-        return Gradients(back(self.explained), None if self.robust is None else back(self.robust), back(self.distance))
+        robust, away = (None if one is None else back(one) for one in (self.robust, self.away))
+        return Gradients(back(self.explained), robust, back(self.distance), away)
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ class AdaptivePull:
         seen = augmented(leaf, self.views, sources)
         robust = self.problem.robust if self.helper == "robust" else None
         helper = None if robust is None else self._towards_target(robust, leaf, seen)
-        return Gradients(self._towards_target(self.problem.classifier, leaf, seen), helper, self._away(images))
+        explained, away = self._towards_target(self.problem.classifier, leaf, seen), away_from_found(self.problem, images)
+        return Gradients(explained, helper, self._away(images), away)
 
     def _towards_target(self, classifier: nn.Module, leaf: Tensor, seen: Tensor) -> Tensor:
         targets = self.problem.targets.repeat_interleave(self.views)
@@ -129,6 +133,7 @@ class AdaptivePull:
         helper = found.robust if evidence is None else evidence
         followed, told = (unit(found.explained), {}) if helper is None else self._helped(found.explained, helper)
         pull = self.class_strength * followed - self.distance_strength * unit(found.distance)
+        pull = pull if found.away is None else pull + self.problem.repulsion * unit(found.away)
         norms = {"class_norm": lengths(found.explained), "distance_norm": lengths(found.distance)}
         return along(lengths(noise).to(noise), noise) * pull, norms | told
 

@@ -16,7 +16,7 @@ from gradaudit.instruments.counterfactual.guidance.samplers.ddpm import VARIANCE
 from gradaudit.instruments.counterfactual.guidance.sampling import bound_sampler
 from gradaudit.instruments.counterfactual.guidance.tangent import spaces_of
 from gradaudit.instruments.counterfactual.guidance.walk import denoiser_of
-from gradaudit.instruments.counterfactual.methods._marks import needs_denoiser
+from gradaudit.instruments.counterfactual.methods._marks import heeds_found, needs_denoiser
 from gradaudit.instruments.counterfactual.problem import Problem, Solution
 from gradaudit.options import Anything, Choice, Flag, Number, Options, Whole, WholeOr, option, takes
 from gradaudit.options import Spec as SpecForm
@@ -100,6 +100,7 @@ class DVCEOptions(Options):
 
 
 @needs_denoiser
+@heeds_found
 @takes(DVCEOptions)
 def dvce(problem: Problem, options: DVCEOptions) -> Solution:
     """Diffusion visual counterfactuals: from half-way into noise, denoised towards the target class and the original.
