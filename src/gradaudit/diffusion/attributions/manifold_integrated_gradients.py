@@ -64,7 +64,7 @@ def manifold_integrated_gradients(
     require(bool(np.isfinite(baseline)), "baseline", baseline, "a finite number")
     check_images(images)
     coder = _coder(autoencoder, images)
-    parts = zip(images.split(AT_ONCE), targets.split(AT_ONCE), strict=True)
+    parts = zip(torch.split(images, AT_ONCE), torch.split(targets, AT_ONCE), strict=True)
     return torch.cat([_scores(classifier, *part, coder, steps, sweeps, baseline, of) for part in parts])
 
 
