@@ -24,7 +24,8 @@ def identity(function: Any) -> list[Any]:
 
     Names, code, defaults, bound arguments and closures count; of a user's own, as against a library's, also the values of globals
     that they name, and all methods of a class. Of an object so met that is neither a plain value, a tensor, a module, a function
-    nor a class only its class counts. The code is that which runs: a file that was edited since counts once it is imported anew.
+    nor a class only its class counts, and its `fingerprint` where it has one, as an image set does. The code is that which runs: a
+    file that was edited since counts once it is imported anew.
     """
     return _Reading().function(function)
 
@@ -85,6 +86,8 @@ class _Reading:
             return self.function(value)
         if inspect.isroutine(value):
             return [repr(value.__name__)]
+        if isinstance(marked := getattr(value, "fingerprint", None), str):
+            return [f"{type(value).__module__}.{type(value).__qualname__}", marked]
         return [f"{type(value).__module__}.{type(value).__qualname__}"]
 
     def several(self, values: Any) -> list[Any]:

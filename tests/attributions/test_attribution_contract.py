@@ -11,10 +11,28 @@ from torch import nn
 
 from gradaudit.attributions import ATTRIBUTIONS, resolve_attribution
 
-# Options that an attribution has no defaults for, or that would make these tests slow.
-SPECS = {"captum": "captum(method=DeepLift)", "smoothgrad": "smoothgrad(samples=4)"}
 SHAPE = (3, 8, 6)
 COUNT = 5
+
+
+class Coder(nn.Module):
+    """An autoencoder of such images: the first halves of their rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.decoder = nn.Sequential(nn.Linear(72, 144), nn.Tanh(), nn.Unflatten(1, SHAPE))
+
+    def encode(self, images):
+        return images[..., :3].flatten(1)
+
+
+torch.manual_seed(2)
+# Options that an attribution has no defaults for, or that would make these tests slow.
+SPECS = {
+    "captum": "captum(method=DeepLift)",
+    "smoothgrad": "smoothgrad(samples=4)",
+    "manifold_integrated_gradients": {"name": "manifold_integrated_gradients", "autoencoder": Coder(), "steps": 4, "sweeps": 2},
+}
 
 
 def network(dtype=torch.float32):

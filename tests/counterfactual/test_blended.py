@@ -49,7 +49,12 @@ def test_the_pull_is_the_published_losss_gradient_through_the_denoiser():
     (expected,) = torch.autograd.grad(loss.sum(), noisy, retain_graph=True)
     pull = LossPull(task, 25, 1e6, 5e5, 1e5, Squares())
     point = Point(
-        clean.detach(), torch.zeros_like(clean), partial(_product, clean, noisy), task.sources(), lambda: torch.zeros_like(clean)
+        clean.detach(),
+        torch.zeros_like(clean),
+        partial(_product, clean, noisy),
+        task.sources(),
+        lambda: torch.zeros_like(clean),
+        1.0,
     )
     assert torch.allclose(pull(point)[0], -expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
 

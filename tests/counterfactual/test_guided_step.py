@@ -170,6 +170,7 @@ def sampler_point(task, process, level, noisy, pull, taken):
             partial(_product, images, leaf),
             task.sources(),
             lambda: torch.zeros_like(images),
+            1.0,
         )
         taken.append((estimate, pull(point)[0]))
 

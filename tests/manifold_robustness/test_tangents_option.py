@@ -8,8 +8,8 @@ import torch
 import gradaudit as ga
 from gradaudit.diffusion.autoencoder import Autoencoder, save_autoencoder
 from gradaudit.errors import InputError
-from gradaudit.instruments.manifold_robustness.tangents import read_tangents
 from gradaudit.instruments.setup import Run, Setup
+from gradaudit.instruments.tangents import read_tangents
 
 MIXTURE = ga.gaussian_mixture(classes=2, shape=(1, 4, 4), intrinsic_dim=3)
 OTHER = ga.gaussian_mixture(classes=2, shape=(1, 4, 4), intrinsic_dim=3, seed=5)

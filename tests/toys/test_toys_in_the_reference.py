@@ -41,5 +41,6 @@ def test_the_reference_is_made_from_what_is_there(toys):
 
 def test_a_control_says_that_it_is_one():
     for name in ATTRIBUTIONS.names():
-        found = resolve_attribution("captum(method=DeepLift)" if name == "captum" else name)
+        options = {"captum": {"method": "DeepLift"}, "manifold_integrated_gradients": {"autoencoder": "autoencoder.safetensors"}}
+        found = resolve_attribution({"name": name} | options.get(name, {}))
         assert ATTRIBUTIONS.summary(name).startswith("Control: ") != found.needs_classifier, name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,14 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.errors import InputError, require
 from gradaudit.files import fingerprint, map_array
 from gradaudit.identity import identity
-from gradaudit.registry import Registry, Spec, options_of, parse_spec
+from gradaudit.registry import Registry, Spec, check_complete, files_behind, options_of, parse_spec
 
 Function: TypeAlias = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
-ATTRIBUTIONS = Registry("gradaudit.attributions", "attribution")
+ATTRIBUTIONS = Registry("gradaudit.attributions", "attribution", also=("gradaudit.diffusion.attributions",))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +75,9 @@ def resolve_attribution(attribution: AttributionLike, *, seed: int = 0) -> Attri
 def _named(spec: Spec, seed: int) -> Attribution:
     bound: Any = ATTRIBUTIONS.bind("attribution", spec, seed=seed)
     written: Any = ATTRIBUTIONS.bind("attribution", spec)
+    check_complete("attribution", spec, bound)
     function, given = bound.func, bound.keywords
     known = options_of(function)
-    missing = [name for name, default in known.items() if default is inspect.Parameter.empty and name not in given]
-    require(not missing, "attribution", str(spec), f"given the options that have no default: {', '.join(missing)}")
     changed = {key: value for key, value in given.items() if key not in known or not _same(value, known[key])}
     named = {key: _shown(value) for key, value in written.keywords.items() if key in changed or key == "seed"}
     plain = spec.name if ":" in spec.name else spec.name.replace("-", "_")
@@ -88,7 +87,7 @@ def _named(spec: Spec, seed: int) -> Attribution:
     if inner is not None:
         changed["of"] = inner.fingerprint
         named |= {"of": inner.name} if "of" in named else {}
-    parts = [part for key in sorted(changed) for part in (key, changed[key])]
+    parts = [part for key in sorted(changed) for part in (key, _mark(changed[key]), *files_behind(changed[key]))]
     return Attribution(str(Spec(plain, named)), fingerprint(*who, *parts), bound, None, *_marks(function, inner))
 
 
@@ -146,5 +145,11 @@ def _same(value: Any, default: Any) -> bool:
     return isinstance(value, (str, int, float, tuple, type(None))) and bool(value == default)
 
 
+def _mark(value: Any) -> Any:
+    return classifier_fingerprint(value) if isinstance(value, nn.Module) else value
+
+
 def _shown(value: Any) -> Any:
+    if isinstance(value, nn.Module):
+        return f"{type(value).__name__} {_mark(value)[:8]}"
     return fingerprint(value)[:8] if isinstance(value, (Tensor, np.ndarray)) else value

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from gradaudit.attributions._completeness import Promise, complete
-from gradaudit.attributions._gradients import input_gradient, quantity_of
+from gradaudit.attributions._completeness import complete
+from gradaudit.attributions._path import along_line, from_the_baseline
 from gradaudit.errors import require
 
 
-def _from_the_baseline(classifier: nn.Module, images: Tensor, targets: Tensor, *, baseline: float, of: str, **_: Any) -> Promise:
-    reached, start = (quantity_of(classifier, points, targets, of) for points in (images, torch.full_like(images, baseline)))
-    return Promise(reached - start, f"the {of} less that at the baseline", "take more steps")
-
-
-@complete(_from_the_baseline)
+@complete(from_the_baseline)
 def integrated_gradients(
     classifier: nn.Module,
     images: Tensor,
@@ -47,9 +39,4 @@ def integrated_gradients(
     """
     require(isinstance(steps, int) and steps >= 1, "steps", steps, "an integer, 1 or more")
     require(np.isfinite(baseline), "baseline", baseline, "a finite number")
-    difference = images - baseline
-    total = torch.zeros_like(images, dtype=torch.float32)
-    for place, weight in zip(*np.polynomial.legendre.leggauss(steps), strict=True):
-        point = baseline + (1 + float(place)) / 2 * difference  # from [-1, 1] to [0, 1]
-        total += float(weight) / 2 * input_gradient(classifier, point, targets, of)
-    return total * difference.float()
+    return along_line(classifier, baseline, images, targets, steps=steps, of=of)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gradaudit.diffusion.denoiser import Denoiser
 from gradaudit.errors import require
+from gradaudit.files import fingerprint
 from gradaudit.images import ImageSet
 
 OFFSET = 0.1  # a mean's pixels lie within this of mid-grey
@@ -41,6 +42,11 @@ class GaussianMixture:
     classes: int
     spread: float
     normal_std: float
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides its figures."""
+        return fingerprint(self.means, self.bases, self.shape, self.classes, self.spread, self.normal_std)
 
     @property
     def intrinsic_dim(self) -> int:

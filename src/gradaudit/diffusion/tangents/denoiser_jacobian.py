@@ -16,7 +16,14 @@ ROWS = {"cpu": 64, "cuda": 1024}  # products with the Jacobian at once
 
 
 def denoiser_jacobian(
-    images: Tensor, source: Denoiser, *, dimensions: int | None = None, sigma: float = 0.25, iterations: int = 1, seed: int = 0
+    images: Tensor,
+    source: Denoiser,
+    *,
+    dimensions: int | None = None,
+    sigma: float = 0.25,
+    iterations: int = 1,
+    one_start: bool = False,
+    seed: int = 0,
 ) -> Tensor:
     """Bases (n, T, F) of the leading left singular directions of the denoiser's Jacobian at each image.
 
@@ -30,7 +37,8 @@ def denoiser_jacobian(
         dimensions: T; 16 unless given.
         sigma: noise at which the Jacobian is taken, in pixel values of [0, 1]; the manifold is seen at that scale.
         iterations: passes with the Jacobian and its transpose; more separate directions of more similar strength, at their price.
-        seed: of the random start, which belongs to the image.
+        one_start: the same random start for all images: for images that are themselves computed, whose rounding would change it.
+        seed: of the random start, which belongs to the image unless there is but one.
 
     Raises:
         InputError: more dimensions than pixels or than the Jacobian's rank, or what the denoiser refuses.
@@ -40,7 +48,8 @@ def denoiser_jacobian(
     whole = isinstance(iterations, int) and not isinstance(iterations, bool) and iterations >= 1
     require(whole, "iterations", iterations, "a whole number, 1 or more")
     levels = deviations(sigma, images)
-    sources = generators(images, seed, "start")  # the noise that is measured along these spaces has the same seed
+    # The noise that is measured along these spaces has the same seed.
+    sources = generators(torch.zeros_like(images) if one_start else images, seed, "start")
     width = min(kept + SPARE, features)
     start = torch.stack([normal(sources, images).flatten(1) for _ in range(width)], dim=1).to(images.dtype)
     basis = _orthonormal(products(source, images, levels, start))

@@ -20,7 +20,7 @@ from gradaudit.files import fingerprint
 from gradaudit.identity import identity
 from gradaudit.images import ImageSet
 from gradaudit.instruments.counterfactual.problem import Problem, Solution
-from gradaudit.registry import Registry, Spec, options_of, parse_spec
+from gradaudit.registry import Registry, Spec, check_complete, files_behind, options_of, parse_spec
 
 METHODS = Registry("gradaudit.instruments.counterfactual.methods", "method")
 NAMED = 8  # images that an error names at most
@@ -42,6 +42,7 @@ class Method:
         asks_helpers: whether it may ask the denoiser or the robust classifier, as any may that does not say otherwise.
         own: whether the function is the user's.
         fingerprint: SHA-256 of all that decides its outcome, beside the problem.
+        heeds_found: whether it goes away from what was found before.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Method:
     asks_helpers: bool
     own: bool
     fingerprint: str
+    heeds_found: bool = False
 
 
 def check_subjects(images: Any, denoiser: Any) -> None:
@@ -121,6 +123,13 @@ def check_denoiser(methods: Mapping[str, Method], denoiser: Denoiser | None) -> 
     """Raise `InputError` if a method needs a denoiser and there is none."""
     needy = [name for name, method in methods.items() if method.needs_denoiser]
     require(denoiser is not None or not needy, "denoiser", None, f"given, as {', '.join(needy)} needs one; load_denoiser gives one")
+
+
+def check_repulsion(repulsion: float, seeds: int, methods: Mapping[str, Method]) -> None:
+    """Raise `InputError` if counterfactuals are to repel each other where there is one of each image, or a method can't do it."""
+    require(not repulsion or seeds > 1, "repulsion", repulsion, "0 where there is one counterfactual of an image: seeds=2 or more")
+    deaf = [name for name, method in methods.items() if not method.heeds_found]
+    require(not repulsion or not deaf, "repulsion", repulsion, f"0 with {', '.join(deaf)}: dvce and blended alone repel")
 
 
 def probabilities_of(classifier: nn.Module, images: ImageSet, device: torch.device) -> Tensor:
@@ -212,9 +221,7 @@ def _listed(which: list[int]) -> str:
 
 def _named(spec: Spec) -> Method:
     bound: Any = METHODS.bind("method", spec)
-    needed = [key for key, default in options_of(bound.func).items() if default is inspect.Parameter.empty]
-    missing = [key for key in needed if key not in bound.keywords]
-    require(not missing, "method", str(spec), f"given the options that have no default: {', '.join(missing)}")
+    check_complete("method", spec, bound)
     own = ":" in spec.name
     return _method(spec.name if own else spec.name.replace("-", "_"), bound, own)
 
@@ -229,8 +236,12 @@ def _method(name: str, bound: functools.partial[Solution], own: bool) -> Method:
     options = {key: value for key, value in options_of(bound.func).items() if value is not inspect.Parameter.empty} | bound.keywords
     called = functools.partial(bound.func, *bound.args, **options)
     guided, asks = (bool(getattr(bound.func, mark, usual)) for mark, usual in (("needs_denoiser", False), ("asks_helpers", True)))
-    return Method(written, bound, options, guided, asks, own, fingerprint(*identity(called)))
+    behind = [one for value in options.values() for one in files_behind(value)]
+    heeds = bool(getattr(bound.func, "heeds_found", False))
+    return Method(written, bound, options, guided, asks, own, fingerprint(*identity(called), *behind), heeds)
 
 
 def _word(value: Any) -> Any:
-    return f"{type(value).__name__} {classifier_fingerprint(value)[:8]}" if isinstance(value, nn.Module) else value
+    if isinstance(value, nn.Module):
+        return f"{type(value).__name__} {classifier_fingerprint(value)[:8]}"
+    return f"{getattr(value, '__name__', type(value).__name__)} {fingerprint(*identity(value))[:8]}" if callable(value) else value

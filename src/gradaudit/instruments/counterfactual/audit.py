@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from gradaudit.instruments.counterfactual.arguments import (
     check_classifiers,
     check_denoiser,
     check_reference,
+    check_repulsion,
     check_subjects,
     probabilities_of,
     resolve_methods,
@@ -92,6 +94,7 @@ def counterfactual(
     check_reference(real, images)
     methods, seed = resolve_methods(options.method), options.seed
     check_denoiser(methods, denoiser)
+    check_repulsion(options.repulsion, options.seeds, methods)
     place = resolve_device(options.device)
     classifier, robust, oracles, caveats = check_classifiers(classifier, robust, oracles, images)
     helpers = [one.to(place) for one in (denoiser, robust) if one is not None]
@@ -104,6 +107,7 @@ def counterfactual(
         kept = as_store(options.store)
         region = resolve_region(options.region, classifier, images, seed, place)
         search = Search(classifier, images, denoiser, robust, marks, size, place, kept, options.show_progress, region)
+        search = replace(search, repulsion=options.repulsion)
         before = probabilities_of(classifier, images, place)
         which, chosen = resolve_targets(targets, before, images, denoiser)
         wanted = _wanted(images, which, chosen, seed, options.seeds)
@@ -114,6 +118,7 @@ def counterfactual(
         details = _details(search, wanted, found, inputs, parts)
     table = pd.concat([_table(search, name, wanted, found[name], before, parts[name].table) for name in found], ignore_index=True)
     settings = _settings(search, methods, inputs, targets, options.seeds) | {"region": named_region(options.region)}
+    settings |= {"repulsion": options.repulsion}
     return CounterfactualResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
 
 

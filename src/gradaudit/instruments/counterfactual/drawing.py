@@ -20,6 +20,7 @@ PANELS = {
     "L1 distance to the original": {"distance": "-"},
     "angle of the gradients, degrees": {"angle_before": ":", "angle_after": "-"},
     "norm of the gradient": {"class_norm": "-", "distance_norm": ":"},
+    "share of the pull along the manifold": {"tangent_share": "-"},
 }
 
 

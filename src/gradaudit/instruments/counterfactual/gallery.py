@@ -16,19 +16,32 @@ if TYPE_CHECKING:
 
 
 def gallery(result: Shown, count: int) -> Figure:
-    """A row an image: the original, and for each method the counterfactual and the difference."""
+    """A row an image: the original, and for each method the counterfactual and the difference, of each of a set."""
     from matplotlib.figure import Figure
 
     shown = result.examples(count)
-    across = 1 + 2 * len(result.methods)
+    across = 1 + 2 * len(result.methods) * set_size(result)
     figure = Figure(figsize=(1.5 * across, 1.75 * len(shown)), layout="constrained")
     for axes, example in zip(figure.subplots(len(shown), across, squeeze=False), shown, strict=True):
         first = example[result.methods[0]]
         _image(axes[0], result.originals[first], f"{result.table['source'][first]}, to be {result.table['target'][first]}")
-        for turn, (method, row) in enumerate(example.items()):
+        rows = [(method, row) for method, one in example.items() for row in set_of(result, one)]
+        for turn, (method, row) in enumerate(rows):
             _image(axes[1 + 2 * turn], result.images[row], f"{method}\n{confidences(result, row)}")
             _difference(axes[2 + 2 * turn], difference(result, row))
     return legible(figure, result.settings.get("classes", ()))
+
+
+def set_size(result: Shown) -> int:
+    """Counterfactuals of an image that are shown together: all of them where they repel each other, else one."""
+    return int(result.settings["seeds"]) if result.settings.get("repulsion") else 1
+
+
+def set_of(result: Shown, row: int) -> list[int]:
+    """The rows that are shown with a row: those of the same method, image and target where they repel each other."""
+    keys = ["method", "image", "target"]
+    same = (result.table[keys] == result.table.loc[row, keys]).all(axis=1)
+    return [int(one) for one in result.table.index[same]] if set_size(result) > 1 else [row]
 
 
 def confidences(result: Shown, row: int) -> str:

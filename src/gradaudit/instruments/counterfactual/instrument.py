@@ -27,6 +27,7 @@ from gradaudit.instruments.counterfactual.arguments import (
 from gradaudit.instruments.counterfactual.audit import batch_size_of, counterfactual
 from gradaudit.instruments.counterfactual.choosing import choose, half
 from gradaudit.instruments.counterfactual.differences import asks_helpers
+from gradaudit.instruments.counterfactual.guidance.tangent import function_of
 from gradaudit.instruments.counterfactual.measures._evidence import measured_at_once
 from gradaudit.instruments.counterfactual.options import (
     ABOUT,
@@ -39,6 +40,7 @@ from gradaudit.instruments.counterfactual.result import CounterfactualResult
 from gradaudit.instruments.counterfactual.section import counterfactual_section
 from gradaudit.instruments.counterfactual.summary import AGREED
 from gradaudit.instruments.setup import Setup, at_most
+from gradaudit.instruments.tangents import read_tangents
 from gradaudit.markup.pictures import Change
 from gradaudit.markup.section import Section
 
@@ -47,7 +49,7 @@ ASKED = 54  # ways forward of a counterfactual's measures: 51 for the way of COU
 ARRAYS = 8  # of all images that are held while they are measured
 FEW = 4  # steps that are timed
 STEPS = 75  # of a method that does not say
-BACK = {"none": 0, "combined": 1, "exact": 3}  # ways back through the denoiser in a guided step
+BACK = {"none": 0, "tangent": 0, "combined": 1, "exact": 3}  # ways back through the denoiser in a guided step
 REAL = 1000  # training images beside which realism is measured
 
 
@@ -111,7 +113,8 @@ class Counterfactuals(Instrument):
         memory = max(gradient_bytes(classifier, images, device, size), measured) + kept
         checks = second_call(lambda: check_classifier(classifier, images))
         asked = Cost(forwards=len(images) + ASKED * count * len(methods), besides=checks, memory=memory)
-        return sum((cost_of(method, count, images) for method in methods.values()), asked)
+        repelled = count - count // options.seeds if options.repulsion else 0
+        return sum((cost_of(method, count, images, repelled) for method in methods.values()), asked)
 
     def scores(self, result: CounterfactualResult) -> dict[str, Score]:
         """How often other classifiers, the robust helper not among them, agree that a flipped image shows its target: first
@@ -161,15 +164,29 @@ class Counterfactuals(Instrument):
         result.save(out)
 
 
-def cost_of(method: Method, count: int, images: ImageSet) -> Cost:
+def cost_of(method: Method, count: int, images: ImageSet, repelled: int = 0) -> Cost:
     """What so many counterfactuals of such images take: a gradient a step, and the time of the step itself; a guided step is a pass
-    through the denoiser, and back through it.
+    through the denoiser, and back through it, once more where one is repelled from those before it.
     """
     steps = count * int(method.options.get("steps", STEPS))
     if not method.needs_denoiser:
         return Cost(gradients=steps, besides=steps * _seconds_of_a_step(method, images) if method.options.get("steps") else 0.0)
-    passes = 1 + BACK.get(str(method.options.get("guidance")), 3)
-    return Cost(gradients=steps, denoised=steps * passes // 2, memory=math.nan)  # the walk begins half-way
+    inner = int(method.options.get("inner_steps", 1))
+    passes = 1 + inner * BACK.get(str(method.options.get("guidance")), 3)
+    more = inner * repelled if str(method.options.get("guidance")) not in ("none", "tangent", "combined") else 0
+    denoised = (steps * passes + more * int(method.options.get("steps", STEPS))) // 2  # the walk begins half-way
+    walk = Cost(gradients=inner * steps, denoised=denoised, memory=math.nan)
+    return walk + _tangents(method, steps // 2, images) if method.options.get("guidance") == "tangent" else walk
+
+
+def _tangents(method: Method, points: int, images: ImageSet) -> Cost:
+    """What tangent spaces at so many points take: passes through a denoiser, else the time of one."""
+    given, first = method.options["tangents"], images.floats([0])
+    passes = 0 if callable(given) else read_tangents("tangents", given).passes
+    if passes:
+        return Cost(denoised=points * passes)
+    spaces = function_of(given, None, first.device)
+    return Cost(besides=points * second_call(lambda: spaces(first)))
 
 
 def _seconds_of_a_step(method: Method, images: ImageSet) -> float:

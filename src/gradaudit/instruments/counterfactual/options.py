@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gradaudit.instruments.contract import About
 from gradaudit.instruments.run_options import StoreOptions
-from gradaudit.options import Anything, Choice, Spec, Specs, Whole, WholeOr, option
+from gradaudit.options import Anything, Choice, Number, Spec, Specs, Whole, WholeOr, option
 
 if TYPE_CHECKING:
     from gradaudit.instruments.counterfactual.arguments import MethodLike, Targets
@@ -38,6 +38,12 @@ class CounterfactualOptions(StoreOptions):
         shown="all of an image",
     )
     seeds: int = option(1, Whole(1), "counterfactuals of each image: of seeds `seed`, `seed + 1` and so on")
+    repulsion: float = option(
+        0.0,
+        Number(least=0),
+        "how strongly the counterfactuals of an image and target repel each other, as a share of the noise's length: each is "
+        "pushed from the nearest of those of earlier seeds; 0 for independent ones; `dvce` and `blended` alone",
+    )
     batch_size: int | Literal["auto"] = option(
         "auto",
         WholeOr(),

@@ -24,6 +24,9 @@ class Problem:
         robust: a classifier of the same classes whose gradients are trusted to lie along the data, in evaluation mode, or None.
         region: boolean (N, 1, H, W), True where an image may change; None where all of it may. A method that does not heed it
             gets the originals' pixels back outside.
+        found: counterfactuals of each image and target that were found before, float32 (N, S, C, H, W), NaN where one failed; None
+            where nothing repels.
+        repulsion: how strongly these repel a new one, as a share of the noise's length.
     """
 
     classifier: nn.Module
@@ -33,6 +36,8 @@ class Problem:
     denoiser: Denoiser | None = None
     robust: nn.Module | None = None
     region: Tensor | None = None
+    found: Tensor | None = None
+    repulsion: float = 0.0
 
     def within(self, change: Tensor) -> Tensor:
         """A change (N, C, H, W) with zeros where an image must not change."""
@@ -56,8 +61,8 @@ class Solution:
         steps: diagnostics by name, each float32 (N, S), NaN where a step has none: `confidence` (the explained classifier's in the
             target), `distance` (L1 to the original, summed over coordinates), `class_norm` and `distance_norm` (Euclidean, before
             any rescaling), `angle_before` and `angle_after` (degrees, between the explained classifier's gradient and the robust
-            one's, and between the explained classifier's gradient and the direction that was followed). A method gives those that
-            it has.
+            one's, and between the explained classifier's gradient and the direction that was followed), `tangent_share` (of the
+            pull's length, that which lies along the manifold). A method gives those that it has.
         frames: uint8 (N, T, C, H, W), the way there, at most 24 frames evenly spaced, the last one being the counterfactual.
         failed: for each image None, or why it has no counterfactual: its row of `images` is then the original.
     """

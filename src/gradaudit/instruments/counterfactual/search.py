@@ -74,6 +74,14 @@ class Counterfactual:
         return Counterfactual(unpack(data["image"]), steps, frames, data["failed"], data["seconds"])
 
 
+class _Job(NamedTuple):
+    """One counterfactual to be found, those of the same image and target before it, None where one failed, and its place."""
+
+    wanted: Wanted
+    found: tuple[np.ndarray | None, ...]
+    place: dict[str, Any]
+
+
 @dataclass(frozen=True, eq=False)
 class Search:
     """A search for counterfactuals: what is explained, with what helps, and how it is run.
@@ -89,6 +97,7 @@ class Search:
         store: of finished counterfactuals.
         show_progress: print the time left to standard error.
         region: boolean (N, H, W), where each image may change; None where all of it may.
+        repulsion: how strongly the counterfactuals of an image and target repel each other.
     """
 
     classifier: nn.Module
@@ -101,16 +110,24 @@ class Search:
     store: Store
     show_progress: bool
     region: Tensor | None = None
+    repulsion: float = 0.0
 
     def find(self, methods: Sequence[Method], wanted: Sequence[Wanted]) -> dict[str, list[Counterfactual]]:
         """For each method's name a counterfactual for each that is wanted: from the store, or found and put there."""
-        places = {method.name: [self._place(method, one) for one in wanted] for method in methods}
-        missing = {name: [row for row, one in enumerate(ones) if self.store.get(one) is None] for name, ones in places.items()}
-        with progress("counterfactuals", sum(map(len, missing.values())), self.show_progress) as advance:
+        earlier = self._earlier(wanted)
+        jobs: dict[str, dict[int, _Job]] = {method.name: {} for method in methods}
+        for turn in sorted({*map(len, earlier)}):  # those that repel are found first
+            rows = [row for row, before in enumerate(earlier) if len(before) == turn]
             for method in methods:
-                self._complete(method, wanted, missing[method.name], places[method.name], advance)
+                done = jobs[method.name]
+                done |= {row: self._job(method, wanted[row], [done[one] for one in earlier[row]]) for row in rows}
+            missing = {name: [done[row] for row in rows if self.store.get(done[row].place) is None] for name, done in jobs.items()}
+            with progress("counterfactuals", sum(map(len, missing.values())), self.show_progress) as advance:
+                for method in methods:
+                    self._complete(method, missing[method.name], advance)
         # Those that were just found are read back as well, so that a run which was stopped gives no other result.
-        return {name: self._read(ones, FRAMES // len(methods)) for name, ones in places.items()}
+        budget = FRAMES // len(methods)
+        return {name: self._read([done[row].place for row in range(len(wanted))], budget) for name, done in jobs.items()}
 
     def rehearse(self, methods: Sequence[Method]) -> None:
         """Call the methods on no images, so that a bad option of the last is refused before the first has worked for hours.
@@ -135,27 +152,52 @@ class Search:
         """Where these may change, boolean (n, 1, H, W), on the device."""
         return None if self.region is None else self.region[[one.image for one in wanted]][:, None].to(self.device)
 
-    def _complete(
-        self, method: Method, wanted: Sequence[Wanted], missing: list[int], places: Sequence[Mapping[str, Any]], advance: Advance
-    ) -> None:
+    def _earlier(self, wanted: Sequence[Wanted]) -> list[list[int]]:
+        """For each the rows before it of the same image and target, which repel it."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        found = []
+        for row, one in enumerate(wanted):
+            own = groups.setdefault((one.image, one.target), [])
+            found.append([*own] if self.repulsion else [])
+            own.append(row)
+        return found
+
+    def _job(self, method: Method, one: Wanted, before: Sequence[_Job]) -> _Job:
+        """What is to be found, away from what was found before, and its place in the store."""
+        read = [Counterfactual.from_json(kept) for kept in (self.store.get(job.place) for job in before) if kept is not None]
+        found = tuple(None if kept.failed else kept.image for kept in read)
+        repelling = {"repulsion": self.repulsion, "found": fingerprint(*map(_mark, found))} if found else {}
+        return _Job(one, found, self._place(method, one) | repelling)
+
+    def _complete(self, method: Method, missing: Sequence[_Job], advance: Advance) -> None:
         def work(part: slice) -> list[Counterfactual]:
-            return self._batch(method, [wanted[row] for row in missing[part]])
+            return self._batch(method, missing[part])
 
         for part, found in halving(work, len(missing), self.batch_size):
-            for row, one in zip(missing[part], found, strict=True):
-                self.store.put(places[row], one.to_json())
+            for job, one in zip(missing[part], found, strict=True):
+                self.store.put(job.place, one.to_json())
             advance(len(found))
 
-    def _batch(self, method: Method, wanted: Sequence[Wanted]) -> list[Counterfactual]:
+    def _batch(self, method: Method, jobs: Sequence[_Job]) -> list[Counterfactual]:
+        wanted = [job.wanted for job in jobs]
         targets = torch.tensor([one.target for one in wanted], device=self.device)
         keys = tuple(one.key for one in wanted)
         region = self.where(wanted)
         problem = Problem(self.classifier, self.floats(wanted), targets, keys, self.denoiser, self.robust, region)
+        problem = replace(problem, found=self._repelling(jobs), repulsion=self.repulsion)
         start = time.perf_counter()
         with seeded(wanted[0].seed, self.device):  # for what draws otherwise than from the problem's keys
             found = checked(method.name, method.function(problem), problem)
         seconds = (time.perf_counter() - start) / len(wanted)
         return self._finished(found, problem, seconds)
+
+    def _repelling(self, jobs: Sequence[_Job]) -> Tensor | None:
+        """What was found before of each, floats (n, S, C, H, W) on the device, NaN where one failed; None where nothing was."""
+        if not jobs[0].found:
+            return None
+        nothing = torch.full(self.images.shape, torch.nan)
+        rows = [[nothing if one is None else torch.from_numpy(one).float() / 255 for one in job.found] for job in jobs]
+        return torch.stack([torch.stack(row) for row in rows]).to(self.device)
 
     def _finished(self, found: Solution, problem: Problem, seconds: float) -> list[Counterfactual]:
         failed = self._failures(found)
@@ -231,6 +273,10 @@ def checked(name: str, found: Any, problem: Problem) -> Solution:
     good = frames is None or (frames.dtype == torch.uint8 and frames.ndim == 5 and len(frames) == len(images))
     require(good, "method", name, f"{expected} with frames uint8 ({len(images)}, T, C, H, W)")
     return found
+
+
+def _mark(found: np.ndarray | None) -> Any:
+    return "failed" if found is None else found
 
 
 def _levels(images: Tensor) -> np.ndarray:

@@ -6,12 +6,13 @@ import base64
 import json
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from gradaudit.instruments.counterfactual.animation import encoded
-from gradaudit.instruments.counterfactual.gallery import confidences, difference
+from gradaudit.instruments.counterfactual.gallery import confidences, difference, set_size
 from gradaudit.instruments.counterfactual.options import ABOUT
 from gradaudit.instruments.counterfactual.result import CounterfactualResult
 from gradaudit.instruments.counterfactual.section_figures import Series, share_figures, step_figures
@@ -66,6 +67,7 @@ def counterfactual_section(results: Mapping[str, CounterfactualResult]) -> Secti
             measures=_measures(results),
             skipped={reason: name for result in results.values() for name, reason in result.details["skipped"].items()},
             methods=sorted({method.partition("(")[0] for result in results.values() for method in result.methods}),
+            repelled=any(set_size(result) > 1 for result in results.values()),
             coned=any(result.settings["robust"] for result in results.values()),
             columns={str(name) for result in results.values() for name in result.summary["measure"]},
             judged=any(name.startswith(AGREED) for result in results.values() for name in result.table.columns),
@@ -100,9 +102,17 @@ def _grid(results: Mapping[str, CounterfactualResult], budget: int) -> PictureGr
         if rows and budget < 0:
             break
         rows.append(row)
-    columns = tuple((name, method) for name, result in results.items() for method in result.methods)
+    columns = tuple((name, heading) for name, _, _, _, heading in _columns(results))
     height, width = first.images.shape[2:]
     return PictureGrid(columns, tuple(rows), (int(height), int(width)))
+
+
+def _columns(results: Mapping[str, CounterfactualResult]) -> Iterator[tuple[str, CounterfactualResult, str, int, str]]:
+    """Each classifier and method, and of a set each member in turn, with its heading."""
+    for name, result in results.items():
+        for method, turn in product(result.methods, range(set_size(result))):
+            member = f", {turn + 1} of {set_size(result)}" if set_size(result) > 1 else ""
+            yield name, result, method, turn, method + member
 
 
 def _row(
@@ -113,7 +123,8 @@ def _row(
     words = f"image {found['image'] + 1}, seen as {found['source']}"
     before = Picture(data_uri(image_pixels(first.originals[shown].float() / 255)), f"Original: {words}")
     changes = [
-        _change(name, result, _same(result, method, found), before) for name, result in results.items() for method in result.methods
+        _change(name, result, _same(result, method, {**found, "seed": found["seed"] + turn}), before)
+        for name, result, method, turn, _ in _columns(results)
     ]
     return str(found["source"]), before, tuple(changes)
 

@@ -6,15 +6,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from gradaudit.errors import InputError, require
+from gradaudit.errors import require
 from gradaudit.images import ImageSet
+from gradaudit.instruments.tangents import checked_bases, placed_like
 
 # The paper's lengths, for images of 3x32x32 in [-1, 1], where everything is twice as long as in [0, 1].
 PAPER_RADII, PAPER_FEATURES, PAPER_SCALE = (1.44, 2.64, 4.83, 8.86), 3072, 2.0
-SLACK = 1e-3  # of a product of two rows: what half precision would round away is no basis any more
 
 Bases = Callable[[slice, Tensor], Tensor]
 """From a slice of the images, and the images there (n, C, H, W), to their bases (n, T, F)."""
@@ -33,33 +32,12 @@ def resolve_bases(tangent_spaces: Any, images: ImageSet) -> Bases:
         InputError: neither a tensor (N, T, F), one basis an image, nor a function.
     """
     if callable(tangent_spaces) and not isinstance(tangent_spaces, Tensor):
-        return lambda part, floats: _checked(tangent_spaces(floats), floats)
+        return lambda part, floats: checked_bases(tangent_spaces(floats), floats)
     count, features = len(images), images.images[0].numel()
     expected = f"floats ({count}, T, {features}), a basis for each image, or a function from images to such"
     good = isinstance(tangent_spaces, Tensor) and tangent_spaces.ndim == 3 and tangent_spaces.is_floating_point()
     require(good and tangent_spaces.shape[0] == count, "tangent_spaces", tangent_spaces, expected)
     for start in range(0, count, 256):
         part = slice(start, start + 256)
-        _checked(tangent_spaces[part], images.floats(part))
+        checked_bases(tangent_spaces[part], images.floats(part))
     return lambda part, floats: placed_like(tangent_spaces[part], floats)
-
-
-def placed_like(bases: Tensor, floats: Tensor) -> Tensor:
-    """The bases, detached, on the images' device and in their dtype."""
-    return bases.detach().to(floats.device, floats.dtype)
-
-
-def _checked(bases: Any, floats: Tensor) -> Tensor:
-    features = floats[0].numel()
-    expected = f"floats ({len(floats)}, T, {features}), a basis for each image"
-    if not isinstance(bases, Tensor) or bases.ndim != 3 or not bases.is_floating_point():
-        raise InputError("tangent_spaces", bases, expected)
-    require(bases.shape[0] == len(floats) and bases.shape[2] == features, "tangent_spaces", bases, expected)
-    few = 1 <= bases.shape[1] < features
-    require(few, "tangent_spaces", bases, f"of 1 to {features - 1} dimensions: with all {features}, nothing is off the manifold")
-    found = placed_like(bases, floats)
-    products = found @ found.mT - torch.eye(found.shape[1], dtype=found.dtype, device=found.device)
-    worst = float(products.abs().max())  # NaN fails the comparison
-    expected = f"orthonormal rows, as torch.linalg.qr makes them; their products are off by {worst:.2g}"
-    require(worst <= SLACK, "tangent_spaces", bases, expected)
-    return found

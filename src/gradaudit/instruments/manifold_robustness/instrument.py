@@ -24,8 +24,8 @@ from gradaudit.instruments.manifold_robustness.options import (
 )
 from gradaudit.instruments.manifold_robustness.result import ManifoldRobustnessResult
 from gradaudit.instruments.manifold_robustness.section import manifold_robustness_section
-from gradaudit.instruments.manifold_robustness.tangents import EXPECTED, read_tangents
 from gradaudit.instruments.setup import Setup
+from gradaudit.instruments.tangents import EXPECTED, read_tangents
 from gradaudit.markup.section import Section
 from gradaudit.noise import generators, normal
 
@@ -47,7 +47,7 @@ class ManifoldRobustness(Instrument):
         tangents = read_tangents("--tangents", options.tangents, words["allow_pickle"])
         require(not tangents.needs_denoiser, "--tangents", tangents.text, EXPECTED)
         if tangents.kind == "denoiser":
-            setup, tangents = replace(setup, denoiser=tangents.source(setup)), replace(tangents, name=None)
+            setup, tangents = replace(setup, denoiser=tangents.source(setup.denoiser, setup.train)), replace(tangents, name=None)
         return setup, replace(options, tangents=tangents)
 
     def lacks(self, setup: Setup, name: str, options: Any) -> str | None:

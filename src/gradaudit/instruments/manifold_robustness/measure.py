@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.batching import probabilities
+from gradaudit.instruments.tangents import onto
 from gradaudit.noise import generators, normal
 
 DIRECTIONS = ("on", "off")
@@ -43,7 +44,7 @@ def changes(
 
 def directions(noise: Tensor, bases: Tensor) -> Tensor:
     """Noise (n, F) projected on the tangent spaces and off them, each of length 1, (n, 2, F)."""
-    on = torch.einsum("ntf,nt->nf", bases, torch.einsum("ntf,nf->nt", bases, noise))
+    on = onto(bases, noise)
     both = torch.stack([on, noise - on], dim=1)
     units: Tensor = both / torch.linalg.vector_norm(both, dim=2, keepdim=True)
     return units

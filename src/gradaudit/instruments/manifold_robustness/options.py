@@ -11,7 +11,7 @@ from gradaudit.instruments.run_options import DeviceOptions
 from gradaudit.options import Numbers, Options, Spec, Whole, WholeOr, option
 
 if TYPE_CHECKING:
-    from gradaudit.instruments.manifold_robustness.tangents import Tangents
+    from gradaudit.instruments.tangents import Tangents
 
 
 @dataclass(frozen=True, kw_only=True)

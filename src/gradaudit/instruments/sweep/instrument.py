@@ -13,7 +13,6 @@ from gradaudit.errors import require
 from gradaudit.instruments.contract import Instrument
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.manifold_robustness.arguments import PAPER_RADII
-from gradaudit.instruments.manifold_robustness.tangents import read_tangents
 from gradaudit.instruments.setup import Setup
 from gradaudit.instruments.sweep.arguments import STEPS
 from gradaudit.instruments.sweep.families import BASE, members, read_families
@@ -23,6 +22,7 @@ from gradaudit.instruments.sweep.result import RATIO, SweepResult
 from gradaudit.instruments.sweep.schedule import passes
 from gradaudit.instruments.sweep.section import sweep_section
 from gradaudit.instruments.sweep.sweeping import sweep
+from gradaudit.instruments.tangents import read_tangents
 from gradaudit.markup.section import Section
 from gradaudit.options import Numbers
 from gradaudit.training import Recipe, named_recipe

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from gradaudit.errors import require
 from gradaudit.instruments.counterfactual.guidance.cone import Inside, angles, project_to_cone
 from gradaudit.instruments.counterfactual.guidance.consensus import consensus
+from gradaudit.instruments.counterfactual.guidance.repulsion import away_from_found
+from gradaudit.instruments.counterfactual.guidance.tangent import Spaces, projection
 from gradaudit.instruments.counterfactual.guidance.vectors import along, lengths, unit
 from gradaudit.instruments.counterfactual.guidance.views import augmented
 from gradaudit.instruments.counterfactual.guidance.walk import Point
@@ -27,16 +29,18 @@ Pulled = tuple[Tensor, dict[str, Tensor]]
 class Gradients:
     """Gradients (N, C, H, W): of the classifiers' log p(target), averaged over views, and of the distance to the original.
 
-    `robust` is None where no robust classifier helps.
+    `robust` is None where no robust classifier helps; `away`, of the distance to what was found before, where nothing repels.
     """
 
     explained: Tensor
     robust: Tensor | None
     distance: Tensor
+    away: Tensor | None = None
 
     def carried(self, back: Callable[[Tensor], Tensor]) -> Gradients:
         """Each as `back` takes it."""
-        return Gradients(back(self.explained), None if self.robust is None else back(self.robust), back(self.distance))
+        robust, away = (None if one is None else back(one) for one in (self.robust, self.away))
+        return Gradients(back(self.explained), robust, back(self.distance), away)
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,11 @@ class AdaptivePull:
         cone: half its opening in degrees, used where there is a helper.
         inside: as `project_to_cone` takes it.
         views: of each image, for the classifiers.
-        guidance: `"exact"`, `"combined"` or `"none"`.
+        guidance: `"exact"`, `"combined"`, `"none"` or `"tangent"`.
         helper: `"robust"`, the robust classifier where there is one; `"denoiser"`, its class evidence at x_t; or `"none"`.
         join: with a helper, `"cone"` or `"consensus"`.
+        inner_steps: gradient steps on x0_hat, each of an equal share of the pull's length.
+        spaces: the tangent spaces, for that guidance.
     """
 
     problem: Problem
@@ -68,6 +74,8 @@ class AdaptivePull:
     guidance: str = "exact"
     helper: Helper = "robust"
     join: Join = "cone"
+    inner_steps: int = 1
+    spaces: Spaces | None = None
 
     def __post_init__(self) -> None:
         require(1 <= self.p <= 2, "p", self.p, "from 1 to 2")
@@ -76,12 +84,22 @@ class AdaptivePull:
     @property
     def through(self) -> bool:
         """Whether gradients go through the denoiser."""
-        return self.guidance != "none"
+        return self.guidance in ("exact", "combined")
 
     def __call__(self, point: Point) -> Pulled:
-        """The pull on x_t, and the norms and angles behind it."""
+        """The pull on x_t, and the norms and angles behind it, which are those at x0_hat.
+
+        Of several inner steps each has its gradients where those before it have moved x0_hat, as in Ye et al. (2024), TFG: Unified
+        Training-Free Guidance for Diffusion Models, algorithm 1.
+        """
         evidence = point.evidence() if self.helper == "denoiser" else None
-        return GUIDANCE[self.guidance](self, point, self.gradients(point.images, point.sources), evidence)
+        way = point if self.spaces is None else replace(point, back=projection(self.spaces(point.images)))
+        images, parts, told = point.images, [], dict[str, Tensor]()
+        for _ in range(self.inner_steps):
+            whole, found = GUIDANCE[self.guidance](self, way, self.gradients(images, point.sources), evidence)
+            parts.append(whole / self.inner_steps)
+            images, told = images + point.reach * self.problem.within(parts[-1]), told or found
+        return torch.stack(parts).sum(dim=0), told
 
     def gradients(self, images: Tensor, sources: list[np.random.Generator]) -> Gradients:
         """The gradients at x0_hat as images."""
@@ -89,7 +107,8 @@ class AdaptivePull:
         seen = augmented(leaf, self.views, sources)
         robust = self.problem.robust if self.helper == "robust" else None
         helper = None if robust is None else self._towards_target(robust, leaf, seen)
-        return Gradients(self._towards_target(self.problem.classifier, leaf, seen), helper, self._away(images))
+        explained, away = self._towards_target(self.problem.classifier, leaf, seen), away_from_found(self.problem, images)
+        return Gradients(explained, helper, self._away(images), away)
 
     def _towards_target(self, classifier: nn.Module, leaf: Tensor, seen: Tensor) -> Tensor:
         targets = self.problem.targets.repeat_interleave(self.views)
@@ -114,6 +133,7 @@ class AdaptivePull:
         helper = found.robust if evidence is None else evidence
         followed, told = (unit(found.explained), {}) if helper is None else self._helped(found.explained, helper)
         pull = self.class_strength * followed - self.distance_strength * unit(found.distance)
+        pull = pull if found.away is None else pull + self.problem.repulsion * unit(found.away)
         norms = {"class_norm": lengths(found.explained), "distance_norm": lengths(found.distance)}
         return along(lengths(noise).to(noise), noise) * pull, norms | told
 
@@ -143,8 +163,19 @@ def _none(pull: AdaptivePull, point: Point, found: Gradients, evidence: Tensor |
     return pull.joined(found, point.noise, evidence)
 
 
+def _tangent(pull: AdaptivePull, point: Point, found: Gradients, evidence: Tensor | None) -> Pulled:
+    """Each gradient projected on the tangent space at x0_hat, and only then as long as the noise (He et al. 2024, section 4).
+
+    `point.back` projects. What is joined is projected once more, for pixels that agree may lie off the space.
+    """
+    straight, _ = pull.joined(found, point.noise, evidence)
+    joined, diagnostics = pull.joined(found.carried(point.back), point.noise, None if evidence is None else point.back(evidence))
+    return point.back(joined), diagnostics | {"tangent_share": lengths(point.back(straight)) / lengths(straight)}
+
+
 GUIDANCE: dict[str, Callable[[AdaptivePull, Point, Gradients, Tensor | None], Pulled]] = {
     "exact": _exact,
     "combined": _combined,
     "none": _none,
+    "tangent": _tangent,
 }

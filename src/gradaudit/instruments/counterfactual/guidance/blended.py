@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from gradaudit.errors import require
 from gradaudit.instruments.counterfactual.guidance.perceptual import perceptual_distances
-from gradaudit.instruments.counterfactual.guidance.vectors import lengths
+from gradaudit.instruments.counterfactual.guidance.repulsion import away_from_found
+from gradaudit.instruments.counterfactual.guidance.vectors import along, lengths, unit
 from gradaudit.instruments.counterfactual.guidance.views import augmented
 from gradaudit.instruments.counterfactual.guidance.walk import Point
 from gradaudit.instruments.counterfactual.problem import Problem, target_log_probability
@@ -61,8 +62,15 @@ class LossPull:
         gains = target_log_probability(self.problem.classifier, seen, targets).sum() / self.views
         (towards,) = torch.autograd.grad(gains, leaf, retain_graph=True)
         (away,) = torch.autograd.grad(self._losses(leaf).sum(), leaf)
-        pull = point.back(self.class_strength * towards - away)
+        pull = point.back(self.class_strength * towards - away) + self._from_found(point)
         return pull, {"class_norm": lengths(towards), "distance_norm": lengths(away)}
+
+    def _from_found(self, point: Point) -> Tensor:
+        """Away from what was found before, at a share of the noise's length, for no strength of a loss is known beforehand."""
+        away = away_from_found(self.problem, point.images)
+        if away is None:
+            return torch.zeros_like(point.images)
+        return along(self.problem.repulsion * lengths(point.noise).to(away), away) * unit(point.back(away))
 
     def _losses(self, images: Tensor) -> Tensor:
         """The weighted distances of each image, (N,), in pixel values from -1 to 1."""

@@ -34,6 +34,7 @@ class Point:
         back: the product of a gradient at `images` with their Jacobian: the gradient with respect to x_t. Repeatable.
         sources: a random generator for each image.
         evidence: the direction of the denoiser's own class evidence at x_t, s(x|t) - s(x): (N, C, H, W), constant.
+        reach: how far a pull of 1 on x_t, a score, moves x0_hat: (1 - abar) / sqrt(abar), in pixel values of [0, 1].
     """
 
     images: Tensor
@@ -41,6 +42,7 @@ class Point:
     back: Callable[[Tensor], Tensor]
     sources: list[np.random.Generator]
     evidence: Callable[[], Tensor]
+    reach: float
 
 
 class Pull(Protocol):
@@ -128,7 +130,8 @@ class _Walk:
         if ahead:
             back = partial(_product, images, point)
             evidence = partial(self._evidence, noisy, level, estimate.clean.detach())
-            force, diagnostics = self.pull(Point(images.detach(), estimate.noise.detach(), back, self.sources, evidence))
+            reach = level.spread**2 / level.signal / self.process.pixels.width
+            force, diagnostics = self.pull(Point(images.detach(), estimate.noise.detach(), back, self.sources, evidence, reach))
             force = self.problem.within(force)
         good = self.trace.record(images.detach(), force, diagnostics)
         clean, noise, force = (_kept(part, good) for part in (estimate.clean, estimate.noise, force))

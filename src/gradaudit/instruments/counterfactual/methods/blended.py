@@ -11,11 +11,12 @@ from gradaudit.instruments.counterfactual.guidance.blended import LossPull
 from gradaudit.instruments.counterfactual.guidance.perceptual import perceptual_network
 from gradaudit.instruments.counterfactual.guidance.sampling import bound_sampler
 from gradaudit.instruments.counterfactual.guidance.walk import denoiser_of
-from gradaudit.instruments.counterfactual.methods._marks import needs_denoiser
+from gradaudit.instruments.counterfactual.methods._marks import heeds_found, needs_denoiser
 from gradaudit.instruments.counterfactual.problem import Problem, Solution
 
 
 @needs_denoiser
+@heeds_found
 def blended(
     problem: Problem,
     *,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from torch import Tensor
 
 from gradaudit.errors import require
 from gradaudit.instruments.counterfactual.guidance import Process, guided_diffusion
@@ -12,10 +14,11 @@ from gradaudit.instruments.counterfactual.guidance.adaptive import AdaptivePull,
 from gradaudit.instruments.counterfactual.guidance.cone import Inside
 from gradaudit.instruments.counterfactual.guidance.samplers.ddpm import VARIANCES
 from gradaudit.instruments.counterfactual.guidance.sampling import bound_sampler
+from gradaudit.instruments.counterfactual.guidance.tangent import spaces_of
 from gradaudit.instruments.counterfactual.guidance.walk import denoiser_of
-from gradaudit.instruments.counterfactual.methods._marks import needs_denoiser
+from gradaudit.instruments.counterfactual.methods._marks import heeds_found, needs_denoiser
 from gradaudit.instruments.counterfactual.problem import Problem, Solution
-from gradaudit.options import Anything, Choice, Flag, Number, Options, WholeOr, option, takes
+from gradaudit.options import Anything, Choice, Flag, Number, Options, Whole, WholeOr, option, takes
 from gradaudit.options import Spec as SpecForm
 from gradaudit.registry import Spec
 
@@ -66,11 +69,22 @@ class DVCEOptions(Options):
         "each gradient is that of the mean log probability over so many views of x0_hat: the image itself and random affine and "
         "perspective ones; `auto` is 16 with a robust classifier that helps, else 1",
     )
-    guidance: Literal["exact", "combined", "none"] = option(
+    guidance: Literal["exact", "combined", "none", "tangent"] = option(
         "exact",
-        Choice(("exact", "combined", "none")),
+        Choice(("exact", "combined", "none", "tangent")),
         "`exact`: gradients with respect to x_t, three products with the denoiser's Jacobian a step; `combined`: joined at x0_hat "
-        "and taken to x_t by one product; `none`: applied at x0_hat, without a product",
+        "and taken to x_t by one product; `none`: applied at x0_hat, without a product; `tangent`: the same, each gradient "
+        "projected on the data manifold's tangent space at x0_hat before it is rescaled",
+    )
+    tangents: str | Mapping[str, Any] | Spec | Callable[[Tensor], Tensor] = option(
+        "denoiser",
+        SpecForm(),
+        "for `tangent`, where the spaces come from: `denoiser(sigma=0.25, dimensions=16)`, the leading directions of the "
+        "Jacobian of the denoiser or of another that is named first; an autoencoder's `.safetensors` file, far cheaper; in "
+        "Python also a function from images (n, C, H, W) to bases (n, T, F)",
+    )
+    inner_steps: int = option(
+        1, Whole(1), "gradient steps on x0_hat before each of the sampler's, each of an equal share of the pull's length"
     )
     sampler: str | Mapping[str, Any] | Spec = option("ddpm", SpecForm(), "`ddpm`, `ddim` or `second_order`")
     variance: str = option(
@@ -86,6 +100,7 @@ class DVCEOptions(Options):
 
 
 @needs_denoiser
+@heeds_found
 @takes(DVCEOptions)
 def dvce(problem: Problem, options: DVCEOptions) -> Solution:
     """Diffusion visual counterfactuals: from half-way into noise, denoised towards the target class and the original.
@@ -98,14 +113,16 @@ def dvce(problem: Problem, options: DVCEOptions) -> Solution:
     measured along the way.
 
     Source: Augustin, Boreiko, Croce, Hein (2022), Diffusion Visual Counterfactual Explanations; the denoiser as helper, and
-    consensus, after Farid, Schrodi, Argus and Brox (2023), Latent Diffusion Counterfactual Explanations.
+    consensus, after Farid, Schrodi, Argus and Brox (2023), Latent Diffusion Counterfactual Explanations; `none` and `tangent` after
+    He et al. (2024), Manifold Preserving Guided Diffusion; inner steps after Ye et al. (2024), TFG.
 
     Args:
         problem: with a denoiser; with a robust helper or without.
         {options}
 
     Raises:
-        InputError: an option out of its range, no denoiser, one of other images, or targets that it doesn't know.
+        InputError: an option out of its range, no denoiser, one of other images, targets that it doesn't know, or tangent spaces
+            that can't be had.
     """
     process = Process(denoiser_of(problem, "dvce"))
     if options.helper == "denoiser":
@@ -128,6 +145,8 @@ def dvce(problem: Problem, options: DVCEOptions) -> Solution:
             options.guidance,
             options.helper,
             options.join,
+            options.inner_steps,
+            spaces_of(options.tangents, problem) if options.guidance == "tangent" else None,
         ),
         sampler=bound_sampler(options.sampler, options.variance),
         conditional=options.conditional,

@@ -1,0 +1,1 @@
+"""Attributions that need a model of the images; found by name beside those of `gradaudit.attributions`."""
