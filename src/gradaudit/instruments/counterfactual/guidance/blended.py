@@ -67,7 +67,7 @@ class LossPull:
     def _losses(self, images: Tensor) -> Tensor:
         """The weighted distances of each image, (N,), in pixel values from -1 to 1."""
         # Means over coordinates, whose gradients a smaller image feels more: brought to the size the strengths were chosen for.
-        size = images[0].numel() / PUBLISHED
+        size = images.shape[1:].numel() / PUBLISHED
         apart = 2 * (images - self.problem.images)
         outside = 2 * (images - images.clamp(0, 1))
         losses = self.l2_strength * apart.square() + self.range_strength * outside.square()
