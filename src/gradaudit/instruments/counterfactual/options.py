@@ -75,6 +75,13 @@ class CounterfactualInAudit(CounterfactualOptions):
     """The options in an audit."""
 
     images: int | None = option(None, Whole(1), "test images changed", shown="all")
+    against: str | None = option(
+        None,
+        Anything(),
+        "the audited classifier, by name, that is to keep its class where the others change theirs; or `other`, where two are "
+        "audited: each against the other one",
+        shown="none",
+    )
     targets: Targets = option(
         "second",
         Anything(),
@@ -90,6 +97,6 @@ ABOUT = About(
     title="What would change the mind of {classifier}?",
     command=CounterfactualCommand,
     audited=CounterfactualInAudit,
-    wants=frozenset({"denoiser", "robust", "oracles"}),
+    wants=frozenset({"denoiser", "robust", "oracles", "against"}),
     place=70,
 )

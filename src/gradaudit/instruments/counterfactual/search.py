@@ -19,7 +19,7 @@ from gradaudit.errors import InputError, require
 from gradaudit.files import fingerprint
 from gradaudit.images import ImageSet
 from gradaudit.instruments.counterfactual.arguments import Method
-from gradaudit.instruments.counterfactual.problem import Problem, Solution
+from gradaudit.instruments.counterfactual.problem import Against, Problem, Solution
 from gradaudit.packing import pack, unpack
 from gradaudit.progress import Advance, progress
 from gradaudit.training.store import Store
@@ -89,6 +89,7 @@ class Search:
         store: of finished counterfactuals.
         show_progress: print the time left to standard error.
         region: boolean (N, H, W), where each image may change; None where all of it may.
+        against: what is to keep its class of each image, on `device`, frozen, or None; among the owners then.
     """
 
     classifier: nn.Module
@@ -101,6 +102,7 @@ class Search:
     store: Store
     show_progress: bool
     region: Tensor | None = None
+    against: Against | None = None
 
     def find(self, methods: Sequence[Method], wanted: Sequence[Wanted]) -> dict[str, list[Counterfactual]]:
         """For each method's name a counterfactual for each that is wanted: from the store, or found and put there."""
@@ -118,8 +120,7 @@ class Search:
         Raises:
             InputError: a bad option.
         """
-        nothing = torch.zeros(0, dtype=torch.int64, device=self.device)
-        problem = Problem(self.classifier, self.floats([]), nothing, (), self.denoiser, self.robust, self.where([]))
+        problem = self.problem([])
         for method in methods:
             if not method.own:
                 try:
@@ -135,6 +136,17 @@ class Search:
         """Where these may change, boolean (n, 1, H, W), on the device."""
         return None if self.region is None else self.region[[one.image for one in wanted]][:, None].to(self.device)
 
+    def rival(self, wanted: Sequence[Wanted]) -> Against | None:
+        """What is to keep its class of these."""
+        return None if self.against is None else self.against.of([one.image for one in wanted], self.device)
+
+    def problem(self, wanted: Sequence[Wanted]) -> Problem:
+        """These in one batch, for a method."""
+        targets = torch.tensor([one.target for one in wanted], dtype=torch.int64, device=self.device)
+        keys = tuple(one.key for one in wanted)
+        helpers = (self.denoiser, self.robust, self.where(wanted), self.rival(wanted))
+        return Problem(self.classifier, self.floats(wanted), targets, keys, *helpers)
+
     def _complete(
         self, method: Method, wanted: Sequence[Wanted], missing: list[int], places: Sequence[Mapping[str, Any]], advance: Advance
     ) -> None:
@@ -147,10 +159,7 @@ class Search:
             advance(len(found))
 
     def _batch(self, method: Method, wanted: Sequence[Wanted]) -> list[Counterfactual]:
-        targets = torch.tensor([one.target for one in wanted], device=self.device)
-        keys = tuple(one.key for one in wanted)
-        region = self.where(wanted)
-        problem = Problem(self.classifier, self.floats(wanted), targets, keys, self.denoiser, self.robust, region)
+        problem = self.problem(wanted)
         start = time.perf_counter()
         with seeded(wanted[0].seed, self.device):  # for what draws otherwise than from the problem's keys
             found = checked(method.name, method.function(problem), problem)

@@ -12,7 +12,7 @@ from gradaudit.instruments.counterfactual.guidance.perceptual import perceptual_
 from gradaudit.instruments.counterfactual.guidance.vectors import lengths
 from gradaudit.instruments.counterfactual.guidance.views import augmented
 from gradaudit.instruments.counterfactual.guidance.walk import Point
-from gradaudit.instruments.counterfactual.problem import Problem, target_log_probability
+from gradaudit.instruments.counterfactual.problem import Problem
 
 PUBLISHED = 3 * 256 * 256  # coordinates of the images that the strengths were chosen for
 
@@ -56,9 +56,7 @@ class LossPull:
     def __call__(self, point: Point) -> tuple[Tensor, dict[str, Tensor]]:
         """The pull on x_t, and the norms of its two parts at x0_hat."""
         leaf = point.images.detach().requires_grad_()
-        targets = self.problem.targets.repeat_interleave(self.views)
-        seen = augmented(leaf, self.views, point.sources)
-        gains = target_log_probability(self.problem.classifier, seen, targets).sum() / self.views
+        gains = self.problem.objective(augmented(leaf, self.views, point.sources), self.views).sum() / self.views
         (towards,) = torch.autograd.grad(gains, leaf, retain_graph=True)
         (away,) = torch.autograd.grad(self._losses(leaf).sum(), leaf)
         pull = point.back(self.class_strength * towards - away)
