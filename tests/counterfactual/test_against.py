@@ -259,7 +259,8 @@ def test_images_about_which_they_disagree_already_stay_as_they_are(parted, toys)
     mixed = ga.ImageSet(pixels, images.labels, images.classes)
     result = parted(images=mixed)
     assert result.table["image"].tolist() == [0, 1, 3, 4, 6, 7, 8, 9]
-    assert result.details["against"]["already"] == [2, 5]
+    already = [(one["image"], one["classifier"], one["other"]) for one in result.details["against"]["already"]]
+    assert already == [(2, "bottom", "middle"), (5, "bottom", "middle")]
     assert result.settings["against"]
     assert result.verdict.caveats[0].startswith("the two disagree about 2 images as they are (3, 6)")
     assert torch.equal(result.originals, pixels[[0, 1, 3, 4, 6, 7, 8, 9]])

@@ -81,7 +81,7 @@ def counterfactual(
         against: another classifier of the same classes, which is to keep the class that it gives each image, whatever the label,
             while the explained one comes to see the target: methods ascend log p(target) + log p(that class), the one's and the
             other's, and an image is flipped where both hold. Images about which the two disagree already are not changed and have
-            no row; `details["against"]["already"]` has their numbers.
+            no row; `details["against"]["already"]` has their numbers and classes.
         reference: real images of the same shape and classes, with which realism compares; `images` themselves unless given.
         {options}
 
@@ -204,8 +204,6 @@ def _details(
     parts: Mapping[str, Measurements],
 ) -> dict[str, Any]:
     every = [one for ones in found.values() for one in ones]
-    rival = search.against
-    already = [] if rival is None else (inputs.before.argmax(dim=1) != rival.classes).nonzero()[:, 0].tolist()
     return {
         "labels": search.images.labels.tolist(),
         "targets": [one.target for one in wanted] * len(found),
@@ -217,8 +215,19 @@ def _details(
         "sets": [line.to_json() for part in parts.values() for line in part.sets],
         "skipped": {name: reason for part in parts.values() for name, reason in part.skipped.items()},
         "oracles": {name: _oracle(search, wanted, inputs.before, one) for name, one in inputs.oracles.items()},
-        **({} if rival is None else {"against": {"already": already}}),
+        **({} if search.against is None else {"against": {"already": _already(search, inputs.before.argmax(dim=1))}}),
     }
+
+
+def _already(search: Search, present: Tensor) -> list[dict[str, Any]]:
+    """The images about which the two disagree as they are: number, and the class that each sees."""
+    assert search.against is not None
+    classes, seen = search.images.classes, zip(present.tolist(), search.against.classes.tolist(), strict=True)
+    return [
+        {"image": image, "classifier": class_name(classes, one), "other": class_name(classes, other)}
+        for image, (one, other) in enumerate(seen)
+        if one != other
+    ]
 
 
 def _steps(found: Sequence[Counterfactual]) -> dict[str, Any]:

@@ -48,20 +48,34 @@ class PictureGrid:
     size: tuple[int, int]
 
 
-def counterfactual_section(results: Mapping[str, CounterfactualResult]) -> Section:
-    """Counterfactuals on the page: verdicts, shares, pictures that blend, diagnostics, measures, and how to read them."""
+def counterfactual_section(
+    results: Mapping[str, CounterfactualResult],
+    *,
+    anchor: str = "counterfactual",
+    title: str = "Counterfactuals",
+    question: str = ABOUT.question,
+) -> Section:
+    """Counterfactuals on the page: verdicts, shares, pictures that blend, diagnostics, measures, and how to read them.
+
+    Args:
+        results: by classifier.
+        anchor: the section's id, with which all ids within begin.
+        title: the heading.
+        question: below it.
+    """
     series, against = [*_series(results)], any(result.against for result in results.values())
     return Section(
-        anchor="counterfactual",
-        title="Counterfactuals",
-        question=ABOUT.question,
+        anchor=anchor,
+        title=title,
+        question=question,
         findings=tuple(Finding(name, result.methods[0], result.verdict) for name, result in results.items()),
-        overview=render("overview.html", figures=share_figures(series), series=series, against=against),
+        overview=render("overview.html", figures=share_figures(series, anchor), series=series, against=against),
         body=render(
             "section.html",
+            anchor=anchor,
             grids=[*_grids(results)],
             animations=[*_animations(results)],
-            steps=step_figures(series),
+            steps=step_figures(series, anchor),
             series=series,
             measures=_measures(results),
             skipped={reason: name for result in results.values() for name, reason in result.details["skipped"].items()},

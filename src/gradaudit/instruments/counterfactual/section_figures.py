@@ -39,15 +39,15 @@ class Series:
         )
 
 
-def share_figures(series: Sequence[Series]) -> dict[str, Markup]:
+def share_figures(series: Sequence[Series], anchor: str) -> dict[str, Markup]:
     """The shares of images that were flipped, and of these that each oracle agrees with, with 95 % intervals."""
     names = list(dict.fromkeys(name for one in series for name in one.summary.index if is_share(name)))
     label = "Shares of images with 95% intervals. " + "; ".join(one.words() for one in series)
     sizes = {name: (across, 1.0 + len(names) * (0.35 + 0.16 * len(series))) for name, across in _widths().items()}
-    return {name: _shares(series, names, size, f"counterfactual-{name}", label) for name, size in sizes.items()}
+    return {name: _shares(series, names, size, f"{anchor}-{name}", label) for name, size in sizes.items()}
 
 
-def step_figures(series: Sequence[Series]) -> dict[str, Markup]:
+def step_figures(series: Sequence[Series], anchor: str) -> dict[str, Markup]:
     """Each diagnostic against the step, the median over images with the middle half; empty where no method has any."""
     had = {name for one in series for name, values in one.steps.items() if np.isfinite(values).any()}
     panels = {panel: [name for name in names if name in had] for panel, names in PANELS.items()}
@@ -56,7 +56,7 @@ def step_figures(series: Sequence[Series]) -> dict[str, Markup]:
         return {}
     label = f"Diagnostics step by step: {', '.join(panels)}; of {', '.join(one.label for one in series)}"
     across = {"wide": 2, "narrow": 1}
-    return {name: _steps(series, panels, width, across[name], f"steps-{name}", label) for name, width in _widths().items()}
+    return {name: _steps(series, panels, width, across[name], f"{anchor}-steps-{name}", label) for name, width in _widths().items()}
 
 
 def _widths() -> dict[str, float]:

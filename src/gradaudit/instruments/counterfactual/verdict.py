@@ -82,7 +82,7 @@ def _share(row: Any) -> str:
 def _already(details: Mapping[str, Any]) -> Iterator[str]:
     already = details.get("against", {}).get("already", ())
     if already:
-        named = ", ".join(str(one + 1) for one in already[:NAMED]) + (", ..." if len(already) > NAMED else "")
+        named = ", ".join(str(one["image"] + 1) for one in already[:NAMED]) + (", ..." if len(already) > NAMED else "")
         words = f"about {len(already)} image{'s' if len(already) > 1 else ''} as they are ({named})"
         yield f"the two disagree {words}: these show more than any that was changed, and are not among the figures"
 
