@@ -87,11 +87,11 @@ def test_two_audits_are_compared(cli, trained, images, tmp_path):
 
 def test_classifiers_that_are_compared_disagree_about_images(cli, trained, images, tmp_path):
     other = tmp_path / "other.safetensors"
-    assert cli("train", images, "--out", other, "--network", "linear", "--epochs", "1", "--device", "cpu").status == 0
+    assert cli("train", images, "--out", other, "--network", "linear", "--epochs", "2", "--device", "cpu").status == 0
     for out, file in (("one", trained), ("two", other)):
         assert cli("audit", f"mine={file}", "--data", images, "--out", out, *FAST).status == 0
     asked = ("compare", "one", "two", "--data", images, "--classifier", trained)
-    found = cli(*asked, "--classifier", other, "--images", "4", "--method", "apgd(steps=3)", "--device", "cpu")
+    found = cli(*asked, "--classifier", other, "--images", "20", "--method", "apgd(steps=3)", "--device", "cpu")
     assert found.status == 0, found.err
     assert "what the one after sees and the other does not: in " in found.out
     assert (tmp_path / "comparison" / "disagreements.csv").exists()

@@ -137,5 +137,5 @@ def test_a_mistake_is_one_line_and_status_2(cli, trained, images, options, words
 def test_help_names_every_option(cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     found = cli("counterfactual", "--help")
-    words = ("--denoiser", "--robust", "--oracle", "--method", "--target", "--images", "--split", "--seeds", "--store", "--json", "--against")
-    assert [word for word in words if word not in found.out] == []
+    words = ("--denoiser", "--robust", "--oracle", "--method", "--target", "--images", "--split", "--seeds", "--store", "--json")
+    assert [word for word in (*words, "--against") if word not in found.out] == []

@@ -138,6 +138,7 @@ def compare(
     apart: Mapping[str, CounterfactualResult] = {}
     if classifiers is not None:
         check_pair(classifiers, images, {name: audit.results[own] for name, audit, own in _audited(old, new, pairs)})
+        assert images is not None  # as was checked
         apart = disagreements(classifiers, images, denoiser, robust, oracles, options)
     results = {}
     for first, second in pairs:

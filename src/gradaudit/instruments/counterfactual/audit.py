@@ -187,7 +187,7 @@ def _table(
     )
     if "other" in measures:
         seen = ["" if index != index else class_name(classes, int(index)) for index in measures["other"]]
-        head.insert(head.columns.get_loc("failed"), "other", seen)
+        head.insert([*head.columns].index("failed"), "other", seen)
     return head.join(measures.drop(columns=[name for name in measures.columns if name in head.columns]))
 
 

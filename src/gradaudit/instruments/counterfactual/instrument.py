@@ -221,8 +221,8 @@ def against_of(setup: Setup, name: str, options: CounterfactualInAudit) -> nn.Mo
     return setup.classifiers[options.against]
 
 
-def check_helpers(setup: Setup, name: str, options: CounterfactualInAudit | None) -> None:
-    """Refuse what counterfactuals would refuse of the classifier of that name, which has no such options where it has none.
+def check_helpers(setup: Setup, name: str, options: Any) -> None:
+    """Refuse what counterfactuals would refuse of the classifier of that name; `options` are None where it has none.
 
     Raises:
         InputError: a helper, an oracle or the classifier that it is held against doesn't go with it.
