@@ -707,6 +707,20 @@ FAULTS: tuple[Fault, ...] = (
         ("blended-range", "2 * (images - images.clamp(0, 1))", "2 * images.clamp(0, 1)",
          "bright pixels would be punished, not those outside the range"),
     ),
+    # Against another classifier
+    *faults("instruments/counterfactual/problem.py", ["counterfactual/test_against.py"],
+        ("against-forgotten", "log_probabilities(images, views).sum(dim=1)", "log_probabilities(images, views)[:, 0]",
+         "the other classifier would be held to nothing"),
+        ("against-target", "target_log_probability(self.against.classifier, images, classes)",
+         "target_log_probability(self.against.classifier, images, self.targets.repeat_interleave(views))",
+         "the other classifier would be pulled to the target too"),
+    ),
+    *faults("instruments/counterfactual/measures/validity.py", ["counterfactual/test_against.py"],
+        ("against-flip", 'reached & told["kept"]', "reached", "agreement on the target would count as disagreement"),
+    ),
+    *faults("instruments/counterfactual/measures/agreement.py", ["counterfactual/test_against.py"],
+        ("against-sides", "== evidence.against.classes", "!= evidence.against.classes", "oracles would side with the wrong one"),
+    ),
     # Frank-Wolfe and Auto-PGD
     # Fidelity
     *faults("instruments/fidelity/finetuning.py", ["fidelity/test_finetuning.py"],

@@ -85,6 +85,28 @@ def test_two_audits_are_compared(cli, trained, images, tmp_path):
     assert json.loads(cli("compare", "report0", "report1", "--json").out)[0]["instrument"] == "robustness"
 
 
+def test_classifiers_that_are_compared_disagree_about_images(cli, trained, images, tmp_path):
+    other = tmp_path / "other.safetensors"
+    assert cli("train", images, "--out", other, "--network", "linear", "--epochs", "2", "--device", "cpu").status == 0
+    for out, file in (("one", trained), ("two", other)):
+        assert cli("audit", f"mine={file}", "--data", images, "--out", out, *FAST).status == 0
+    asked = ("compare", "one", "two", "--data", images, "--classifier", trained)
+    found = cli(*asked, "--classifier", other, "--images", "20", "--method", "apgd(steps=3)", "--device", "cpu")
+    assert found.status == 0, found.err
+    assert "what the one after sees and the other does not: in " in found.out
+    assert (tmp_path / "comparison" / "disagreements.csv").exists()
+    assert "Images on which they disagree" in (tmp_path / "comparison" / "index.html").read_text(encoding="utf-8")
+    for words, said in (
+        (asked, "given twice"),
+        (asked[:5], "`--data`"),
+        ((*asked[:3], *asked[5:], "--classifier", other), "a data set, such as mnist5k"),
+        ((*asked[:5], "--classifier", other, "--classifier", trained), "audited before"),
+    ):
+        refused = cli(*words)
+        assert (refused.status, refused.out) == (2, "")
+        assert said in refused.err
+
+
 def test_the_schema_is_json(cli):
     schema = json.loads(cli("schema").out)
     assert schema["title"] == "gradaudit audit"

@@ -39,6 +39,22 @@ def test_it_writes_images_table_gallery_animation_and_page(cli, trained, other, 
     assert "What would change the mind of" in page
 
 
+def test_another_classifier_is_held_to_its_class(cli, trained, other, images, tmp_path):
+    options = ("--images", 5, "--against", other, "--device", "cpu", "--method", "svce(steps=5)")
+    found = cli("counterfactual", trained, images, *options)
+    assert found.status == 0, found.err
+    assert "disagree_rate" in found.out
+    result = ga.load_result(tmp_path / "out")
+    seen = ga.load_classifier(other)(result.images.float() / 255).argmax(dim=1)
+    assert [result.settings["classes"][one] for one in seen] == result.table["other"].tolist()
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "Against another classifier." in page
+    assert "the two disagree" in page
+    assert "the other: still" in page
+    planned = cli("counterfactual", trained, images, *options, "--dry-run")
+    assert f"{2 * 5 * 5} gradients" in planned.out
+
+
 def test_json_is_the_result_and_nothing_else(cli, trained, images, tmp_path):
     found = cli("counterfactual", trained, images, "--images", 2, "--json", "--out", "there", *FAST)
     assert json.loads(found.out) == json.loads((tmp_path / "there" / "results.json").read_text(encoding="utf-8"))
@@ -106,6 +122,9 @@ def test_what_only_the_audit_asks_has_no_command(cli):
         (("--seeds", "0"), "`seeds`"),
         (("--oracle", "self=classifier.safetensors"), "no judge of itself"),
         (("--test-images", "3"), "--test-images"),
+        (("--against", "classifier.safetensors"), "can't disagree with itself"),
+        (("--against", "zoo:mnist/robust"), "`against`"),
+        (("--against", "nothing.safetensors"), "nothing.safetensors"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(cli, trained, images, options, words):
@@ -119,4 +138,4 @@ def test_help_names_every_option(cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     found = cli("counterfactual", "--help")
     words = ("--denoiser", "--robust", "--oracle", "--method", "--target", "--images", "--split", "--seeds", "--store", "--json")
-    assert [word for word in words if word not in found.out] == []
+    assert [word for word in (*words, "--against") if word not in found.out] == []

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import gradaudit as ga
 from gradaudit.diffusion import gaussian_mixture
 from gradaudit.errors import InputError, MissingExtraError
 from gradaudit.instruments.counterfactual.guidance.blended import LossPull
@@ -109,3 +110,18 @@ def test_a_denoiser_is_asked_for():
 def test_lpips_asks_for_its_package():
     with pytest.raises(MissingExtraError, match=r"gradaudit\[lpips\]"):
         blended(problem(1), lpips_strength=1000)
+
+
+def test_a_whole_run_of_a_classifier_that_takes_no_images_too(tmp_path):
+    """Options are tried on no images first, which have no first one to measure."""
+    classifier = MIXTURE.bayes_classifier(0.2).float()
+    found = ga.counterfactual(
+        classifier,
+        MIXTURE.sample(3, seed=5),
+        "second",
+        MIXTURE.denoiser(),
+        method="blended(steps=20)",
+        store=tmp_path,
+        device="cpu",
+    )
+    assert (found.table["failed"] == "").all()

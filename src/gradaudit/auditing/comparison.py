@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from gradaudit.auditing.comparability import caveats, setting_differences
 from gradaudit.auditing.comparison_section import comparison_section
+from gradaudit.auditing.disagreement import SEEN_BY, DisagreementOptions, check_pair, disagreements
+from gradaudit.auditing.disagreement_section import disagreement_section
 from gradaudit.auditing.result import AuditResult, load_audit
+from gradaudit.diffusion import Denoiser
 from gradaudit.errors import require
 from gradaudit.files import writable_folder, write_text
+from gradaudit.images import ImageSet
+from gradaudit.instruments.counterfactual import CounterfactualResult
+from gradaudit.options import takes
 from gradaudit.report import write_page
 from gradaudit.results import Result, table_to_csv
 
@@ -39,6 +47,8 @@ class Comparison:
         settings: a row for each setting that differs: `setting`, `before`, `after`.
         caveats: what the two audits don't share, a sentence each.
         results: both audits' results by the names that the page gives them.
+        disagreement: counterfactuals about which the two classifiers disagree, by who sees the target: `before` and `after`; empty
+            where the classifiers were not given.
     """
 
     table: pd.DataFrame
@@ -47,6 +57,13 @@ class Comparison:
     settings: pd.DataFrame
     caveats: tuple[str, ...]
     results: dict[str, list[Result]]
+    disagreement: Mapping[str, CounterfactualResult] = field(default_factory=dict)
+
+    @property
+    def disagreements(self) -> pd.DataFrame:
+        """Shares and means of `disagreement`, with 95 % intervals: `seen_by` and the columns of `CounterfactualResult.summary`."""
+        found = [one.summary.assign(seen_by=who) for who, one in self.disagreement.items()]
+        return pd.concat(found, ignore_index=True)[["seen_by", *found[0].columns[:-1]]] if found else pd.DataFrame()
 
     @property
     def changed(self) -> pd.DataFrame:
@@ -54,11 +71,13 @@ class Comparison:
         return self.verdicts[self.verdicts["before"] != self.verdicts["after"]]
 
     def write(self, folder: str | os.PathLike[str], *, command: str = "gradaudit compare BEFORE AFTER") -> Path:
-        """Write `answers.csv`, `comparison.csv`, `verdicts.csv`, `settings.csv` and a page that compares first and then shows
-        both; return it.
+        """Write `answers.csv`, `comparison.csv`, `verdicts.csv`, `settings.csv`, `disagreements.csv` where there are any, and a
+        page that compares first and then shows both; return it.
         """
         target = writable_folder("folder", folder)
         tables = {"answers": self.answers, "comparison": self.table, "verdicts": self.verdicts, "settings": self.settings}
+        if self.disagreement:
+            tables["disagreements"] = self.disagreements
         for name, rows in tables.items():
             write_text(target / f"{name}.csv", table_to_csv(rows))
         return write_page(
@@ -69,20 +88,45 @@ class Comparison:
             facts={},
             command=command,
             seconds=None,
-            first=[comparison_section(self.table, self.verdicts, self.answers, self.settings)],
+            first=[
+                comparison_section(self.table, self.verdicts, self.answers, self.settings),
+                *([disagreement_section(self.disagreement)] if self.disagreement else []),
+            ],
             caveats=self.caveats,
         )
 
 
-def compare(before: AuditResult | str | os.PathLike[str], after: AuditResult | str | os.PathLike[str]) -> Comparison:
+@takes(DisagreementOptions)
+def compare(
+    before: AuditResult | str | os.PathLike[str],
+    after: AuditResult | str | os.PathLike[str],
+    *,
+    classifiers: Sequence[nn.Module] | None = None,
+    images: ImageSet | None = None,
+    denoiser: Denoiser | None = None,
+    robust: nn.Module | None = None,
+    oracles: Mapping[str, nn.Module] | None = None,
+    options: DisagreementOptions,
+) -> Comparison:
     """What changed between two audits, classifier by classifier: the same names, or the only one of each.
+
+    An audit keeps no classifier. Given both, and images, each image is changed until the one before sees its second guess while the
+    one after keeps its class, and the other way round.
 
     Args:
         before: an audit, or the folder of one.
         after: likewise.
+        classifiers: the audited one before and the one after, or None.
+        images: those that are to change; both classifiers' classes.
+        denoiser: of such images, for methods that need one.
+        robust: as `counterfactual` has it.
+        oracles: likewise: they say which of the two is right.
+        {options}
 
     Raises:
-        InputError: a folder without an audit, or two audits that have no classifier or no instrument in common.
+        InputError: a folder without an audit, two audits that have no classifier or no instrument in common, or classifiers that
+            are not the audited ones or that have no images to disagree about.
+        StoreError: the store can't be written.
     """
     old, new = (one if isinstance(one, AuditResult) else load_audit(one) for one in (before, after))
     pairs = _pairs(old, new)
@@ -91,13 +135,29 @@ def compare(before: AuditResult | str | os.PathLike[str], after: AuditResult | s
     )
     table = pd.concat([_numbers(old, new, *pair) for pair in pairs], ignore_index=True)
     require(len(table) > 0, "after", [*new.results], "an audit with an instrument in common with the first one")
+    apart: Mapping[str, CounterfactualResult] = {}
+    if classifiers is not None:
+        check_pair(classifiers, images, {name: audit.results[own] for name, audit, own in _audited(old, new, pairs)})
+        assert images is not None  # as was checked
+        apart = disagreements(classifiers, images, denoiser, robust, oracles, options)
     results = {}
     for first, second in pairs:
         results[f"before: {first}"] = [*old.results[first].values()]
         results[f"after: {second}"] = [*new.results[second].values()]
     settings = setting_differences(old, new)
     answers = _answers(old, new, pairs)
-    return Comparison(table, _verdicts(old, new, pairs), answers, settings, caveats(old, new, settings, pairs), results)
+    return Comparison(table, _verdicts(old, new, pairs), answers, settings, caveats(old, new, settings, pairs), results, apart)
+
+
+def _audited(old: AuditResult, new: AuditResult, pairs: list[tuple[str, str]]) -> list[tuple[str, AuditResult, str]]:
+    """Who is before and who after, each with the audit and the name in it.
+
+    Raises:
+        InputError: there are several pairs.
+    """
+    names = [_called(*pair) for pair in pairs]
+    require(len(pairs) == 1, "classifiers", names, "left out, or given with audits that have one classifier in common")
+    return [(when, audit, name) for when, audit, name in zip(SEEN_BY, (old, new), pairs[0], strict=True)]
 
 
 def _pairs(old: AuditResult, new: AuditResult) -> list[tuple[str, str]]:

@@ -33,7 +33,7 @@ from gradaudit.files import ensure_room, write_text
 from gradaudit.images import ImageSet, shared_images
 from gradaudit.instruments.contract import about, audited, instrument
 from gradaudit.instruments.costs import Cost, image_seconds, predicted, with_memory
-from gradaudit.instruments.counterfactual.arguments import check_classifiers
+from gradaudit.instruments.counterfactual.instrument import check_helpers
 from gradaudit.instruments.diffroar.arguments import named_attributions
 from gradaudit.instruments.setup import Run, Setup, at_most
 from gradaudit.markup.pictures import EXAMPLES
@@ -89,7 +89,8 @@ def prepare_audit(classifiers: Classifiers, train: ImageSet, test: ImageSet, opt
     classifier_caveats = [f"{name}: {caveat}" for name, one in checked.items() for caveat in one.caveats]
     ready = Audit(setup, settings, options.preset, classifier_caveats)
     if any({"counterfactual", "counterfactual_differences"} & {*ready._wanted(name)} for name in named):
-        _check_helpers(setup)
+        for name in named:  # now, and not when the last instrument begins
+            check_helpers(setup, name, ready._wanted(name).get("counterfactual"))
     return ready
 
 
@@ -313,12 +314,6 @@ def _changed(results: Mapping[str, Mapping[str, Result]], test: ImageSet) -> lis
         place = next((place for place, image in enumerate(test.images) if torch.equal(image, change.before)), None)
         shown += [] if place is None or place in shown else [place]
     return shown
-
-
-def _check_helpers(setup: Setup) -> None:
-    """Refuse now what counterfactuals, the last instrument, would refuse after hours."""
-    for name, classifier in setup.classifiers.items():
-        check_classifiers(classifier, setup.robust, setup.oracles_for(name), setup.test)
 
 
 def _check_named(argument: str, named: Any, empty: bool = False) -> None:

@@ -48,7 +48,16 @@ Oracles = Annotated[
     list[str] | None,
     typer.Option(help="NAME=CLASSIFIER, another classifier that is asked what it sees; may be repeated."),
 ]
-SOURCES = {"denoiser": ("denoiser", Denoiser), "robust": ("robust", Robust), "oracles": ("oracle", Oracles)}
+Against = Annotated[
+    str | None,
+    typer.Option(help="A classifier that is to keep its class where the audited one changes its mind, given as that one may be."),
+]
+SOURCES = {
+    "denoiser": ("denoiser", Denoiser),
+    "robust": ("robust", Robust),
+    "oracles": ("oracle", Oracles),
+    "against": ("against", Against),
+}
 RUN = {"seed": (SEED,), "device": (DEVICE,), "memory": (MEMORY,), "store": (STORE,), "workers": CREW[:1], "backend": CREW[1:]}
 
 
@@ -177,7 +186,7 @@ def _setup(about: About, words: Mapping[str, Any]) -> Setup:
         name = words["classifier"]
         classifiers[name] = shared.load_audited(name, words["weights"], testing, words["normalisation"], pickle)
         training, testing = in_their_order([*classifiers.values()], training, testing)
-    denoiser, robust = words.get("denoiser"), words.get("robust")
+    denoiser, robust, against = (words.get(name) for name in ("denoiser", "robust", "against"))
     return Setup(
         classifiers=classifiers,
         recipes={},
@@ -187,6 +196,7 @@ def _setup(about: About, words: Mapping[str, Any]) -> Setup:
         robust=None if robust is None else loaded(robust),
         oracles={name: loaded(one) for name, one in map(_named, words.get("oracle") or [])},
         run=_how(words),
+        against=None if against is None else loaded(against),
     )
 
 

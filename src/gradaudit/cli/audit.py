@@ -15,9 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from gradaudit.cli._classes import in_their_order
-from gradaudit.cli._options import AsJson, OnError, backend_of, command_line, memory_of, workers_of
+from gradaudit.cli._options import OnError, backend_of, command_line, memory_of, workers_of
 from gradaudit.cli._output import console, say
-from gradaudit.cli._words import CREW, DEVICE, DRY_RUN, IMAGES, JSON, MEMORY, STORE, TRAIN_IMAGES, out, told, word
+from gradaudit.cli._words import CREW, DEVICE, DRY_RUN, IMAGES, JSON, MEMORY, SEED, STORE, TRAIN_IMAGES, out, told, word
 from gradaudit.errors import require
 
 if TYPE_CHECKING:
@@ -112,11 +112,24 @@ def audit(
     say(f"{result.timings['seconds']:.0f} s; page, results.json, tables and figures: {page}")
 
 
+@told(*IMAGES[1:], STORE, DEVICE, MEMORY, SEED, JSON)
 def compare(
     before: Annotated[Path, typer.Argument(help="The folder of an audit.")],
     after: Annotated[Path, typer.Argument(help="The folder of another.")],
+    classifier: Annotated[
+        list[str] | None,
+        typer.Option(help="Given twice, the audited classifiers before and after: images are sought about which they disagree."),
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="The data set whose test images are then changed.")] = None,
+    images: Annotated[int, typer.Option(min=1, help="Change that many of them, drawn stratified by `--seed`.")] = 16,
+    method: Annotated[
+        list[str] | None, typer.Option(help="How, as `gradaudit counterfactual` has it; may be repeated.", show_default="svce")
+    ] = None,
+    denoiser: Annotated[str | None, typer.Option(help="For the methods that need one: `zoo:mnist`, a file, ...")] = None,
+    robust: Annotated[str | None, typer.Option(help="A third, robust classifier that helps to change images.")] = None,
+    oracle: Annotated[list[str] | None, typer.Option(help="NAME=CLASSIFIER, asked which of the two is right.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the page and the tables.")] = Path("comparison"),
-    as_json: AsJson = False,
+    **words: Any,
 ) -> None:
     """Two saved audits side by side: what changed, and whether by more than the intervals.
 
@@ -126,13 +139,40 @@ def compare(
     from gradaudit.files import check_writable
 
     check_writable("--out", out)
-    found = compared(before, after)
+    helped = {"data": data, "method": method, "denoiser": denoiser, "robust": robust, "oracle": oracle}
+    for option, value in helped.items():
+        require(value is None or classifier is not None, f"--{option}", value, "left out where no --classifier is given")
+    options = {"seed": words["seed"], "store": words["store"], "device": words["device"], "memory": memory_of(words["memory"])}
+    pair = {} if classifier is None else _pair(classifier, images, helped | words)
+    found = compared(before, after, **pair, **options, **({} if method is None else {"method": method}), show_progress=bool(pair))
     page = found.write(out, command=shlex.join(["gradaudit", *command_line]))
-    if as_json:
+    if words["as_json"]:
         print(found.table.to_json(orient="records"))
         return
     print_comparison(found)
     say(f"page and tables: {page}")
+
+
+def _pair(classifiers: list[str], count: int, words: Mapping[str, Any]) -> dict[str, Any]:
+    """What `compare` is given to find images about which two classifiers disagree."""
+    from gradaudit.auditing.files import read_classifier
+    from gradaudit.datasets import load_images
+    from gradaudit.diffusion import load_denoiser
+
+    require(len(classifiers) == 2, "--classifier", ", ".join(classifiers), "given twice: the audited one before, and the one after")
+    data, seed, denoiser, robust = (words[name] for name in ("data", "seed", "denoiser", "robust"))
+    require(data is not None, "--data", data, "a data set, such as mnist5k, whose images the classifiers may disagree about")
+    _, testing = load_images(data, folder=words["data_dir"], seed=seed, on_error=words["on_error"].value)
+    pair = [read_classifier("--classifier", one, testing)[0] for one in classifiers]
+    oracles = _named("--oracle", words["oracle"] or [])
+    _, testing = in_their_order(pair, testing, testing)
+    return {
+        "classifiers": pair,
+        "images": testing.sample(min(count, len(testing)), seed),
+        "denoiser": None if denoiser is None else load_denoiser(denoiser),
+        "robust": None if robust is None else read_classifier("--robust", robust, testing)[0],
+        "oracles": {name: read_classifier("--oracle", one, testing)[0] for name, one in oracles.items()},
+    }
 
 
 class Document(StrEnum):
@@ -223,6 +263,8 @@ def print_comparison(found: Comparison) -> None:
         difference = _with_interval(row["difference"], row["difference_low"], row["difference_high"], "+.3f")
         table.add_row(escape(row["classifier"]), escape(row["measure"]), *ends, difference, row["change"])
     console().print(table)
+    for who, one in found.disagreement.items():
+        say(f"[bold]what the one {who} sees and the other does not[/bold]: {escape(one.verdict.sentence)}")
 
 
 def _prepared(asked: Request, words: Mapping[str, Any]) -> Audit:

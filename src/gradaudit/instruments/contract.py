@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gradaudit.markup.section import Section
     from gradaudit.results import Result
 
-Need = Literal["classifier", "train", "denoiser", "robust", "oracles", "tangents"]
+Need = Literal["classifier", "train", "denoiser", "robust", "oracles", "against", "tangents"]
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ class Setup:
         oracles: classifiers that are asked whether counterfactuals show what they should; the other audited ones where empty.
         run: how the run is done: seed, store, workers, backend, device, progress.
         on_blocks: classifiers trained alike on blocks of such images, by the audited ones' names.
+        against: what is to keep its class while a counterfactual changes the audited one's mind, in a command, or None.
     """
 
     classifiers: Mapping[str, nn.Module]
@@ -66,6 +67,7 @@ class Setup:
     oracles: Mapping[str, nn.Module]
     run: Run
     on_blocks: Mapping[str, nn.Module] = field(default_factory=dict)
+    against: nn.Module | None = None
 
     def keywords(self, options: Options, model: type[Options]) -> dict[str, Any]:
         """The keyword arguments of a function that takes a model: how the run is done, and the rest from the options."""

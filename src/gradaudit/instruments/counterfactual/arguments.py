@@ -19,7 +19,7 @@ from gradaudit.errors import require
 from gradaudit.files import fingerprint
 from gradaudit.identity import identity
 from gradaudit.images import ImageSet
-from gradaudit.instruments.counterfactual.problem import Problem, Solution
+from gradaudit.instruments.counterfactual.problem import Against, Problem, Solution
 from gradaudit.registry import Registry, Spec, check_complete, files_behind, options_of, parse_spec
 
 METHODS = Registry("gradaudit.instruments.counterfactual.methods", "method")
@@ -87,10 +87,8 @@ def check_classifiers(
 
     def beside(other: Any, argument: str) -> nn.Module:
         nonlocal caveats
-        module, more = check_classifier(other, images, argument)
+        module, more = _alike(other, argument, images, count)
         caveats += more
-        found = class_count(module, images)
-        require(found == count, argument, f"of {found} classes", f"of {count} classes, those of the explained classifier")
         same = argument != "robust" and classifier_fingerprint(module) == owner
         require(not same, argument, type(other).__name__, "another classifier than the explained one, which is no judge of itself")
         return module
@@ -98,6 +96,43 @@ def check_classifiers(
     helper = None if robust is None else beside(robust, "robust")
     asked = {name: beside(oracle, f"oracles[{name!r}]") for name, oracle in oracles.items()}
     return explained, helper, asked, caveats
+
+
+def check_against(
+    against: Any, explained: nn.Module, robust: nn.Module | None, images: ImageSet, methods: Mapping[str, Method]
+) -> tuple[nn.Module | None, tuple[str, ...]]:
+    """The classifier that is to keep its class, returning logits alone, or None; and what must be known of any figure about it.
+
+    Args:
+        against: what was given.
+        explained: checked.
+        robust: the helper, checked, or None.
+        images: those that are to change.
+        methods: that change them.
+
+    Raises:
+        InputError: it is no classifier of these images with as many logits, or it is the explained one, or the robust helper of a
+            method that may ask it.
+    """
+    if against is None:
+        return None, ()
+    module, caveats = _alike(against, "against", images, class_count(explained, images))
+    mark, name = classifier_fingerprint(module), type(against).__name__
+    itself = mark == classifier_fingerprint(explained)
+    require(not itself, "against", name, "another classifier than the explained one, which can't disagree with itself")
+    asking = [method.name for method in methods.values() if method.asks_helpers]
+    helps = robust is not None and bool(asking) and mark == classifier_fingerprint(robust)
+    expected = f"another classifier than the robust helper, which pulls towards the target in {', '.join(asking)}"
+    require(not helps, "against", name, expected)
+    return module, caveats
+
+
+def _alike(other: Any, argument: str, images: ImageSet, count: int) -> tuple[nn.Module, tuple[str, ...]]:
+    """The classifier, returning logits alone, which are as many as `count`, and its caveats."""
+    module, caveats = check_classifier(other, images, argument)
+    found = class_count(module, images)
+    require(found == count, argument, f"of {found} classes", f"of {count} classes, those of the explained classifier")
+    return module, caveats
 
 
 def resolve_methods(method: Any) -> dict[str, Method]:
@@ -132,7 +167,7 @@ def check_repulsion(repulsion: float, seeds: int, methods: Mapping[str, Method])
     require(not repulsion or not deaf, "repulsion", repulsion, f"0 with {', '.join(deaf)}: dvce and blended alone repel")
 
 
-def probabilities_of(classifier: nn.Module, images: ImageSet, device: torch.device) -> Tensor:
+def probabilities_of(classifier: nn.Module, images: ImageSet, device: torch.device, argument: str = "classifier") -> Tensor:
     """What the classifier, which is on that device, makes of the images: probabilities (N, K) in double precision, on the CPU.
 
     Raises:
@@ -148,7 +183,7 @@ def probabilities_of(classifier: nn.Module, images: ImageSet, device: torch.devi
         logits = torch.cat([found for _, found in halving(seen, len(images), size)])
     bad = (~logits.isfinite().all(dim=1)).nonzero()[:, 0].tolist()
     expected = f"one with finite logits at every image; NaN or infinity at {_listed(bad)}"
-    require(not bad, "classifier", type(classifier).__name__, expected)
+    require(not bad, argument, type(classifier).__name__, expected)
     return logits.softmax(dim=1)
 
 
@@ -180,6 +215,18 @@ def resolve_targets(targets: Any, probabilities: Tensor, images: ImageSet, denoi
     unknown = sorted({classes[int(target)] for target in chosen if count and int(target) >= count})
     require(not unknown, "targets", ", ".join(unknown), f"among the {count} classes that the denoiser knows")
     return which, chosen
+
+
+def agreeing(which: Tensor, chosen: Tensor, before: Tensor, against: Against) -> tuple[Tensor, Tensor]:
+    """Of the images that are to change and their targets, those that both classifiers give the same class now.
+
+    Raises:
+        InputError: there are none.
+    """
+    same = (before.argmax(dim=1) == against.classes)[which]
+    expected = "a classifier that gives some of the images the class that the explained one gives them"
+    require(bool(same.any()), "against", f"one that disagrees about all {len(before)} already", expected)
+    return which[same], chosen[same]
 
 
 def _second(probabilities: Tensor, present: Tensor) -> Tensor:

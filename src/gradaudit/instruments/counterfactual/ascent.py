@@ -1,4 +1,4 @@
-"""The ascent on log p(target) that Auto-PGD and adaptive Frank-Wolfe share: steps that halve, and returns to the best point."""
+"""The ascent that Auto-PGD and adaptive Frank-Wolfe share: steps that halve, and returns to the best point."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gradaudit.batching import frozen
 from gradaudit.errors import require
-from gradaudit.instruments.counterfactual.problem import Problem, Solution, target_log_probability
+from gradaudit.instruments.counterfactual.problem import Problem, Solution, confidences
 
 FRAMES = 24
 RISING = 0.75  # rho: the share of rising steps below which a step is too long
@@ -42,13 +42,13 @@ Move = Callable[[Place], Tensor]
 
 
 def ascend(problem: Problem, start: Tensor, move: Move, *, steps: int, length: float, momentum: float = 0.0) -> Solution:
-    """The best points (highest log p(target)) of an ascent with each image's own step size.
+    """The best points (highest objective) of an ascent with each image's own step size.
 
     At checkpoints that come ever closer, the step of an image is halved, and the image returns to its best point, where fewer
     than three quarters of its steps rose, or where neither step size nor best value changed since the last checkpoint.
 
     The diagnostics are those of the points after each step; the frames are of the best points so far, after the original. An
-    image whose log p(target) or gradient is not finite fails alone.
+    image whose objective or gradient is not finite fails alone.
 
     Source: Croce and Hein (2020), Reliable evaluation of adversarial robustness, algorithm 1; with a Frank-Wolfe
     step, Boreiko et al. (2022).
@@ -108,7 +108,7 @@ class _Climb:
         self.length = torch.full((len(start), 1, 1, 1), length, dtype=start.dtype, device=start.device)
         self.rises, self.since = torch.zeros_like(self.value), 0
         self.checked_value, self.halved = self.best_value, torch.zeros_like(self.alive)
-        self.record: dict[str, list[Tensor]] = {"confidence": [], "distance": [], "class_norm": []}
+        self.record: dict[str, list[Tensor]] = {}
 
     def step(self, move: Move, momentum: float) -> None:
         """Move every image, and keep its new point where that is its best."""
@@ -149,9 +149,11 @@ class _Climb:
 
     def _evaluate(self) -> tuple[Tensor, Tensor]:
         images = self.images.requires_grad_()
-        values = target_log_probability(self.problem.classifier, images, self.problem.targets)
+        terms = self.problem.log_probabilities(images)
+        values = terms.sum(dim=1)
         (gradient,) = torch.autograd.grad(values.sum(), images)
         self.images, values = images.detach(), values.detach()
+        self.confidences = confidences(terms.detach())
         finite = values.isfinite() & gradient.flatten(1).isfinite().all(dim=1)
         self._fail(self.alive & ~finite)
         return torch.where(self.alive, values, math.nan), self._living(gradient, 0.0)
@@ -171,9 +173,9 @@ class _Climb:
     def _note(self) -> None:
         changes = (self.images - self.problem.images).abs().flatten(1).sum(dim=1)
         norms = torch.linalg.vector_norm(self.gradient.flatten(1), dim=1)
-        now = {"confidence": self.value.exp(), "distance": changes, "class_norm": norms}
+        now = self.confidences | {"distance": changes, "class_norm": norms}
         for name, values in now.items():
-            self.record[name].append(torch.where(self.alive, values.float(), math.nan))
+            self.record.setdefault(name, []).append(torch.where(self.alive, values.float(), math.nan))
 
     def _living(self, tensor: Tensor, otherwise: Tensor | float) -> Tensor:
         return torch.where(self.alive[:, None, None, None], tensor, otherwise)

@@ -20,6 +20,8 @@ from gradaudit.images import ImageSet
 from gradaudit.instruments.counterfactual.arguments import (
     Method,
     Targets,
+    agreeing,
+    check_against,
     check_classifiers,
     check_denoiser,
     check_reference,
@@ -31,6 +33,7 @@ from gradaudit.instruments.counterfactual.arguments import (
 )
 from gradaudit.instruments.counterfactual.measuring import MeasureInputs, Measurements, measured, with_features
 from gradaudit.instruments.counterfactual.options import CounterfactualOptions
+from gradaudit.instruments.counterfactual.problem import Against
 from gradaudit.instruments.counterfactual.region import named_region, resolve_region
 from gradaudit.instruments.counterfactual.result import CounterfactualResult
 from gradaudit.instruments.counterfactual.search import Counterfactual, Search, Wanted
@@ -54,6 +57,7 @@ def counterfactual(
     *,
     robust: nn.Module | None = None,
     oracles: Mapping[str, nn.Module] | None = None,
+    against: nn.Module | None = None,
     reference: ImageSet | None = None,
     options: CounterfactualOptions,
 ) -> CounterfactualResult:
@@ -76,6 +80,10 @@ def counterfactual(
         robust: a classifier of the same classes whose gradients are trusted to lie along the data, and with which the explained
             one's are brought into a cone.
         oracles: other classifiers of the same classes, by name, that are asked whether they see the target too.
+        against: another classifier of the same classes, which is to keep the class that it gives each image, whatever the label,
+            while the explained one comes to see the target: methods ascend log p(target) + log p(that class), the one's and the
+            other's, and an image is flipped where both hold. Images about which the two disagree already are not changed and have
+            no row; `details["against"]["already"]` has their numbers and classes.
         reference: real images of the same shape and classes, with which realism compares; `images` themselves unless given.
         {options}
 
@@ -97,19 +105,23 @@ def counterfactual(
     check_repulsion(options.repulsion, options.seeds, methods)
     place = resolve_device(options.device)
     classifier, robust, oracles, caveats = check_classifiers(classifier, robust, oracles, images)
-    helpers = [one.to(place) for one in (denoiser, robust) if one is not None]
+    against, more = check_against(against, classifier, robust, images, methods)
+    helpers = [one.to(place) for one in (denoiser, robust, against) if one is not None]
     with ExitStack() as constant:
         for module in (classifier.to(place), *helpers, *(oracle.to(place) for oracle in oracles.values())):
             constant.enter_context(frozen(module))
-        size = batch_size_of(options.batch_size, classifier, denoiser, images, place)
-        owners = {"classifier": classifier, "robust": robust, "denoiser": denoiser}
+        size = batch_size_of(options.batch_size, classifier, denoiser, images, place, against)
+        owners = {"classifier": classifier, "robust": robust, "denoiser": denoiser} | ({"against": against} if against else {})
         marks = {name: None if one is None else classifier_fingerprint(one) for name, one in owners.items()}
         kept = as_store(options.store)
         region = resolve_region(options.region, classifier, images, seed, place)
-        search = Search(classifier, images, denoiser, robust, marks, size, place, kept, options.show_progress, region)
+        rival = None if against is None else Against(against, probabilities_of(against, images, place, "against").argmax(dim=1))
+        search = Search(classifier, images, denoiser, robust, marks, size, place, kept, options.show_progress, region, rival)
         search = replace(search, repulsion=options.repulsion)
         before = probabilities_of(classifier, images, place)
         which, chosen = resolve_targets(targets, before, images, denoiser)
+        if rival is not None:
+            which, chosen = agreeing(which, chosen, before, rival)
         wanted = _wanted(images, which, chosen, seed, options.seeds)
         search.rehearse([*methods.values()])
         found = search.find([*methods.values()], wanted)
@@ -119,7 +131,7 @@ def counterfactual(
     table = pd.concat([_table(search, name, wanted, found[name], before, parts[name].table) for name in found], ignore_index=True)
     settings = _settings(search, methods, inputs, targets, options.seeds) | {"region": named_region(options.region)}
     settings |= {"repulsion": options.repulsion}
-    return CounterfactualResult(table, judge(table, details, settings).with_caveats(caveats), settings, details)
+    return CounterfactualResult(table, judge(table, details, settings).with_caveats(caveats + more), settings, details)
 
 
 def _wanted(images: ImageSet, which: Tensor, chosen: Tensor, seed: int, seeds: int) -> list[Wanted]:
@@ -129,12 +141,20 @@ def _wanted(images: ImageSet, which: Tensor, chosen: Tensor, seed: int, seeds: i
     return [Wanted(image, target, seed + turn, keys[turn][image]) for image, target in pairs for turn in range(seeds)]
 
 
-def batch_size_of(given: int | str, classifier: nn.Module, denoiser: Denoiser | None, images: ImageSet, place: torch.device) -> int:
+def batch_size_of(
+    given: int | str,
+    classifier: nn.Module,
+    denoiser: Denoiser | None,
+    images: ImageSet,
+    place: torch.device,
+    against: nn.Module | None = None,
+) -> int:
     """Images that a method changes at once: those given, or for `"auto"` as many as fit."""
     if not isinstance(given, str):
         return given
     sample = images.floats([0], place)
-    fits = batch_size_for(classifier, sample, device=place, factor=2.0 * VIEWS)
+    asked = [classifier, *([against] if against is not None else [])]
+    fits = min(batch_size_for(one, sample, device=place, factor=2.0 * VIEWS) for one in asked)
     if denoiser is not None:
         fits = min(fits, batch_size_for(_Denoising(denoiser), sample, device=place))
     return min(fits, CPU_CAP if place.type == "cpu" else CUDA_CAP)
@@ -170,6 +190,9 @@ def _table(
             "failed": [one.failed for one in found],
         }
     )
+    if "other" in measures:
+        seen = ["" if index != index else class_name(classes, int(index)) for index in measures["other"]]
+        head.insert([*head.columns].index("failed"), "other", seen)
     return head.join(measures.drop(columns=[name for name in measures.columns if name in head.columns]))
 
 
@@ -197,7 +220,19 @@ def _details(
         "sets": [line.to_json() for part in parts.values() for line in part.sets],
         "skipped": {name: reason for part in parts.values() for name, reason in part.skipped.items()},
         "oracles": {name: _oracle(search, wanted, inputs.before, one) for name, one in inputs.oracles.items()},
+        **({} if search.against is None else {"against": {"already": _already(search, inputs.before.argmax(dim=1))}}),
     }
+
+
+def _already(search: Search, present: Tensor) -> list[dict[str, Any]]:
+    """The images about which the two disagree as they are: number, and the class that each sees."""
+    assert search.against is not None
+    classes, seen = search.images.classes, zip(present.tolist(), search.against.classes.tolist(), strict=True)
+    return [
+        {"image": image, "classifier": class_name(classes, one), "other": class_name(classes, other)}
+        for image, (one, other) in enumerate(seen)
+        if one != other
+    ]
 
 
 def _steps(found: Sequence[Counterfactual]) -> dict[str, Any]:
@@ -226,6 +261,7 @@ def _oracle(search: Search, wanted: Sequence[Wanted], before: Tensor, oracle: nn
         "agrees": float((classes == before.argmax(dim=1)).double().mean()),
         "already": float(np.mean(already)),
         "helper": fingerprint == search.owners["robust"],
+        **({} if search.against is None else {"against": fingerprint == search.owners["against"]}),
         "fingerprint": fingerprint,
     }
 
@@ -240,6 +276,7 @@ def _settings(search: Search, methods: Mapping[str, Method], inputs: MeasureInpu
         "device": search.device.type,
         "classifier": search.owners["classifier"],
         "robust": search.owners["robust"],
+        **({} if search.against is None else {"against": search.owners["against"]}),
         "denoiser": None if denoiser is None else {"fingerprint": search.owners["denoiser"], **denoiser.description},
         "oracles": list(inputs.oracles),
         **images.settings,

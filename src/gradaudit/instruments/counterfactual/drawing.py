@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradaudit.instruments.counterfactual.shown import Shown
-from gradaudit.instruments.counterfactual.summary import AGREED, FLIP_RATE
+from gradaudit.instruments.counterfactual.summary import AGREED, DISAGREE_RATE, FLIP_RATE, KEPT
 from gradaudit.lettering import legible
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Each panel, and the diagnostics in it with the line that each is drawn by.
 PANELS = {
     "confidence in the target": {"confidence": "-"},
+    "the other's confidence": {"confidence_kept": "-"},
     "L1 distance to the original": {"distance": "-"},
     "angle of the gradients, degrees": {"angle_before": ":", "angle_after": "-"},
     "norm of the gradient": {"class_norm": "-", "distance_norm": ":"},
@@ -50,6 +51,27 @@ def drawn_panels(result: Shown) -> dict[str, dict[str, str]]:
     return {panel: names for panel, names in panels.items() if names}
 
 
+def shares_of(result: Shown) -> list[str]:
+    """The lines of the summary that are shares of images: flipped, and of these by what each oracle sees."""
+    if "other" not in result.table:
+        return [FLIP_RATE, *(AGREED + oracle for oracle in result.oracles)]
+    return [DISAGREE_RATE, *(begin + oracle for oracle in result.oracles for begin in (AGREED, KEPT))]
+
+
+def is_share(name: str) -> bool:
+    """Whether a line of the summary is such a share."""
+    return name in (FLIP_RATE, DISAGREE_RATE) or name.startswith((AGREED, KEPT))
+
+
+def share_label(name: str) -> str:
+    """Such a share in words."""
+    if name in (FLIP_RATE, DISAGREE_RATE):
+        return "flipped" if name == FLIP_RATE else "the two disagree"
+    if name.startswith(KEPT):
+        return f"{name.removeprefix(KEPT)} agrees with the other"
+    return f"{name.removeprefix(AGREED)} agrees"
+
+
 def quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The steps that some image has, (S,), and lower quartile, median and upper quartile over images there, (3, S)."""
     steps = np.flatnonzero(np.isfinite(values).any(axis=0))
@@ -65,15 +87,14 @@ def _curve(axes: Axes, values: np.ndarray | None, color: str, line: str, label: 
 
 
 def _shares(axes: Axes, result: Shown) -> None:
-    names = [FLIP_RATE, *(AGREED + oracle for oracle in result.oracles)]
+    names = shares_of(result)
     for turn, method in enumerate(result.methods):
         own = result.summary[result.summary["method"] == method].set_index("measure").reindex(names)
         spread = np.vstack([own["value"] - own["low"], own["high"] - own["value"]])
         places = np.arange(len(names)) + (turn - (len(result.methods) - 1) / 2) * 0.12
         style: dict[str, Any] = {"linestyle": "none", "marker": "os^Dv"[turn % 5], "capsize": 2}
         axes.errorbar(own["value"], places, xerr=spread, color=f"C{turn}", label=method, **style)
-    labels = ["flipped", *(f"of these, {oracle} agrees" for oracle in result.oracles)]
-    axes.set_yticks(range(len(names)), labels=labels)
+    axes.set_yticks(range(len(names)), labels=[share_label(names[0]), *(f"of these, {share_label(one)}" for one in names[1:])])
     axes.axvline(0.5, color="0.6", linewidth=0.8, linestyle=":")
     axes.set(xlabel="share of images", xlim=(-0.02, 1.02), ylim=(len(names) - 0.5, -0.5), title="Counterfactuals")
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))

@@ -27,7 +27,8 @@ def gallery(result: Shown, count: int) -> Figure:
         _image(axes[0], result.originals[first], f"{result.table['source'][first]}, to be {result.table['target'][first]}")
         rows = [(method, row) for method, one in example.items() for row in set_of(result, one)]
         for turn, (method, row) in enumerate(rows):
-            _image(axes[1 + 2 * turn], result.images[row], f"{method}\n{confidences(result, row)}")
+            words = (method, confidences(result, row), *([other] if (other := of_other(result, row)) else []))
+            _image(axes[1 + 2 * turn], result.images[row], "\n".join(words))
             _difference(axes[2 + 2 * turn], difference(result, row))
     return legible(figure, result.settings.get("classes", ()))
 
@@ -50,6 +51,15 @@ def confidences(result: Shown, row: int) -> str:
     if found["failed"]:
         return "failed"
     return f"{found['target']}: {found['confidence_before']:.0%} to {found['confidence_after']:.0%}"
+
+
+def of_other(result: Shown, row: int) -> str:
+    """What the classifier that was to keep its class sees now, and its confidence in that class; empty where there was none."""
+    if "other" not in result.table or result.table["failed"][row]:
+        return ""
+    found = result.table.loc[row]
+    sees = "still" if found["kept"] else f"{found['other']}, not"
+    return f"the other: {sees} {found['source']} ({found['confidence_kept']:.0%})"
 
 
 def difference(result: Shown, row: int) -> Tensor:

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from gradaudit.batching import bytes_per_image
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
+from gradaudit.errors import require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.costs import FORWARD, Cost, gradient_bytes, second_call
 from gradaudit.instruments.counterfactual.arguments import (
     Method,
+    check_against,
     check_classifiers,
     check_denoiser,
     check_subjects,
@@ -39,6 +41,7 @@ from gradaudit.instruments.counterfactual.problem import Problem
 from gradaudit.instruments.counterfactual.result import CounterfactualResult
 from gradaudit.instruments.counterfactual.section import counterfactual_section
 from gradaudit.instruments.counterfactual.summary import AGREED
+from gradaudit.instruments.counterfactual.verdict import is_judge
 from gradaudit.instruments.setup import Setup, at_most
 from gradaudit.instruments.tangents import read_tangents
 from gradaudit.markup.pictures import Change
@@ -50,6 +53,7 @@ ARRAYS = 8  # of all images that are held while they are measured
 FEW = 4  # steps that are timed
 STEPS = 75  # of a method that does not say
 BACK = {"none": 0, "tangent": 0, "combined": 1, "exact": 3}  # ways back through the denoiser in a guided step
+OTHER = "other"  # the classifier that is audited beside
 REAL = 1000  # training images beside which realism is measured
 
 
@@ -67,14 +71,20 @@ class Counterfactuals(Instrument):
         """The images that the target fits; a helper that doesn't go with them is refused, where an audit does without."""
         every = half(setup.train, setup.test, options.split)
         check_subjects(every, setup.denoiser)
-        check_denoiser(resolve_methods(options.method), setup.denoiser)
+        methods = resolve_methods(options.method)
+        check_denoiser(methods, setup.denoiser)
         (audited,) = setup.classifiers.values()
-        classifier, *_ = check_classifiers(audited, setup.robust, setup.oracles, every)
+        classifier, robust, *_ = check_classifiers(audited, setup.robust, setup.oracles, every)
+        check_against(setup.against, classifier, robust, every, methods)
         chosen, targets = choose(classifier, every, options, setup.run.seed, setup.run.device)
         return replace(setup, test=chosen), Commanded(**options.given_to(Commanded), targets=targets)
 
     def lacks(self, setup: Setup, name: str, options: CounterfactualInAudit) -> str | None:
-        """Methods that need a denoiser are left out where there is none; only where none is left is there a reason."""
+        """Methods that need a denoiser are left out where there is none; only where none is left is there a reason. None is held
+        against itself.
+        """
+        if options.against == name:
+            return "it is the one that the others are held against (against)"
         return setup.unfit_denoiser if not _methods(setup, options) else None
 
     def measure(self, setup: Setup, name: str, options: CounterfactualInAudit) -> CounterfactualResult:
@@ -86,6 +96,7 @@ class Counterfactuals(Instrument):
             setup.denoiser if isinstance(options, Commanded) or _asked(setup, options) else None,
             robust=setup.robust,
             oracles=setup.oracles_for(name),
+            against=against_of(setup, name, options),
             reference=at_most(setup.train, REAL, setup.run.seed),
             **setup.keywords(options, CounterfactualOptions) | {"method": _methods(setup, options)},
         )
@@ -97,6 +108,7 @@ class Counterfactuals(Instrument):
             "robust": setup.robust_mark,
             "oracles": {title: classifier_fingerprint(one) for title, one in setup.oracles_for(name).items()},
             "train": setup.train.fingerprint,
+            **({} if (against := against_of(setup, name, options)) is None else {"against": classifier_fingerprint(against)}),
         }
 
     def cost(self, setup: Setup, name: str, options: CounterfactualInAudit) -> Cost:
@@ -114,26 +126,30 @@ class Counterfactuals(Instrument):
         checks = second_call(lambda: check_classifier(classifier, images))
         asked = Cost(forwards=len(images) + ASKED * count * len(methods), besides=checks, memory=memory)
         repelled = count - count // options.seeds if options.repulsion else 0
-        return sum((cost_of(method, count, images, repelled) for method in methods.values()), asked)
+        found = sum((cost_of(method, count, images, repelled) for method in methods.values()), asked)
+        if against_of(setup, name, options) is None:
+            return found
+        return found + Cost(gradients=found.gradients, forwards=count * len(methods) + len(images))  # the other one's
 
     def scores(self, result: CounterfactualResult) -> dict[str, Score]:
-        """How often other classifiers, the robust helper not among them, agree that a flipped image shows its target: first
-        method.
+        """How often other classifiers, those that had a part in the change not among them, agree that a flipped image shows its
+        target: first method.
         """
         summary = result.summary[result.summary["method"] == result.methods[0]].set_index("measure")
         found = {}
-        oracles = [oracle for oracle in result.oracles if not result.details["oracles"][oracle]["helper"]]
+        oracles = [oracle for oracle in result.oracles if is_judge(result.details["oracles"][oracle])]
         for oracle in oracles:
             if AGREED + oracle not in summary.index:  # the method made nothing that could be judged
                 continue
             row: Any = summary.loc[AGREED + oracle]
-            words = f"{result.methods[0]}: flips that {oracle if len(oracles) > 1 else 'another classifier'} agrees with"
+            flips = "disagreements" if result.against else "flips"
+            words = f"{result.methods[0]}: {flips} that {oracle if len(oracles) > 1 else 'another classifier'} agrees with"
             found[words] = Score.of(row, 1)
         return found
 
     def evidence(self, result: CounterfactualResult) -> list[Evidence]:
-        """The same, of the method with which planted classifiers were asked, by a single oracle."""
-        found = [*self.scores(result).values()] if result.methods[0] == PLANTED else []
+        """The same, of the method with which planted classifiers were asked, by a single oracle, and against nobody."""
+        found = [*self.scores(result).values()] if result.methods[0] == PLANTED and not result.against else []
         flipped = int(result.table.loc[result.table["method"] == result.methods[0], "flipped"].sum())
         return [Evidence("counterfactual", "", one, flipped) for one in found if len(found) == 1 and not math.isnan(one.value)]
 
@@ -204,6 +220,34 @@ class _Brightness(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         mean = images.mean(dim=(1, 2, 3))
         return torch.stack([mean, -mean], dim=1)
+
+
+def against_of(setup: Setup, name: str, options: CounterfactualInAudit) -> nn.Module | None:
+    """The classifier that the one of that name is held against, or None.
+
+    Raises:
+        InputError: the option names none that is audited.
+    """
+    if options.against is None:
+        return setup.against
+    others = [other for other in setup.classifiers if other != name]
+    if options.against == OTHER and OTHER not in setup.classifiers and len(others) == 1:
+        return setup.classifiers[others[0]]
+    expected = f"an audited classifier ({', '.join(setup.classifiers)}), or `{OTHER}` where two are audited"
+    require(options.against in setup.classifiers, "against", options.against, expected)
+    return setup.classifiers[options.against]
+
+
+def check_helpers(setup: Setup, name: str, options: Any) -> None:
+    """Refuse what counterfactuals would refuse of the classifier of that name; `options` are None where it has none.
+
+    Raises:
+        InputError: a helper, an oracle or the classifier that it is held against doesn't go with it.
+    """
+    classifier, robust, *_ = check_classifiers(setup.classifiers[name], setup.robust, setup.oracles_for(name), setup.test)
+    if options is not None:
+        methods = resolve_methods(_methods(setup, options))
+        check_against(against_of(setup, name, options), classifier, robust, setup.test, methods)
 
 
 def _methods(setup: Setup, options: CounterfactualInAudit) -> list[Any]:

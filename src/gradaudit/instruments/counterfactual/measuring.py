@@ -103,6 +103,7 @@ def _evidence(search: Search, rows: Sequence[Wanted], after: Tensor, inputs: Mea
         search.denoiser,
         inputs.oracles,
         None if mask is None else mask[which].to(search.device),
+        search.rival(rows),
     )
 
 

@@ -14,35 +14,18 @@ if TYPE_CHECKING:
     from gradaudit.instruments.counterfactual.arguments import MethodLike, Targets
     from gradaudit.instruments.counterfactual.region import RegionLike
 
-REGION = (
-    "where images may change, pixels elsewhere staying equal bit for bit: `signal` (their signal mask), `null` (all but that), "
-    "`top(attribution=logit_gradient, share=0.2)` or `bottom(...)`, the pixels that an attribution ranks highest or lowest; in "
-    "Python also booleans (N, H, W)"
-)
-
 
 @dataclass(frozen=True, kw_only=True)
-class CounterfactualOptions(StoreOptions):
-    """The options of `counterfactual`."""
+class ChangingOptions(StoreOptions):
+    """What all that changes images takes."""
 
-    method: MethodLike | Sequence[MethodLike] = option(
-        "dvce",
-        Specs(),
-        "`dvce`, `blended`, `svce`, `apgd`, with options as in `dvce(steps=100)`, or `package.module:function`; in Python also a "
-        "function `(problem) -> Solution`, or a list; the verdict is about the first",
-    )
     region: RegionLike | None = option(
         None,
         Anything(),
-        REGION,
+        "where images may change, pixels elsewhere staying equal bit for bit: `signal` (their signal mask), `null` (all but that), "
+        "`top(attribution=logit_gradient, share=0.2)` or `bottom(...)`, the pixels that an attribution ranks highest or lowest; in "
+        "Python also booleans (N, H, W)",
         shown="all of an image",
-    )
-    seeds: int = option(1, Whole(1), "counterfactuals of each image: of seeds `seed`, `seed + 1` and so on")
-    repulsion: float = option(
-        0.0,
-        Number(least=0),
-        "how strongly the counterfactuals of an image and target repel each other, as a share of the noise's length: each is "
-        "pushed from the nearest of those of earlier seeds; 0 for independent ones; `dvce` and `blended` alone",
     )
     batch_size: int | Literal["auto"] = option(
         "auto",
@@ -53,12 +36,29 @@ class CounterfactualOptions(StoreOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DifferencesOptions(StoreOptions):
+class CounterfactualOptions(ChangingOptions):
+    """The options of `counterfactual`."""
+
+    method: MethodLike | Sequence[MethodLike] = option(
+        "dvce",
+        Specs(),
+        "`dvce`, `blended`, `svce`, `apgd`, with options as in `dvce(steps=100)`, or `package.module:function`; in Python also a "
+        "function `(problem) -> Solution`, or a list; the verdict is about the first",
+    )
+    seeds: int = option(1, Whole(1), "counterfactuals of each image: of seeds `seed`, `seed + 1` and so on")
+    repulsion: float = option(
+        0.0,
+        Number(least=0),
+        "how strongly the counterfactuals of an image and target repel each other, as a share of the noise's length: each is "
+        "pushed from the nearest of those of earlier seeds; 0 for independent ones; `dvce` and `blended` alone",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DifferencesOptions(ChangingOptions):
     """The options of `counterfactual_differences`."""
 
     method: MethodLike = option("dvce", Spec(), "one of those of `counterfactual`, with options as in `dvce(steps=50)`")
-    region: RegionLike | None = option(None, Anything(), REGION, shown="all of an image")
-    batch_size: int | Literal["auto"] = option("auto", WholeOr(), "images at once, as many as fit in memory", python_only=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +81,13 @@ class CounterfactualInAudit(CounterfactualOptions):
     """The options in an audit."""
 
     images: int | None = option(None, Whole(1), "test images changed", shown="all")
+    against: str | None = option(
+        None,
+        Anything(),
+        "the audited classifier, by name, that is to keep its class where the others change theirs; or `other`, where two are "
+        "audited: each against the other one",
+        shown="none",
+    )
     targets: Targets = option(
         "second",
         Anything(),
@@ -96,6 +103,6 @@ ABOUT = About(
     title="What would change the mind of {classifier}?",
     command=CounterfactualCommand,
     audited=CounterfactualInAudit,
-    wants=frozenset({"denoiser", "robust", "oracles"}),
+    wants=frozenset({"denoiser", "robust", "oracles", "against"}),
     place=70,
 )

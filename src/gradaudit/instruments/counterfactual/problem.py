@@ -12,6 +12,23 @@ from gradaudit.diffusion import Denoiser
 
 
 @dataclass(frozen=True)
+class Against:
+    """Another classifier, which is to see what it saw while the explained one changes its mind.
+
+    Args:
+        classifier: in evaluation mode with constant weights, on the images' device.
+        classes: int64 (N,), the class that it gives each original, whatever the label.
+    """
+
+    classifier: nn.Module
+    classes: Tensor
+
+    def of(self, rows: list[int], device: torch.device) -> Against:
+        """The same for these images alone, on the device."""
+        return Against(self.classifier, self.classes[rows].to(device))
+
+
+@dataclass(frozen=True)
 class Problem:
     """Some images, checked and in one batch, with what is to change them.
 
@@ -27,6 +44,7 @@ class Problem:
         found: counterfactuals of each image and target that were found before, float32 (N, S, C, H, W), NaN where one failed; None
             where nothing repels.
         repulsion: how strongly these repel a new one, as a share of the noise's length.
+        against: the classifier that is to keep its class, or None. A method that ascends `objective` heeds it.
     """
 
     classifier: nn.Module
@@ -38,6 +56,28 @@ class Problem:
     region: Tensor | None = None
     found: Tensor | None = None
     repulsion: float = 0.0
+    against: Against | None = None
+
+    def objective(self, images: Tensor, views: int = 1) -> Tensor:
+        """What is to become large, (N * views,): log p(target) of the explained classifier; against another, plus log p of the
+        class that this keeps.
+
+        Images about which two classifiers disagree are the idea of Augustin, Neuhaus and Hein (2024), DiG-IN; they steer Stable
+        Diffusion to them, and by another objective.
+
+        Args:
+            images: (N * views, C, H, W), an image's views together.
+            views: of each image.
+        """
+        return self.log_probabilities(images, views).sum(dim=1)
+
+    def log_probabilities(self, images: Tensor, views: int = 1) -> Tensor:
+        """The terms of `objective`, (N * views, 1) or, against another classifier, (N * views, 2)."""
+        terms = [target_log_probability(self.classifier, images, self.targets.repeat_interleave(views))]
+        if self.against is not None:
+            classes = self.against.classes.repeat_interleave(views)
+            terms.append(target_log_probability(self.against.classifier, images, classes))
+        return torch.stack(terms, dim=1)
 
     def within(self, change: Tensor) -> Tensor:
         """A change (N, C, H, W) with zeros where an image must not change."""
@@ -60,9 +100,10 @@ class Solution:
         images: float32 (N, C, H, W) in [0, 1].
         steps: diagnostics by name, each float32 (N, S), NaN where a step has none: `confidence` (the explained classifier's in the
             target), `distance` (L1 to the original, summed over coordinates), `class_norm` and `distance_norm` (Euclidean, before
-            any rescaling), `angle_before` and `angle_after` (degrees, between the explained classifier's gradient and the robust
-            one's, and between the explained classifier's gradient and the direction that was followed), `tangent_share` (of the
-            pull's length, that which lies along the manifold). A method gives those that it has.
+            any rescaling), `confidence_kept` (against another classifier, its confidence in the class that it is to keep),
+            `angle_before` and `angle_after` (degrees, between the explained classifier's gradient and the robust one's, and
+            between the explained classifier's gradient and the direction that was followed), `tangent_share` (of the pull's
+            length, that which lies along the manifold). A method gives those that it has.
         frames: uint8 (N, T, C, H, W), the way there, at most 24 frames evenly spaced, the last one being the counterfactual.
         failed: for each image None, or why it has no counterfactual: its row of `images` is then the original.
     """
@@ -71,6 +112,11 @@ class Solution:
     steps: dict[str, Tensor] = field(default_factory=dict)
     frames: Tensor | None = None
     failed: tuple[str | None, ...] = ()
+
+
+def confidences(log_probabilities: Tensor) -> dict[str, Tensor]:
+    """The diagnostics that the terms of a problem's objective, (N, 1) or (N, 2), give: (N,) each."""
+    return dict(zip(("confidence", "confidence_kept"), log_probabilities.exp().unbind(dim=1), strict=False))
 
 
 def target_log_probability(classifier: nn.Module, images: Tensor, targets: Tensor) -> Tensor:

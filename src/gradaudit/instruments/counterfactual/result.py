@@ -36,7 +36,8 @@ class CounterfactualResult(Result):
     `table` has a row for each method, image, target and seed: `method`, `image` (its number), `seed`, `source` (the class that the
     classifier gives the original) and `target`, by name, `confidence_before` and `confidence_after` (the classifier's in the
     target), `flipped`, `failed` (why there is none; empty where there is one), and a column for each measure, NaN where there is
-    no counterfactual.
+    no counterfactual. Against another classifier, `flipped` is whether `reached` and `kept` both hold, and `other` is the class
+    that it sees now.
     """
 
     kind: ClassVar[str] = "counterfactual"
@@ -50,6 +51,11 @@ class CounterfactualResult(Result):
     def oracles(self) -> tuple[str, ...]:
         """The classifiers that were asked whether they see the target too."""
         return tuple(self.details["oracles"])
+
+    @property
+    def against(self) -> bool:
+        """Whether another classifier was to keep its class."""
+        return "against" in self.details
 
     @cached_property
     def images(self) -> Tensor:
@@ -82,6 +88,8 @@ class CounterfactualResult(Result):
 
         `flip_rate` counts failures as not flipped; `agreed_<oracle>` is the share of the flipped images that the oracle gives the
         target; all others are means over the images that did not fail. Several rows of an image count as one, by their mean.
+        Against another classifier the first is `disagree_rate`, and `kept_<oracle>` the share of the flipped images that the oracle
+        gives the class which the other one keeps.
         """
         return summarise(self.table, self.details)
 

@@ -19,7 +19,7 @@ from gradaudit.errors import InputError, require
 from gradaudit.files import fingerprint
 from gradaudit.images import ImageSet
 from gradaudit.instruments.counterfactual.arguments import Method
-from gradaudit.instruments.counterfactual.problem import Problem, Solution
+from gradaudit.instruments.counterfactual.problem import Against, Problem, Solution
 from gradaudit.packing import pack, unpack
 from gradaudit.progress import Advance, progress
 from gradaudit.training.store import Store
@@ -98,6 +98,7 @@ class Search:
         show_progress: print the time left to standard error.
         region: boolean (N, H, W), where each image may change; None where all of it may.
         repulsion: how strongly the counterfactuals of an image and target repel each other.
+        against: what is to keep its class of each image, on `device`, frozen, or None; among the owners then.
     """
 
     classifier: nn.Module
@@ -110,6 +111,7 @@ class Search:
     store: Store
     show_progress: bool
     region: Tensor | None = None
+    against: Against | None = None
     repulsion: float = 0.0
 
     def find(self, methods: Sequence[Method], wanted: Sequence[Wanted]) -> dict[str, list[Counterfactual]]:
@@ -135,8 +137,7 @@ class Search:
         Raises:
             InputError: a bad option.
         """
-        nothing = torch.zeros(0, dtype=torch.int64, device=self.device)
-        problem = Problem(self.classifier, self.floats([]), nothing, (), self.denoiser, self.robust, self.where([]))
+        problem = self.problem([])
         for method in methods:
             if not method.own:
                 try:
@@ -169,6 +170,17 @@ class Search:
         repelling = {"repulsion": self.repulsion, "found": fingerprint(*map(_mark, found))} if found else {}
         return _Job(one, found, self._place(method, one) | repelling)
 
+    def rival(self, wanted: Sequence[Wanted]) -> Against | None:
+        """What is to keep its class of these."""
+        return None if self.against is None else self.against.of([one.image for one in wanted], self.device)
+
+    def problem(self, wanted: Sequence[Wanted]) -> Problem:
+        """These in one batch, for a method."""
+        targets = torch.tensor([one.target for one in wanted], dtype=torch.int64, device=self.device)
+        keys = tuple(one.key for one in wanted)
+        helpers = (self.denoiser, self.robust, self.where(wanted))
+        return Problem(self.classifier, self.floats(wanted), targets, keys, *helpers, against=self.rival(wanted))
+
     def _complete(self, method: Method, missing: Sequence[_Job], advance: Advance) -> None:
         def work(part: slice) -> list[Counterfactual]:
             return self._batch(method, missing[part])
@@ -180,11 +192,7 @@ class Search:
 
     def _batch(self, method: Method, jobs: Sequence[_Job]) -> list[Counterfactual]:
         wanted = [job.wanted for job in jobs]
-        targets = torch.tensor([one.target for one in wanted], device=self.device)
-        keys = tuple(one.key for one in wanted)
-        region = self.where(wanted)
-        problem = Problem(self.classifier, self.floats(wanted), targets, keys, self.denoiser, self.robust, region)
-        problem = replace(problem, found=self._repelling(jobs), repulsion=self.repulsion)
+        problem = replace(self.problem(wanted), found=self._repelling(jobs), repulsion=self.repulsion)
         start = time.perf_counter()
         with seeded(wanted[0].seed, self.device):  # for what draws otherwise than from the problem's keys
             found = checked(method.name, method.function(problem), problem)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from gradaudit.instruments.counterfactual.animation import encoded
-from gradaudit.instruments.counterfactual.gallery import confidences, difference, set_size
+from gradaudit.instruments.counterfactual.gallery import confidences, difference, of_other, set_size
 from gradaudit.instruments.counterfactual.options import ABOUT
 from gradaudit.instruments.counterfactual.result import CounterfactualResult
 from gradaudit.instruments.counterfactual.section_figures import Series, share_figures, step_figures
-from gradaudit.instruments.counterfactual.summary import AGREED
+from gradaudit.instruments.counterfactual.summary import AGREED, KEPT
 from gradaudit.markup.pictures import Picture, data_uri, image_pixels, score_pixels
 from gradaudit.markup.rendering import templates
 from gradaudit.markup.section import Finding, Section
@@ -49,20 +49,34 @@ class PictureGrid:
     size: tuple[int, int]
 
 
-def counterfactual_section(results: Mapping[str, CounterfactualResult]) -> Section:
-    """Counterfactuals on the page: verdicts, shares, pictures that blend, diagnostics, measures, and how to read them."""
-    series = [*_series(results)]
+def counterfactual_section(
+    results: Mapping[str, CounterfactualResult],
+    *,
+    anchor: str = "counterfactual",
+    title: str = "Counterfactuals",
+    question: str = ABOUT.question,
+) -> Section:
+    """Counterfactuals on the page: verdicts, shares, pictures that blend, diagnostics, measures, and how to read them.
+
+    Args:
+        results: by classifier.
+        anchor: the section's id, with which all ids within begin.
+        title: the heading.
+        question: below it.
+    """
+    series, against = [*_series(results)], any(result.against for result in results.values())
     return Section(
-        anchor="counterfactual",
-        title="Counterfactuals",
-        question=ABOUT.question,
+        anchor=anchor,
+        title=title,
+        question=question,
         findings=tuple(Finding(name, result.methods[0], result.verdict) for name, result in results.items()),
-        overview=render("overview.html", figures=share_figures(series), series=series),
+        overview=render("overview.html", figures=share_figures(series, anchor), series=series, against=against),
         body=render(
             "section.html",
+            anchor=anchor,
             grids=[*_grids(results)],
             animations=[*_animations(results)],
-            steps=step_figures(series),
+            steps=step_figures(series, anchor),
             series=series,
             measures=_measures(results),
             skipped={reason: name for result in results.values() for name, reason in result.details["skipped"].items()},
@@ -70,6 +84,7 @@ def counterfactual_section(results: Mapping[str, CounterfactualResult]) -> Secti
             repelled=any(set_size(result) > 1 for result in results.values()),
             coned=any(result.settings["robust"] for result in results.values()),
             columns={str(name) for result in results.values() for name in result.summary["measure"]},
+            against=against,
             judged=any(name.startswith(AGREED) for result in results.values() for name in result.table.columns),
         ),
     )
@@ -146,16 +161,23 @@ def _change(name: str, result: CounterfactualResult, row: int | None, before: Pi
         before,
         Picture(data_uri(image_pixels(result.images[row].float() / 255)), f"Counterfactual by {whose}"),
         Picture(data_uri(score_pixels(difference(result, row))), f"Difference made by {whose}"),
-        f"{confidences(result, row)}{_seen(result, row)}",
+        "; ".join(filter(None, (confidences(result, row), of_other(result, row), *_seen(result, row)))),
     )
 
 
-def _seen(result: CounterfactualResult, row: int) -> str:
-    """Whether the classifier sees the target, and if so who else does."""
+def _seen(result: CounterfactualResult, row: int) -> Iterator[str]:
+    """Whether the classifier sees the target, and if so who else does, and who keeps the class before."""
     if not result.table["flipped"][row]:
-        return "; not flipped"
-    agreed = [oracle for oracle in result.oracles if result.table[AGREED + oracle][row] == 1]
-    return f"; also seen by {' and '.join(agreed)}" if agreed else "; seen by no other" if result.oracles else ""
+        yield "no disagreement" if result.against else "not flipped"
+    elif result.oracles:
+        agreed = _oracles_of(result, row, AGREED)
+        yield f"also seen by {' and '.join(agreed)}" if agreed else "seen by no other"
+        if result.against and (keep := _oracles_of(result, row, KEPT)):
+            yield f"{result.table['source'][row]} is seen by {' and '.join(keep)}"
+
+
+def _oracles_of(result: CounterfactualResult, row: int, begin: str) -> list[str]:
+    return [oracle for oracle in result.oracles if result.table[begin + oracle][row] == 1]
 
 
 def _animations(results: Mapping[str, CounterfactualResult]) -> Iterator[Picture]:

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from gradaudit.instruments.counterfactual.drawing import PANELS, quartiles
-from gradaudit.instruments.counterfactual.summary import AGREED, FLIP_RATE
+from gradaudit.instruments.counterfactual.drawing import PANELS, is_share, quartiles, share_label
 from gradaudit.markup.inline_svg import figure_style, inline_svg
 from gradaudit.markup.strokes import STAND_INS, Stroke
 from gradaudit.markup.tables import percent
@@ -34,21 +33,21 @@ class Series:
 
     def words(self) -> str:
         """The shares for those who can't see them."""
-        found = self.summary.loc[[name for name in self.summary.index if _is_share(name)], "value"].dropna()
+        found = self.summary.loc[[name for name in self.summary.index if is_share(name)], "value"].dropna()
         return f"{self.label}: " + ", ".join(
-            f"{_share_label(str(name))} {percent(round(value, 3))}" for name, value in found.items()
+            f"{share_label(str(name))} {percent(round(value, 3))}" for name, value in found.items()
         )
 
 
-def share_figures(series: Sequence[Series]) -> dict[str, Markup]:
+def share_figures(series: Sequence[Series], anchor: str) -> dict[str, Markup]:
     """The shares of images that were flipped, and of these that each oracle agrees with, with 95 % intervals."""
-    names = list(dict.fromkeys(name for one in series for name in one.summary.index if _is_share(name)))
+    names = list(dict.fromkeys(name for one in series for name in one.summary.index if is_share(name)))
     label = "Shares of images with 95% intervals. " + "; ".join(one.words() for one in series)
     sizes = {name: (across, 1.0 + len(names) * (0.35 + 0.16 * len(series))) for name, across in _widths().items()}
-    return {name: _shares(series, names, size, f"counterfactual-{name}", label) for name, size in sizes.items()}
+    return {name: _shares(series, names, size, f"{anchor}-{name}", label) for name, size in sizes.items()}
 
 
-def step_figures(series: Sequence[Series]) -> dict[str, Markup]:
+def step_figures(series: Sequence[Series], anchor: str) -> dict[str, Markup]:
     """Each diagnostic against the step, the median over images with the middle half; empty where no method has any."""
     had = {name for one in series for name, values in one.steps.items() if np.isfinite(values).any()}
     panels = {panel: [name for name in names if name in had] for panel, names in PANELS.items()}
@@ -57,19 +56,11 @@ def step_figures(series: Sequence[Series]) -> dict[str, Markup]:
         return {}
     label = f"Diagnostics step by step: {', '.join(panels)}; of {', '.join(one.label for one in series)}"
     across = {"wide": 2, "narrow": 1}
-    return {name: _steps(series, panels, width, across[name], f"steps-{name}", label) for name, width in _widths().items()}
+    return {name: _steps(series, panels, width, across[name], f"{anchor}-steps-{name}", label) for name, width in _widths().items()}
 
 
 def _widths() -> dict[str, float]:
     return {"wide": WIDE, "narrow": NARROW}
-
-
-def _is_share(name: str) -> bool:
-    return name == FLIP_RATE or name.startswith(AGREED)
-
-
-def _share_label(name: str) -> str:
-    return "flipped" if name == FLIP_RATE else f"{name.removeprefix(AGREED)} agrees"
 
 
 def _shares(series: Sequence[Series], names: Sequence[str], size: tuple[float, float], name: str, label: str) -> Markup:
@@ -85,7 +76,7 @@ def _shares(series: Sequence[Series], names: Sequence[str], size: tuple[float, f
             places = np.arange(len(names)) + ASIDE * ((turn + 0.5) / len(series) - 0.5)
             options = one.stroke.options() | {"linestyle": "none"}
             axes.errorbar(own["value"], places, xerr=spread, capsize=2.5, elinewidth=1, **options)
-        axes.set_yticks(range(len(names)), labels=[_share_label(one) for one in names])
+        axes.set_yticks(range(len(names)), labels=[share_label(one) for one in names])
         axes.set(xlabel="share of images", xlim=(-0.02, 1.02), ylim=(len(names) - 0.5, -0.5))
         axes.grid(visible=False, axis="y")
         return inline_svg(figure, name, label)

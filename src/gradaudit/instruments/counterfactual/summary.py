@@ -10,10 +10,12 @@ import pandas as pd
 
 from gradaudit.intervals import mean_interval, share_interval
 
-FIXED = ("method", "image", "seed", "source", "target", "confidence_before", "confidence_after", "flipped", "failed")
+FIXED = ("method", "image", "seed", "source", "target", "confidence_before", "confidence_after", "flipped", "other", "failed")
 RANGES = {  # of measures whose names begin so
     "confidence": (0.0, 1.0),
     "stable": (0.0, 1.0),
+    "reached": (0.0, 1.0),
+    "kept": (0.0, 1.0),
     "outside_mask": (0.0, 1.0),
     "similarity": (-1.0, 1.0),
     "cout": (-1.0, 1.0),
@@ -21,7 +23,8 @@ RANGES = {  # of measures whose names begin so
     "diversity": (0.0, np.inf),
 }
 NOTHING = (np.nan, np.nan, np.nan)  # of no image
-FLIP_RATE, AGREED = "flip_rate", "agreed_"
+FLIP_RATE, DISAGREE_RATE = "flip_rate", "disagree_rate"
+AGREED, KEPT = "agreed_", "kept_"  # how the columns begin that say what oracles see
 
 
 class SummaryLine(NamedTuple):
@@ -47,21 +50,28 @@ class SummaryLine(NamedTuple):
 def summarise(table: pd.DataFrame, details: Mapping[str, Any]) -> pd.DataFrame:
     """A row for each method and measure, with the columns `method, measure, value, low, high, images`.
 
-    `flip_rate` is over all images, failures included; `agreed_<oracle>` over the flipped; all others over those that did not
-    fail. Several counterfactuals of an image count as one, by their mean.
+    `flip_rate`, which is `disagree_rate` against another classifier, is over all images, failures included; `agreed_<oracle>` and
+    `kept_<oracle>` over the flipped; all others over those that did not fail. Several counterfactuals of an image count as one, by
+    their mean.
     """
-    lines = [line for method, rows in table.groupby("method", sort=False) for line in _lines(str(method), rows)]
+    rate = rate_of(details)
+    lines = [line for method, rows in table.groupby("method", sort=False) for line in _lines(str(method), rows, rate)]
     lines += [SummaryLine.from_json(one) for one in details["sets"]]
     return pd.DataFrame(lines, columns=list(SummaryLine._fields))
 
 
-def _lines(method: str, rows: pd.DataFrame) -> Iterator[SummaryLine]:
+def rate_of(details: Mapping[str, Any]) -> str:
+    """What the share of flipped images is called."""
+    return DISAGREE_RATE if "against" in details else FLIP_RATE
+
+
+def _lines(method: str, rows: pd.DataFrame, rate: str) -> Iterator[SummaryLine]:
     made, flipped = rows[rows["failed"] == ""], rows[rows["flipped"]]
-    yield SummaryLine(method, FLIP_RATE, *share_of_images(rows, "flipped"))
-    for measure in (column for column in rows.columns if column.startswith(AGREED)):
+    yield SummaryLine(method, rate, *share_of_images(rows, "flipped"))
+    for measure in (column for column in rows.columns if column.startswith((AGREED, KEPT))):
         yield SummaryLine(method, measure, *share_of_images(flipped, measure))
     for measure in ("confidence_after", *(column for column in rows.columns if column not in FIXED)):
-        if not measure.startswith(AGREED):
+        if not measure.startswith((AGREED, KEPT)):
             yield SummaryLine(method, measure, *mean_of_images(made, measure))
 
 

@@ -27,7 +27,8 @@ Pulled = tuple[Tensor, dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Gradients:
-    """Gradients (N, C, H, W): of the classifiers' log p(target), averaged over views, and of the distance to the original.
+    """Gradients (N, C, H, W): of the problem's objective, which the explained classifier has a part in, and of the robust
+    classifier's log p(target), averaged over views; and of the distance to the original.
 
     `robust` is None where no robust classifier helps; `away`, of the distance to what was found before, where nothing repels.
     """
@@ -106,14 +107,16 @@ class AdaptivePull:
         leaf = images.detach().requires_grad_()
         seen = augmented(leaf, self.views, sources)
         robust = self.problem.robust if self.helper == "robust" else None
-        helper = None if robust is None else self._towards_target(robust, leaf, seen)
-        explained, away = self._towards_target(self.problem.classifier, leaf, seen), away_from_found(self.problem, images)
+        helper = None if robust is None else self._uphill(self._towards_target(robust, seen), leaf)
+        explained, away = self._uphill(self.problem.objective(seen, self.views), leaf), away_from_found(self.problem, images)
         return Gradients(explained, helper, self._away(images), away)
 
-    def _towards_target(self, classifier: nn.Module, leaf: Tensor, seen: Tensor) -> Tensor:
-        targets = self.problem.targets.repeat_interleave(self.views)
-        total = target_log_probability(classifier, seen, targets).sum() / self.views
-        return torch.autograd.grad(total, leaf, retain_graph=True)[0]
+    def _towards_target(self, classifier: nn.Module, seen: Tensor) -> Tensor:
+        return target_log_probability(classifier, seen, self.problem.targets.repeat_interleave(self.views))
+
+    def _uphill(self, values: Tensor, leaf: Tensor) -> Tensor:
+        """The gradient of the views' mean."""
+        return torch.autograd.grad(values.sum() / self.views, leaf, retain_graph=True)[0]
 
     def _away(self, images: Tensor) -> Tensor:
         """The gradient of the L_p distance; zero where there is none, as autograd's is not."""

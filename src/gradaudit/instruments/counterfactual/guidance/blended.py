@@ -13,7 +13,7 @@ from gradaudit.instruments.counterfactual.guidance.repulsion import away_from_fo
 from gradaudit.instruments.counterfactual.guidance.vectors import along, lengths, unit
 from gradaudit.instruments.counterfactual.guidance.views import augmented
 from gradaudit.instruments.counterfactual.guidance.walk import Point
-from gradaudit.instruments.counterfactual.problem import Problem, target_log_probability
+from gradaudit.instruments.counterfactual.problem import Problem
 
 PUBLISHED = 3 * 256 * 256  # coordinates of the images that the strengths were chosen for
 
@@ -57,9 +57,7 @@ class LossPull:
     def __call__(self, point: Point) -> tuple[Tensor, dict[str, Tensor]]:
         """The pull on x_t, and the norms of its two parts at x0_hat."""
         leaf = point.images.detach().requires_grad_()
-        targets = self.problem.targets.repeat_interleave(self.views)
-        seen = augmented(leaf, self.views, point.sources)
-        gains = target_log_probability(self.problem.classifier, seen, targets).sum() / self.views
+        gains = self.problem.objective(augmented(leaf, self.views, point.sources), self.views).sum() / self.views
         (towards,) = torch.autograd.grad(gains, leaf, retain_graph=True)
         (away,) = torch.autograd.grad(self._losses(leaf).sum(), leaf)
         pull = point.back(self.class_strength * towards - away) + self._from_found(point)
@@ -75,7 +73,7 @@ class LossPull:
     def _losses(self, images: Tensor) -> Tensor:
         """The weighted distances of each image, (N,), in pixel values from -1 to 1."""
         # Means over coordinates, whose gradients a smaller image feels more: brought to the size the strengths were chosen for.
-        size = images[0].numel() / PUBLISHED
+        size = images.shape[1:].numel() / PUBLISHED
         apart = 2 * (images - self.problem.images)
         outside = 2 * (images - images.clamp(0, 1))
         losses = self.l2_strength * apart.square() + self.range_strength * outside.square()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gradaudit.instruments.counterfactual.problem import Problem, Solution, target_log_probability
+from gradaudit.instruments.counterfactual.problem import Problem, Solution, confidences
 
 FRAMES = 24
 
@@ -36,15 +36,16 @@ class Trace:
             diagnostics: by name, (N,) each.
         """
         with torch.no_grad():
-            logs = target_log_probability(self.problem.classifier, images, self.problem.targets)
+            logs = self.problem.log_probabilities(images)
         self._note("the denoised image", images)
-        self._note("the classifier's probability of the target", logs)
+        self._note("the classifier's probability of the target", logs[:, 0])
+        self._note("the other classifier's probability of its class", logs[:, 1:])
         self._note("the gradient", pull)
         going = torch.tensor([reason is None for reason in self.failed], device=images.device)
         if len(self._rows) in self._kept:
             self._frames.append(self._shown(images, going))
         distance = (images.clamp(0, 1) - self.problem.images).abs().flatten(1).sum(1)
-        found = {"confidence": logs.exp(), "distance": distance, **diagnostics}
+        found = {**confidences(logs), "distance": distance, **diagnostics}
         self._rows.append({name: torch.where(going, value.float(), torch.nan).cpu() for name, value in found.items()})
         return going
 

@@ -13,6 +13,7 @@ from gradaudit.batching import evaluating, halving
 from gradaudit.diffusion import Denoiser
 from gradaudit.errors import require
 from gradaudit.instruments.counterfactual.lacking import LackingError
+from gradaudit.instruments.counterfactual.problem import Against
 from gradaudit.memory import at_most
 
 BATCH = 256
@@ -34,6 +35,7 @@ class Evidence:
         denoiser: of such images; None where there is none.
         oracles: classifiers of the same classes that had no part in making the counterfactuals, by name.
         mask: boolean (N, H, W), True where an image carries its label; None where that isn't known.
+        against: the classifier that was to keep its class, with that of each image; None where there was none.
 
     Raises:
         InputError: shapes or dtypes that do not go together.
@@ -48,6 +50,7 @@ class Evidence:
     denoiser: Denoiser | None = None
     oracles: Mapping[str, nn.Module] = field(default_factory=dict)
     mask: Tensor | None = None
+    against: Against | None = None
 
     def __post_init__(self) -> None:
         good = self.before.ndim == 4 and self.before.is_floating_point()
