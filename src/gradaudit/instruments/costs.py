@@ -92,20 +92,8 @@ class ImageSeconds:
 def image_seconds(classifier: nn.Module, denoiser: Denoiser | None, images: ImageSet, device: torch.device) -> ImageSeconds:
     """What an image costs, measured on a batch that fits in memory."""
     classifier.to(device)
-    size = min(BATCH, batch_size_for(classifier, images.floats([0]), device=device))
-    batch = placed(classifier, images.floats(slice(0, size)))
-
-    def back() -> None:
-        with frozen(classifier):
-            inputs = batch.clone().requires_grad_()
-            torch.autograd.grad(classifier(inputs).sum(), inputs)
-
-    @torch.no_grad()
-    def forward() -> None:
-        with evaluating(classifier):
-            classifier(batch)
-
-    gradient, alone = _a_call(back) / len(batch), _a_call(forward) / len(batch)
+    size = _timed_size(classifier, images, device)
+    gradient, alone = _there_and_back(classifier, images, size), _forward_alone(classifier, images, size)
     if denoiser is None:
         return ImageSeconds(gradient, 0.0, alone)
     denoise, noisy = denoiser.to(device), images.floats(slice(0, size), device)
@@ -114,7 +102,49 @@ def image_seconds(classifier: nn.Module, denoiser: Denoiser | None, images: Imag
     def denoised() -> None:
         denoise(noisy, 0.25)
 
-    return ImageSeconds(gradient, _a_call(denoised) / len(batch), alone)
+    return ImageSeconds(gradient, _a_call(denoised) / len(noisy), alone)
+
+
+def seconds_more(classifier: nn.Module, images: ImageSet, device: torch.device, back: int, alone: int) -> ImageSeconds:
+    """How much longer an image takes in batches of `back` there and back, of `alone` forward alone, than `image_seconds` says.
+
+    Nothing where these are no smaller than the batch that it times.
+    """
+    classifier.to(device)
+    size = _timed_size(classifier, images, device)
+    found = [
+        max(0.0, timed(classifier, images, one) - timed(classifier, images, size)) if one < size else 0.0
+        for timed, one in ((_there_and_back, back), (_forward_alone, alone))
+    ]
+    return ImageSeconds(found[0], 0.0, found[1])
+
+
+def _timed_size(classifier: nn.Module, images: ImageSet, device: torch.device) -> int:
+    return min(BATCH, batch_size_for(classifier, images.floats([0]), device=device), len(images))
+
+
+def _there_and_back(classifier: nn.Module, images: ImageSet, size: int) -> float:
+    """Seconds of an image's gradient, in a batch of so many."""
+    batch = placed(classifier, images.floats(slice(0, size)))
+
+    def back() -> None:
+        with frozen(classifier):
+            inputs = batch.clone().requires_grad_()
+            torch.autograd.grad(classifier(inputs).sum(), inputs)
+
+    return _a_call(back) / size
+
+
+def _forward_alone(classifier: nn.Module, images: ImageSet, size: int) -> float:
+    """Seconds of an image's way forward, in a batch of so many."""
+    batch = placed(classifier, images.floats(slice(0, size)))
+
+    @torch.no_grad()
+    def forward() -> None:
+        with evaluating(classifier):
+            classifier(batch)
+
+    return _a_call(forward) / size
 
 
 def gradient_bytes(classifier: nn.Module, images: ImageSet, device: torch.device, most: int | None = None) -> float:

@@ -16,7 +16,7 @@ from gradaudit.batching import bytes_per_image
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Evidence, Instrument, Score
-from gradaudit.instruments.costs import FORWARD, Cost, gradient_bytes, second_call
+from gradaudit.instruments.costs import FORWARD, Cost, gradient_bytes, second_call, seconds_more
 from gradaudit.instruments.counterfactual.arguments import (
     Method,
     check_classifiers,
@@ -24,6 +24,7 @@ from gradaudit.instruments.counterfactual.arguments import (
     check_subjects,
     resolve_methods,
 )
+from gradaudit.instruments.counterfactual.ascent import FRAMES
 from gradaudit.instruments.counterfactual.audit import batch_size_of, counterfactual
 from gradaudit.instruments.counterfactual.choosing import choose, half
 from gradaudit.instruments.counterfactual.differences import asks_helpers
@@ -36,11 +37,13 @@ from gradaudit.instruments.counterfactual.options import (
 )
 from gradaudit.instruments.counterfactual.problem import Problem
 from gradaudit.instruments.counterfactual.result import CounterfactualResult
+from gradaudit.instruments.counterfactual.search import FRAMES as FRAME_BYTES
 from gradaudit.instruments.counterfactual.section import counterfactual_section
 from gradaudit.instruments.counterfactual.summary import AGREED
 from gradaudit.instruments.setup import Setup, at_most
 from gradaudit.markup.pictures import Change
 from gradaudit.markup.section import Section
+from gradaudit.packing import pack, unpack
 
 PLANTED = "svce"  # the method with which planted classifiers were asked
 ASKED = 54  # ways forward of a counterfactual's measures: 51 for the way of COUT, and each end
@@ -105,13 +108,15 @@ class Counterfactuals(Instrument):
         count, methods = len(images) * targets * options.seeds, resolve_methods(_methods(setup, options))
         classifier, helper, device = setup.classifiers[name], setup.denoiser if _asked(setup, options) else None, setup.run.device
         size = batch_size_of("auto", classifier, helper, images, device)
-        kept = ARRAYS * 4 * images.images[0].numel() * count * len(methods)
+        held = ARRAYS * 4 * images.images[0].numel() * count * len(methods)
         together = min(count, measured_at_once(4 * images.images[0].numel()))
         measured = FORWARD * together * bytes_per_image(classifier, images.floats([0]))
-        memory = max(gradient_bytes(classifier, images, device, size), measured) + kept
-        checks = second_call(lambda: check_classifier(classifier, images))
-        asked = Cost(forwards=len(images) + ASKED * count * len(methods), besides=checks, memory=memory)
-        return sum((cost_of(method, count, images) for method in methods.values()), asked)
+        memory = max(gradient_bytes(classifier, images, device, size), measured) + held
+        besides = second_call(lambda: check_classifier(classifier, images)) + _seconds_to_keep(methods, count, images)
+        asked = Cost(forwards=len(images) + ASKED * count * len(methods), besides=besides, memory=memory)
+        found = sum((cost_of(method, count, images) for method in methods.values()), asked)
+        more = seconds_more(classifier, images, device, size, together)  # the batches are smaller than those that are timed
+        return replace(found, besides=found.besides + more.seconds(Cost(gradients=found.gradients, forwards=found.forwards)))
 
     def scores(self, result: CounterfactualResult) -> dict[str, Score]:
         """How often other classifiers, the robust helper not among them, agree that a flipped image shows its target: first
@@ -162,12 +167,13 @@ class Counterfactuals(Instrument):
 
 
 def cost_of(method: Method, count: int, images: ImageSet) -> Cost:
-    """What so many counterfactuals of such images take: a gradient a step, and the time of the step itself; a guided step is a pass
-    through the denoiser, and back through it.
+    """What so many counterfactuals of such images take: a gradient a step and one where it begins, and the time of the step itself;
+    a guided step is a pass through the denoiser, and back through it.
     """
     steps = count * int(method.options.get("steps", STEPS))
     if not method.needs_denoiser:
-        return Cost(gradients=steps, besides=steps * _seconds_of_a_step(method, images) if method.options.get("steps") else 0.0)
+        besides = steps * _seconds_of_a_step(method, images) if method.options.get("steps") else 0.0
+        return Cost(gradients=steps + count, besides=besides)
     passes = 1 + BACK.get(str(method.options.get("guidance")), 3)
     return Cost(gradients=steps, denoised=steps * passes // 2, memory=math.nan)  # the walk begins half-way
 
@@ -179,6 +185,15 @@ def _seconds_of_a_step(method: Method, images: ImageSet) -> float:
     problem = Problem(_Brightness(), images.floats([0]), torch.zeros(1, dtype=torch.int64), (0,))
     function: Any = method.function  # with options of its own
     return second_call(lambda: function(problem, steps=FEW)) / FEW
+
+
+def _seconds_to_keep(methods: Mapping[str, Method], count: int, images: ImageSet) -> float:
+    """For packing counterfactuals and their frames: all for the store, and as many frames as a result keeps once more for it."""
+    pixels = images.images[0].numpy()
+    frames = [count * min(FRAMES, int(method.options.get("steps", STEPS)) + 1) for method in methods.values()]
+    again = [min(one, FRAME_BYTES // len(methods) // pixels.nbytes) for one in frames]
+    packed = 2 * count * len(methods) + len(images) + sum(frames) + sum(again)
+    return packed * second_call(lambda: unpack(pack(pixels)))
 
 
 class _Brightness(nn.Module):
