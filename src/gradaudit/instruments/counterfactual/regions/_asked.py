@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.attributions import Features, attribute_all, kept, kept_count, rank
-from gradaudit.errors import InputError
+from gradaudit.errors import InputError, require
 from gradaudit.images import ImageSet
 
 PIXELS: Features = "pixels"
@@ -48,8 +48,7 @@ def ranked(asked: Asked, attribution: str, share: float, side: str) -> Tensor:
     Raises:
         InputError: no such attribution, or a share that is not above 0 and below 1.
     """
-    if not (isinstance(share, float) and 0 < share < 1):
-        raise InputError("region", share, "a share above 0 and below 1 of the pixels")
+    require(isinstance(share, float) and 0 < share < 1, "region", share, "a share above 0 and below 1 of the pixels")
     scores = attribute_all(asked.classifier, asked.images, attribution, seed=asked.seed, device=asked.device)
     ranks = torch.from_numpy(rank(scores, 0, asked.seed, PIXELS))
     chosen = kept(ranks, kept_count(share, ranks.shape[1]), side)
