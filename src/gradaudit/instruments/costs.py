@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from gradaudit.attributions import Attribution, attribute, images_without_classifier
-from gradaudit.batching import batch_size_for, bytes_per_image, evaluating, forward_size, frozen, placed
+from gradaudit.batching import batch_size_for, bytes_per_image, evaluating, forward_size, frozen, placed, saved_bytes
 from gradaudit.classifiers import check_classifier
 from gradaudit.diffusion import Denoiser
 from gradaudit.errors import InputError
@@ -25,6 +25,7 @@ from gradaudit.progress import duration
 BATCH = 32
 CALLS = 3  # of which the middle one counts
 HELD = 4  # arrays of a batch of images that maps without a classifier hold at once
+WORKER = 350 * 10**6  # bytes of a worker's interpreter and libraries
 GRADIENT, FORWARD = 1.15, 0.45  # bytes at the peak of a pass with its way back, and of one without, for each that autograd saves
 
 
@@ -161,6 +162,18 @@ def forward_bytes(classifier: nn.Module, images: ImageSet, device: torch.device,
     return FORWARD * size * bytes_per_image(classifier, sample)
 
 
+def denoiser_bytes(denoiser: Denoiser, images: ImageSet, device: torch.device) -> float:
+    """Bytes that autograd saves for one image on its way through the denoiser, the image and its gradient included."""
+    one = images.floats([0], device)
+    with frozen(denoiser.to(device)):
+        return float(saved_bytes(denoiser, lambda: denoiser(one.requires_grad_(), 0.25)) + 2 * one.nbytes)
+
+
+def of_workers(each: float, workers: int) -> float:
+    """Bytes that so many workers take together; one is this process, which holds interpreter and libraries already."""
+    return each if workers == 1 or not each else workers * (each + WORKER)
+
+
 def mapping(classifier: nn.Module, images: ImageSet, maps: Mapping[str, Attribution], device: torch.device) -> Cost:
     """Maps of every image by these attributions: a gradient for each that needs the classifier, the time of one for others; and
     what is checked first.
@@ -195,9 +208,8 @@ class Prediction:
 
     Args:
         seconds: of time.
-        memory: bytes of main memory that the process holds at its peak, and its workers with it; NaN where that isn't predicted: of
-            what asks a denoiser or trains other networks than DiffROAR's, on an accelerator, and where the system does not say what
-            a process holds.
+        memory: bytes of main memory that the process holds at its peak, and its workers with it; NaN where that isn't predicted: on
+            an accelerator, and where the system does not say what a process holds.
     """
 
     seconds: float

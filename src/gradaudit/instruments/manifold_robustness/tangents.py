@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,14 +11,16 @@ from torch import Tensor
 
 from gradaudit.diffusion import load_autoencoder, load_denoiser, tangent_spaces
 from gradaudit.diffusion.tangents import working_bytes
-from gradaudit.diffusion.tangents.denoiser_jacobian import SPARE
+from gradaudit.diffusion.tangents._tangent_spaces import AT_ONCE
+from gradaudit.diffusion.tangents.denoiser_jacobian import ROWS, SPARE
 from gradaudit.errors import require
-from gradaudit.instruments.costs import Cost, second_call
+from gradaudit.instruments.costs import Cost, denoiser_bytes, second_call
 from gradaudit.instruments.setup import Setup
 from gradaudit.registry import parse_spec
 
 TAKEN = {"images", "source", "seed", "device", "show_progress"}  # of `tangent_spaces`, by how the run is done
 EXPECTED = 'an autoencoder\'s `.safetensors` file, `neighbours`, or `denoiser("FILE OR zoo:NAME", sigma=0.25)`'
+TWICE = 2.5  # bytes at the peak for each that autograd saves, where a way back is itself gone back through
 PASSES = 4  # through a denoiser, for a product with its Jacobian: there and back is three, there and twice back five
 
 
@@ -74,7 +75,18 @@ class Tangents:
             memory = working_bytes(first, self.source(setup), **self.options)
             return Cost(besides=images * second_call(lambda: spaces(first.floats())), memory=memory)
         dimensions, iterations = (int(self.options.get(*one)) for one in (("dimensions", 16), ("iterations", 1)))
-        return Cost(denoised=images * (dimensions + SPARE) * 2 * (1 + iterations) * PASSES, memory=math.nan)
+        denoiser, device = self.source(setup), setup.run.device
+        products = min(ROWS[device.type], AT_ONCE[device.type] * (dimensions + SPARE)) if device.type in ROWS else 0
+        memory = working_bytes(setup.test[:1], denoiser, dimensions) + TWICE * products * denoiser_bytes(
+            denoiser, setup.test, device
+        )
+        return Cost(denoised=images * (dimensions + SPARE) * 2 * (1 + iterations) * PASSES, memory=memory)
+
+    def dimensions(self, setup: Setup) -> int:
+        """Of the tangent space at an image."""
+        if self.kind == "denoiser":
+            return int(self.options.get("dimensions", 16))
+        return int(self.spaces(setup)(setup.test[:1].floats()).shape[1])
 
 
 def read_tangents(argument: str, given: str | Mapping[str, Any] | Tangents, allow_pickle: bool = False) -> Tangents:
