@@ -10,6 +10,7 @@ Run: `OMP_NUM_THREADS=1 python benchmarks/predicted_memory.py`. Five minutes. Li
 
 from __future__ import annotations
 
+import argparse
 import os
 import tempfile
 import threading
@@ -22,7 +23,7 @@ import torch
 
 import gradaudit as ga
 from _processes import alone, peak, reset_peak
-from _record import Row, benchmark_parser, recording
+from _record import RESULTS, Record, Row, benchmark_parser, recording
 from gradaudit.instruments.contract import about, instrument
 from gradaudit.instruments.costs import WORKER, predicted
 from gradaudit.instruments.setup import Run, Setup
@@ -49,9 +50,10 @@ PARTS: dict[str, tuple[str, dict[str, Any], int]] = {
 
 def main() -> None:
     parser = benchmark_parser(__doc__)
-    parser.add_argument("--only", choices=PARTS, nargs="+", help="some of the instruments")
+    parser.add_argument("--only", choices=PARTS, nargs="+", help="some of the instruments; the others' rows are kept as they are")
     arguments = parser.parse_args()
     with recording(__file__, __doc__, arguments) as rows:
+        rows.extend(_kept(arguments))
         for name in [SHORT] if arguments.short else arguments.only or PARTS:
             found = alone(measured, name, 40 if arguments.short else 400)
             print(name, found, flush=True)
@@ -61,6 +63,14 @@ def main() -> None:
         if not arguments.short and not arguments.only:
             each = alone(idle)
             rows.append(Row("an idle worker", each / 1e6, "MB", f"counted with {WORKER / 1e6:.0f} MB", WORKER / each))
+
+
+def _kept(arguments: argparse.Namespace) -> list[Row]:
+    """The rows of the last record about instruments that are not measured now."""
+    file = (arguments.results or RESULTS) / "predicted_memory.json"
+    if not arguments.only or arguments.short or not file.exists():
+        return []
+    return [row for row in Record.load_from(file).rows if row.what not in arguments.only]
 
 
 def measured(name: str, images: int) -> dict[str, float]:

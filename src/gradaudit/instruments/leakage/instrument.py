@@ -10,13 +10,14 @@ import torch
 from torch import nn
 
 from gradaudit.attributions import Attribution, named_attributions, named_controls
+from gradaudit.batching import batch_size_for, bytes_per_image
 from gradaudit.classifiers import class_count, classifier_fingerprint
 from gradaudit.datasets import blocks
 from gradaudit.devices import one_thread, seeded
 from gradaudit.errors import InputError, first_line, require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Evidence, Instrument, Score
-from gradaudit.instruments.costs import Cost, mapping, second_call
+from gradaudit.instruments.costs import GRADIENT, Cost, mapping, second_call
 from gradaudit.instruments.leakage.audit import leakage
 from gradaudit.instruments.leakage.masks import read_mask
 from gradaudit.instruments.leakage.measures import measure, null_top
@@ -112,7 +113,8 @@ class Leakage(Instrument):
         share = CLASSES / len(setup.train.classes)
         attack = int(setup.recipes[name].objective_options().get("steps", 0))
         gradients = int(2 * share * len(setup.train) * options.epochs * (1 + attack))
-        return measured + Cost(networks=1, gradients=gradients, memory=_bytes_on_blocks(setup, name, options))
+        training = Cost(networks=1, gradients=gradients, memory=_bytes_on_blocks(setup, name, options))
+        return replace(measured, memory=0.0) + training  # what is measured is the classifier of blocks
 
     def scores(self, result: LeakageResult) -> dict[str, Score]:
         """The share of the top-ranked features in the null blocks that the verdict is about."""
@@ -181,15 +183,17 @@ def _trained(setup: Setup, name: str, options: LeakageInAudit) -> _OnBlocks:
 
 
 def _bytes_on_blocks(setup: Setup, name: str, options: LeakageInAudit) -> float:
-    """Bytes at the peak of the training on blocks, and of the blocks."""
+    """Bytes at the peak of the training on blocks, or of gradients at blocks; and of the blocks."""
     recipe, device = setup.recipes[name].with_(epochs=options.epochs, seed=setup.run.seed), setup.run.device
     with one_thread():
         network = _network(setup, recipe).to(device)
         few = _blocks(setup.train[(setup.train.labels < CLASSES).nonzero()[:FEW, 0]], CLASSES, setup.run.seed)
         with seeded(setup.run.seed, device):
             training = bytes_of_training(network, draw_from(few, device), recipe, device)
-    counted = sum(int((one.labels < CLASSES).sum()) for one in (setup.train, setup.test))
-    return training + BLOCKS * counted * few.images[0].numel()
+    counts = [int((one.labels < CLASSES).sum()) for one in (setup.train, setup.test)]
+    first, most = few.floats([0]), min(counts[1], options.images or counts[1])
+    gradients = GRADIENT * min(batch_size_for(network, first, device=device), most) * bytes_per_image(network, first)
+    return max(training, gradients) + BLOCKS * sum(counts) * few.images[0].numel()
 
 
 def _given(setup: Setup, name: str, options: LeakageInAudit) -> _OnBlocks:
