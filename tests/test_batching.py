@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from gradaudit.batching import batch_size_for, bytes_per_image, evaluating, frozen, halving, placed
+from gradaudit.batching import (
+    batch_size_for,
+    bytes_per_image,
+    evaluating,
+    frozen,
+    halving,
+    most_saved_bytes,
+    placed,
+    saved_bytes,
+)
 
 
 def network(width=8):
@@ -121,3 +130,20 @@ def test_the_cpu_allocators_error_is_out_of_memory():
         return chunk.start
 
     assert [start for _, start in halving(work, 3, 2)] == [0, 1, 2]
+
+
+def test_what_is_let_go_is_not_saved_at_the_same_time():
+    def forward():
+        images = IMAGES.clone().requires_grad_()
+        return model(images), images
+
+    def steps():
+        for _ in range(3):
+            logits, images = forward()
+            torch.autograd.grad(logits.sum(), images)
+
+    model = network()
+    alone = most_saved_bytes(model, forward)
+    assert alone == saved_bytes(model, forward)
+    assert most_saved_bytes(model, steps) == alone
+    assert most_saved_bytes(model, lambda: [forward() for _ in range(3)]) == 3 * alone

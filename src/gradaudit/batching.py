@@ -158,6 +158,56 @@ def saved_bytes(module: nn.Module, forward: Callable[[], object]) -> int:
     return sum(saved.values())
 
 
+def most_saved_bytes(module: nn.Module, work: Callable[[], object]) -> int:
+    """The most bytes that autograd keeps saved at a time while the work is done, the module's weights not counted.
+
+    Unlike `saved_bytes` it lets go of what the work lets go: of the steps of an attack, one after the other, it counts one.
+    """
+    weights = {weight.untyped_storage().data_ptr() for weight in _weights(module)}
+    ledger = _Ledger()
+
+    def pack(tensor: Tensor) -> Tensor | _Saved:
+        return tensor if tensor.untyped_storage().data_ptr() in weights else _Saved(tensor, ledger)
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda found: found.tensor if isinstance(found, _Saved) else found):
+        kept = work()
+    del kept
+    return ledger.most
+
+
+class _Ledger:
+    """Storages that are saved now, by how many tensors, and the most bytes that they had together."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[int, int] = {}
+        self.now = self.most = 0
+
+    def enter(self, address: int, size: int) -> None:
+        """One more tensor of the storage is saved."""
+        self.now += 0 if address in self.tensors else size
+        self.tensors[address] = self.tensors.get(address, 0) + 1
+        self.most = max(self.most, self.now)
+
+    def leave(self, address: int, size: int) -> None:
+        """One less."""
+        self.tensors[address] -= 1
+        if not self.tensors[address]:
+            del self.tensors[address]
+            self.now -= size
+
+
+class _Saved:
+    """A tensor that autograd saved, for as long as it does."""
+
+    def __init__(self, tensor: Tensor, ledger: _Ledger) -> None:
+        storage = tensor.untyped_storage()
+        self.tensor, self.ledger, self.storage = tensor, ledger, (storage.data_ptr(), storage.nbytes())
+        ledger.enter(*self.storage)
+
+    def __del__(self) -> None:
+        self.ledger.leave(*self.storage)
+
+
 def halving(work: Callable[[slice], Work], total: int, size: int) -> Iterator[tuple[slice, Work]]:
     """Each slice of `range(total)` with the work done on it; when memory runs out, the slice is tried again at half the size.
 

@@ -160,7 +160,7 @@ def test_the_agreement_has_it_beside_diffroar(audited):
 def test_the_estimate_counts_walks_and_networks(prepared):
     seeds, gap_levels = 2, 2
     (row,) = prepared().estimate().to_dict("records")
-    assert row["gradients"] == 30 * 2 + 30 * 2  # steps, and two rankings
+    assert row["gradients"] == 30 * (1 + 2) + 30 * 2  # where a walk begins and its steps, and two rankings
     assert row["networks"] == seeds + gap_levels
     guided = {"method": "dvce(steps=10, views=1, guidance=none)"}
     (row,) = prepared(guided).estimate().to_dict("records")
@@ -170,7 +170,7 @@ def test_the_estimate_counts_walks_and_networks(prepared):
 def test_by_retraining_the_estimate_counts_walks_of_training_images(prepared):
     rankings, seeds = 2, 2
     (row,) = prepared(RETRAIN).estimate().to_dict("records")
-    assert row["gradients"] == (90 + 30) * 2
+    assert row["gradients"] == (90 + 30) * (1 + 2)
     assert row["networks"] == seeds + seeds * rankings * 6
     guided = {"method": "dvce(steps=10, views=1, guidance=none)"}
     (row,) = prepared(RETRAIN | guided).estimate().to_dict("records")

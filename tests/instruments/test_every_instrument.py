@@ -1,5 +1,6 @@
 """What holds of every instrument, a new one included: it is run by what it declares, on small images."""
 
+import math
 import re
 import shlex
 from dataclasses import MISSING, fields, replace
@@ -174,6 +175,7 @@ def test_what_it_takes_is_known_before(setup, name, tmp_path):
     assert made.lacks(ready, "mlp", chosen) is None
     cost = made.cost(ready, "mlp", chosen)
     assert cost.learners or cost.networks or cost.gradients or cost.forwards or cost.denoised
+    assert 0 < cost.memory < math.inf
     assert made.plan(ready, "mlp", chosen).strip()
 
 

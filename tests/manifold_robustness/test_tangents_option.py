@@ -57,9 +57,9 @@ def test_a_file_is_an_autoencoder(setup, tmp_path):
 
 
 def test_only_a_denoiser_costs_passes_through_one(tmp_path):
-    images = ga.gaussian_mixture(classes=2, shape=(1, 4, 4), spread=0.1, seed=0).sample(60, seed=1)
-    store = ga.Store(tmp_path)
-    setup = Setup({}, {}, images, images, None, None, {}, Run(0, store, 1, "local", torch.device("cpu"), False))
+    mixture, store = ga.gaussian_mixture(classes=2, shape=(1, 4, 4), spread=0.1, seed=0), ga.Store(tmp_path)
+    images = mixture.sample(60, seed=1)
+    setup = Setup({}, {}, images, images, mixture.denoiser(), None, {}, Run(0, store, 1, "local", torch.device("cpu"), False))
     assert read_tangents("tangents", "neighbours(dimensions=4)").cost(10, setup).denoised == 0
     one, other = (read_tangents("tangents", f"denoiser(dimensions={count})").cost(10, setup).denoised for count in (8, 24))
     assert other == 2 * one > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -81,6 +82,17 @@ def test_the_wheel_holds_the_package():
 
 def test_both_have_the_version_of_the_package():
     assert {only("*.whl").name.split("-")[1], only("*.tar.gz").name.removesuffix(".tar.gz").split("-")[1]} == {ga.__version__}
+
+
+def test_the_long_description_is_the_readme():
+    with zipfile.ZipFile(only("*.whl")) as archive:
+        (name,) = (one for one in archive.namelist() if one.endswith(".dist-info/METADATA"))
+        text = archive.read(name).decode().partition("\n\n")[2]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    if "GITHUB_REPOSITORY" in os.environ:  # a release's links lead to the repository; see test_long_description.py
+        assert not re.search(r"\]\((?!https://)", text)
+        text, readme = (re.sub(r"\]\([^)]*\)", "", one) for one in (text, readme))
+    assert text.strip() == readme.strip()
 
 
 @pytest.mark.parametrize("words", [("gradaudit", "--version"), ("python", "-m", "gradaudit", "--version")])

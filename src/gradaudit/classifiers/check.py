@@ -19,6 +19,7 @@ from gradaudit.classifiers.logits import with_logits
 from gradaudit.devices import seeded
 from gradaudit.errors import InputError, first_line, require
 from gradaudit.images import ImageSet
+from gradaudit.memory import memory_budget
 
 LOOKED = 8  # images that are shown twice
 SAME = 1e-4  # of the largest logit: more than the order of floating-point sums can change
@@ -141,7 +142,9 @@ def _gradient(logits: Tensor, inputs: Tensor, argument: str, name: str) -> Tenso
 def _changes(classifier: nn.Module, images: ImageSet, argument: str) -> Iterator[str]:
     """What must be known where outputs for the same images change: dropout left on, depth or smoothing that is drawn."""
     shown = placed(classifier, images.floats(np.linspace(0, len(images) - 1, min(LOOKED, len(images))).astype(int).tolist()))
-    size = min(len(shown), batch_size_for(classifier, shown[:1], device=shown.device))
+    size = len(shown)
+    if memory_budget() is not None:  # sizing takes a pass of its own: so few images need none where nobody asks for it
+        size = min(size, batch_size_for(classifier, shown[:1], device=shown.device))
     with seeded(0, shown.device):
         parts = [[_logits(classifier, part, argument).double() for part in torch.split(shown, size)] for _ in range(2)]
     first, second = (torch.cat(part) for part in parts)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from gradaudit.attributions import Attribution, attribute, images_without_classifier
-from gradaudit.batching import batch_size_for, bytes_per_image, evaluating, forward_size, frozen, placed
+from gradaudit.batching import batch_size_for, bytes_per_image, evaluating, forward_size, frozen, placed, saved_bytes
 from gradaudit.classifiers import check_classifier
 from gradaudit.diffusion import Denoiser
 from gradaudit.errors import InputError
@@ -25,6 +25,7 @@ from gradaudit.progress import duration
 BATCH = 32
 CALLS = 3  # of which the middle one counts
 HELD = 4  # arrays of a batch of images that maps without a classifier hold at once
+WORKER = 350 * 10**6  # bytes of a worker's interpreter and libraries
 GRADIENT, FORWARD = 1.15, 0.45  # bytes at the peak of a pass with its way back, and of one without, for each that autograd saves
 
 
@@ -92,20 +93,8 @@ class ImageSeconds:
 def image_seconds(classifier: nn.Module, denoiser: Denoiser | None, images: ImageSet, device: torch.device) -> ImageSeconds:
     """What an image costs, measured on a batch that fits in memory."""
     classifier.to(device)
-    size = min(BATCH, batch_size_for(classifier, images.floats([0]), device=device))
-    batch = placed(classifier, images.floats(slice(0, size)))
-
-    def back() -> None:
-        with frozen(classifier):
-            inputs = batch.clone().requires_grad_()
-            torch.autograd.grad(classifier(inputs).sum(), inputs)
-
-    @torch.no_grad()
-    def forward() -> None:
-        with evaluating(classifier):
-            classifier(batch)
-
-    gradient, alone = _a_call(back) / len(batch), _a_call(forward) / len(batch)
+    size = _timed_size(classifier, images, device)
+    gradient, alone = _there_and_back(classifier, images, size), _forward_alone(classifier, images, size)
     if denoiser is None:
         return ImageSeconds(gradient, 0.0, alone)
     denoise, noisy = denoiser.to(device), images.floats(slice(0, size), device)
@@ -114,7 +103,49 @@ def image_seconds(classifier: nn.Module, denoiser: Denoiser | None, images: Imag
     def denoised() -> None:
         denoise(noisy, 0.25)
 
-    return ImageSeconds(gradient, _a_call(denoised) / len(batch), alone)
+    return ImageSeconds(gradient, _a_call(denoised) / len(noisy), alone)
+
+
+def seconds_more(classifier: nn.Module, images: ImageSet, device: torch.device, back: int, alone: int) -> ImageSeconds:
+    """How much longer an image takes in batches of `back` there and back, of `alone` forward alone, than `image_seconds` says.
+
+    Nothing where these are no smaller than the batch that it times.
+    """
+    classifier.to(device)
+    size = _timed_size(classifier, images, device)
+    found = [
+        max(0.0, timed(classifier, images, one) - timed(classifier, images, size)) if one < size else 0.0
+        for timed, one in ((_there_and_back, back), (_forward_alone, alone))
+    ]
+    return ImageSeconds(found[0], 0.0, found[1])
+
+
+def _timed_size(classifier: nn.Module, images: ImageSet, device: torch.device) -> int:
+    return min(BATCH, batch_size_for(classifier, images.floats([0]), device=device), len(images))
+
+
+def _there_and_back(classifier: nn.Module, images: ImageSet, size: int) -> float:
+    """Seconds of an image's gradient, in a batch of so many."""
+    batch = placed(classifier, images.floats(slice(0, size)))
+
+    def back() -> None:
+        with frozen(classifier):
+            inputs = batch.clone().requires_grad_()
+            torch.autograd.grad(classifier(inputs).sum(), inputs)
+
+    return _a_call(back) / size
+
+
+def _forward_alone(classifier: nn.Module, images: ImageSet, size: int) -> float:
+    """Seconds of an image's way forward, in a batch of so many."""
+    batch = placed(classifier, images.floats(slice(0, size)))
+
+    @torch.no_grad()
+    def forward() -> None:
+        with evaluating(classifier):
+            classifier(batch)
+
+    return _a_call(forward) / size
 
 
 def gradient_bytes(classifier: nn.Module, images: ImageSet, device: torch.device, most: int | None = None) -> float:
@@ -129,6 +160,18 @@ def forward_bytes(classifier: nn.Module, images: ImageSet, device: torch.device,
     sample = images.floats([0])
     size = min(forward_size(classifier, sample, device=device, most=most), copies * len(images))
     return FORWARD * size * bytes_per_image(classifier, sample)
+
+
+def denoiser_bytes(denoiser: Denoiser, images: ImageSet, device: torch.device) -> float:
+    """Bytes that autograd saves for one image on its way through the denoiser, the image and its gradient included."""
+    one = images.floats([0], device)
+    with frozen(denoiser.to(device)):
+        return float(saved_bytes(denoiser, lambda: denoiser(one.requires_grad_(), 0.25)) + 2 * one.nbytes)
+
+
+def of_workers(each: float, workers: int) -> float:
+    """Bytes that so many workers take together; one is this process, which holds interpreter and libraries already."""
+    return each if workers == 1 or not each else workers * (each + WORKER)
 
 
 def mapping(classifier: nn.Module, images: ImageSet, maps: Mapping[str, Attribution], device: torch.device) -> Cost:
@@ -165,9 +208,8 @@ class Prediction:
 
     Args:
         seconds: of time.
-        memory: bytes of main memory that the process holds at its peak, and its workers with it; NaN where that isn't predicted: of
-            what asks a denoiser or trains other networks than DiffROAR's, on an accelerator, and where the system does not say what
-            a process holds.
+        memory: bytes of main memory that the process holds at its peak, and its workers with it; NaN where that isn't predicted: on
+            an accelerator, and where the system does not say what a process holds.
     """
 
     seconds: float

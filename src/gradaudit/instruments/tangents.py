@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,16 +12,18 @@ from torch import Tensor
 
 from gradaudit.diffusion import Denoiser, load_autoencoder, load_denoiser, tangent_spaces
 from gradaudit.diffusion.tangents import working_bytes
-from gradaudit.diffusion.tangents.denoiser_jacobian import SPARE
+from gradaudit.diffusion.tangents._tangent_spaces import AT_ONCE
+from gradaudit.diffusion.tangents.denoiser_jacobian import ROWS, SPARE
 from gradaudit.errors import InputError, require
 from gradaudit.images import ImageSet
-from gradaudit.instruments.costs import Cost, second_call
+from gradaudit.instruments.costs import Cost, denoiser_bytes, second_call
 from gradaudit.instruments.setup import Setup
 from gradaudit.registry import parse_spec
 
 TAKEN = {"images", "source", "seed", "device", "show_progress"}  # of `tangent_spaces`, by how the run is done
 EXPECTED = 'an autoencoder\'s `.safetensors` file, `neighbours`, or `denoiser("FILE OR zoo:NAME", sigma=0.25)`'
 SLACK = 1e-3  # of a product of two rows: what half precision would round away is no basis any more
+TWICE = 2.5  # bytes at the peak for each that autograd saves, where a way back is itself gone back through
 PASSES = 4  # through a denoiser, for a product with its Jacobian: there and back is three, there and twice back five
 
 
@@ -80,13 +81,25 @@ class Tangents:
             spaces, first = self.spaces(setup), setup.test[:1]
             memory = working_bytes(first, self.source(setup.denoiser, setup.train), **self.options)
             return Cost(besides=images * second_call(lambda: spaces(first.floats())), memory=memory)
-        return Cost(denoised=images * self.passes, memory=math.nan)
+        dimensions = int(self.options.get("dimensions", 16))
+        denoiser, device = self.source(setup.denoiser), setup.run.device
+        products = min(ROWS[device.type], AT_ONCE[device.type] * (dimensions + SPARE)) if device.type in ROWS else 0
+        memory = working_bytes(setup.test[:1], denoiser, dimensions) + TWICE * products * denoiser_bytes(
+            denoiser, setup.test, device
+        )
+        return Cost(denoised=images * self.passes, memory=memory)
 
     @property
     def passes(self) -> int:
         """Passes through the denoiser for the space at one image; 0 where there is none."""
         dimensions, iterations = (int(self.options.get(*one)) for one in (("dimensions", 16), ("iterations", 1)))
         return (dimensions + SPARE) * 2 * (1 + iterations) * PASSES if self.kind == "denoiser" else 0
+
+    def dimensions(self, setup: Setup) -> int:
+        """Of the tangent space at an image."""
+        if self.kind == "denoiser":
+            return int(self.options.get("dimensions", 16))
+        return int(self.spaces(setup)(setup.test[:1].floats()).shape[1])
 
 
 def read_tangents(argument: str, given: str | Mapping[str, Any] | Tangents, allow_pickle: bool = False) -> Tangents:

@@ -54,7 +54,7 @@ def fit(
     if start is not None:
         run.load(start)
     weights = [weight for weight in classifier.parameters() if weight.requires_grad]
-    objective = _objective(recipe)
+    objective = objective_of(recipe)
     total = recipe.epochs * steps
     while run.step < total:
         # Batches of equal size: from a batch size of 3 on, no last batch of one image upsets batch norm.
@@ -112,7 +112,7 @@ def memory_format(classifier: nn.Module) -> torch.memory_format:
     return torch.channels_last if nn.Conv2d in kinds and nn.GroupNorm not in kinds else torch.contiguous_format
 
 
-def _objective(recipe: Recipe) -> Callable[..., Tensor]:
+def objective_of(recipe: Recipe) -> Callable[..., Tensor]:
     """The objective, as a function that also takes the share of the training that is done."""
     objective = OBJECTIVES.bind("objective", recipe.objective)
     name, full = recipe.strength()

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch import nn
+
 from gradaudit.classifiers import class_count
+from gradaudit.diffusion import Denoiser
+from gradaudit.images import ImageSet
+from gradaudit.instruments.alignment.arguments import resolve_batch_size
 from gradaudit.instruments.alignment.audit import alignment
+from gradaudit.instruments.alignment.denoising import CHECKED
+from gradaudit.instruments.alignment.measure import AlignmentInputs
 from gradaudit.instruments.alignment.options import ABOUT, AlignmentOptions
 from gradaudit.instruments.alignment.result import AlignmentResult
 from gradaudit.instruments.alignment.section import alignment_section
 from gradaudit.instruments.contract import Evidence, Instrument, Score
-from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.costs import FORWARD, Cost, denoiser_bytes, gradient_bytes
 from gradaudit.instruments.setup import Setup
 from gradaudit.markup.section import Section
 
 PLANTED = {"gradient": "logit", "score": "bayes", "similarity": "magnitude_cosine", "sigma": 0.25}  # how planted maps were judged
+HELD = 8  # arrays of a batch beside its maps: images, noise, points, and what compares two maps in double precision
+NOISY = 5  # arrays of the images on which a denoiser is checked
 FIRST = {"gradient": "gradients", "score": "scores", "similarity": "similarities"}  # columns, and the settings that list them
 
 
@@ -45,8 +54,11 @@ class Alignment(Instrument):
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
         """A gradient, two scores and a check of the denoiser for each image and sigma."""
-        count = len(setup.images_for(options))
-        return Cost(gradients=count, denoised=4 * count * len(options.sigma), memory=math.nan)
+        assert setup.denoiser is not None
+        images = setup.images_for(options)
+        maps = sum(_count(getattr(options, one)) for one in ("gradient", "score"))
+        memory = working_bytes(setup.classifiers[name], setup.denoiser, images, setup.run.device, options.batch_size, maps)
+        return Cost(gradients=len(images), denoised=4 * len(images) * len(options.sigma), memory=memory)
 
     def scores(self, result: AlignmentResult) -> dict[str, Score]:
         """The value of the first row, the one that the verdict is about, at its middle sigma."""
@@ -65,6 +77,30 @@ class Alignment(Instrument):
     def section(self, results: Mapping[str, AlignmentResult]) -> Section:
         """Its section."""
         return alignment_section(results)
+
+
+def working_bytes(
+    classifier: nn.Module,
+    denoiser: Denoiser,
+    images: ImageSet,
+    device: torch.device,
+    batch_size: int | str = "auto",
+    maps: int = 2,
+) -> float:
+    """Bytes at the peak: a batch with its noise and its maps, and the gradients or the scores; and the images that are checked.
+
+    A similarity's own network is not counted.
+    """
+    inputs = AlignmentInputs(classifier.to(device), denoiser.to(device), images, {}, {}, {}, "none", "label", 0, device)
+    size = min(resolve_batch_size(batch_size, inputs, 0.25, False), len(images))
+    image = 4 * images.images[0].numel()
+    asked = max(gradient_bytes(classifier, images, device, size + 1), FORWARD * size * denoiser_bytes(denoiser, images, device))
+    checked = NOISY * image * min(CHECKED, len(images))
+    return max(asked + (HELD + maps) * image * (size + 1), checked + FORWARD * size * denoiser_bytes(denoiser, images, device))
+
+
+def _count(methods: Any) -> int:
+    return len(methods) if isinstance(methods, (list, tuple)) else 1
 
 
 def _scores(result: AlignmentResult, wanted: Mapping[str, Any]) -> list[Score]:

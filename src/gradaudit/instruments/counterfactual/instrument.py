@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from gradaudit.batching import bytes_per_image
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
+from gradaudit.diffusion import Denoiser
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Evidence, Instrument, Score
-from gradaudit.instruments.costs import FORWARD, Cost, gradient_bytes, second_call
+from gradaudit.instruments.costs import FORWARD, GRADIENT, Cost, denoiser_bytes, second_call, seconds_more
 from gradaudit.instruments.counterfactual.arguments import (
     Method,
     check_against,
@@ -26,11 +27,14 @@ from gradaudit.instruments.counterfactual.arguments import (
     check_subjects,
     resolve_methods,
 )
+from gradaudit.instruments.counterfactual.ascent import FRAMES
 from gradaudit.instruments.counterfactual.audit import batch_size_of, counterfactual
 from gradaudit.instruments.counterfactual.choosing import choose, half
 from gradaudit.instruments.counterfactual.differences import asks_helpers
 from gradaudit.instruments.counterfactual.guidance.tangent import function_of
+from gradaudit.instruments.counterfactual.guidance.unets import prepared
 from gradaudit.instruments.counterfactual.measures._evidence import measured_at_once
+from gradaudit.instruments.counterfactual.methods.dvce import VIEWS
 from gradaudit.instruments.counterfactual.options import (
     ABOUT,
     CounterfactualCommand,
@@ -39,6 +43,7 @@ from gradaudit.instruments.counterfactual.options import (
 )
 from gradaudit.instruments.counterfactual.problem import Problem
 from gradaudit.instruments.counterfactual.result import CounterfactualResult
+from gradaudit.instruments.counterfactual.search import FRAMES as FRAME_BYTES
 from gradaudit.instruments.counterfactual.section import counterfactual_section
 from gradaudit.instruments.counterfactual.summary import AGREED
 from gradaudit.instruments.counterfactual.verdict import is_judge
@@ -46,10 +51,13 @@ from gradaudit.instruments.setup import Setup, at_most
 from gradaudit.instruments.tangents import read_tangents
 from gradaudit.markup.pictures import Change
 from gradaudit.markup.section import Section
+from gradaudit.packing import pack, unpack
 
 PLANTED = "svce"  # the method with which planted classifiers were asked
 ASKED = 54  # ways forward of a counterfactual's measures: 51 for the way of COUT, and each end
 ARRAYS = 8  # of all images that are held while they are measured
+KEPT = 2  # bytes of a frame in a result: as it is, and packed
+WALKED = 12  # arrays of images that a step of guided diffusion holds
 FEW = 4  # steps that are timed
 STEPS = 75  # of a method that does not say
 BACK = {"none": 0, "tangent": 0, "combined": 1, "exact": 3}  # ways back through the denoiser in a guided step
@@ -119,17 +127,21 @@ class Counterfactuals(Instrument):
         count, methods = len(images) * targets * options.seeds, resolve_methods(_methods(setup, options))
         classifier, helper, device = setup.classifiers[name], setup.denoiser if _asked(setup, options) else None, setup.run.device
         size = batch_size_of("auto", classifier, helper, images, device)
-        kept = ARRAYS * 4 * images.images[0].numel() * count * len(methods)
         together = min(count, measured_at_once(4 * images.images[0].numel()))
         measured = FORWARD * together * bytes_per_image(classifier, images.floats([0]))
-        memory = max(gradient_bytes(classifier, images, device, size), measured) + kept
-        checks = second_call(lambda: check_classifier(classifier, images))
-        asked = Cost(forwards=len(images) + ASKED * count * len(methods), besides=checks, memory=memory)
+        robust = setup.robust if helper is not None else None
+        walks = max(walking_bytes(one, min(size, count), images, classifier, helper, robust, device) for one in methods.values())
+        if helper is not None:
+            measured = max(measured, FORWARD * together * denoiser_bytes(helper, images, device))
+        memory = max(walks, measured) + held_bytes(methods, count, images)
+        besides = second_call(lambda: check_classifier(classifier, images)) + _seconds_to_keep(methods, count, images)
+        asked = Cost(forwards=len(images) + ASKED * count * len(methods), besides=besides, memory=memory)
         repelled = count - count // options.seeds if options.repulsion else 0
         found = sum((cost_of(method, count, images, repelled) for method in methods.values()), asked)
-        if against_of(setup, name, options) is None:
-            return found
-        return found + Cost(gradients=found.gradients, forwards=count * len(methods) + len(images))  # the other one's
+        if against_of(setup, name, options) is not None:  # the other one's
+            found += Cost(gradients=found.gradients, forwards=count * len(methods) + len(images))
+        more = seconds_more(classifier, images, device, size, together)  # the batches are smaller than those that are timed
+        return replace(found, besides=found.besides + more.seconds(Cost(gradients=found.gradients, forwards=found.forwards)))
 
     def scores(self, result: CounterfactualResult) -> dict[str, Score]:
         """How often other classifiers, those that had a part in the change not among them, agree that a flipped image shows its
@@ -181,17 +193,17 @@ class Counterfactuals(Instrument):
 
 
 def cost_of(method: Method, count: int, images: ImageSet, repelled: int = 0) -> Cost:
-    """What so many counterfactuals of such images take: a gradient a step, and the time of the step itself; a guided step is a pass
-    through the denoiser, and back through it, once more where one is repelled from those before it.
+    """What so many counterfactuals of such images take: a gradient a step and one where it begins, and the time of the step itself;
+    a guided step is a pass through the denoiser, and back through it, once more where one is repelled from those before it.
     """
-    steps = count * int(method.options.get("steps", STEPS))
+    steps = count * _steps(method)
     if not method.needs_denoiser:
-        return Cost(gradients=steps, besides=steps * _seconds_of_a_step(method, images) if method.options.get("steps") else 0.0)
+        besides = steps * _seconds_of_a_step(method, images) if method.options.get("steps") else 0.0
+        return Cost(gradients=steps + count, besides=besides)
     inner = int(method.options.get("inner_steps", 1))
     passes = 1 + inner * BACK.get(str(method.options.get("guidance")), 3)
     more = inner * repelled if str(method.options.get("guidance")) not in ("none", "tangent", "combined") else 0
-    denoised = (steps * passes + more * int(method.options.get("steps", STEPS))) // 2  # the walk begins half-way
-    walk = Cost(gradients=inner * steps, denoised=denoised, memory=math.nan)
+    walk = Cost(gradients=inner * steps, denoised=(steps * passes + more * _steps(method)) // 2)  # it begins half-way
     return walk + _tangents(method, steps // 2, images) if method.options.get("guidance") == "tangent" else walk
 
 
@@ -205,6 +217,52 @@ def _tangents(method: Method, points: int, images: ImageSet) -> Cost:
     return Cost(besides=points * second_call(lambda: spaces(first)))
 
 
+def held_bytes(methods: Mapping[str, Method], count: int, images: ImageSet) -> float:
+    """Bytes of so many counterfactuals of each method while they are measured, and of the frames that a result keeps."""
+    frames = sum(_frames(method, count, images, len(methods)) for method in methods.values())
+    return float(images.images[0].numel() * (ARRAYS * 4 * count * len(methods) + KEPT * frames))
+
+
+def walking_bytes(
+    method: Method,
+    size: int,
+    images: ImageSet,
+    classifier: nn.Module,
+    denoiser: Denoiser | None,
+    robust: nn.Module | None,
+    device: torch.device,
+) -> float:
+    """Bytes at the peak while so many images are changed at once: a graph of the denoiser, and one of the views that a classifier
+    is shown, the larger of the two classifiers'. LPIPS as a loss is not counted.
+    """
+    asked = [classifier] if robust is None else [classifier, robust]
+    each = max(bytes_per_image(one.to(device), images.floats([0])) for one in asked)
+    if not method.needs_denoiser or denoiser is None:
+        return GRADIENT * size * each
+    views = method.options.get("views", 1)
+    shown = GRADIENT * each * (views if isinstance(views, int) else VIEWS if robust is not None else 1)
+    once = _walked_bytes(method, images, denoiser, device)
+    through = method.options.get("guidance") not in ("none", "tangent")
+    passed = max(once + shown, GRADIENT * once) if through else max(FORWARD * once, shown)
+    arrays = 4 * images.images[0].numel() * (WALKED + min(FRAMES, _steps(method)) / 4)
+    return size * (passed + arrays)
+
+
+def _walked_bytes(method: Method, images: ImageSet, denoiser: Denoiser, device: torch.device) -> float:
+    """Bytes of the denoiser's graph of one image, by which a walk goes back through it."""
+    with prepared(denoiser.to(device), images.floats([0], device), method.options.get("checkpointing", "auto")):
+        return denoiser_bytes(denoiser, images, device)
+
+
+def _steps(method: Method) -> int:
+    return int(method.options.get("steps", STEPS))
+
+
+def _frames(method: Method, count: int, images: ImageSet, methods: int) -> int:
+    """How many frames of so many counterfactuals a result keeps."""
+    return min(count * min(FRAMES, _steps(method) + 1), FRAME_BYTES // methods // images.images[0].numel())
+
+
 def _seconds_of_a_step(method: Method, images: ImageSet) -> float:
     """Of a method that asks nobody but the classifier, beside its gradient: on one image, of a classifier that takes no time."""
     if method.own or method.asks_helpers:
@@ -212,6 +270,15 @@ def _seconds_of_a_step(method: Method, images: ImageSet) -> float:
     problem = Problem(_Brightness(), images.floats([0]), torch.zeros(1, dtype=torch.int64), (0,))
     function: Any = method.function  # with options of its own
     return second_call(lambda: function(problem, steps=FEW)) / FEW
+
+
+def _seconds_to_keep(methods: Mapping[str, Method], count: int, images: ImageSet) -> float:
+    """For packing counterfactuals and their frames: all for the store, and as many frames as a result keeps once more for it."""
+    pixels = images.images[0].numpy()
+    frames = sum(count * min(FRAMES, _steps(method) + 1) for method in methods.values())
+    again = sum(_frames(method, count, images, len(methods)) for method in methods.values())
+    packed = 2 * count * len(methods) + len(images) + frames + again
+    return packed * second_call(lambda: unpack(pack(pixels)))
 
 
 class _Brightness(nn.Module):

@@ -14,8 +14,10 @@ from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.costs import Cost
 from gradaudit.instruments.counterfactual import counterfactual_differences
 from gradaudit.instruments.counterfactual.arguments import Method, probabilities_of, resolve_methods
+from gradaudit.instruments.counterfactual.audit import batch_size_of
 from gradaudit.instruments.counterfactual.differences import asks_helpers
 from gradaudit.instruments.counterfactual.instrument import cost_of as cost_of_walks
+from gradaudit.instruments.counterfactual.instrument import held_bytes, walking_bytes
 from gradaudit.instruments.counterfactual_differences.options import ABOUT, DifferencesInAudit
 from gradaudit.instruments.counterfactual_differences.result import (
     DIFFERENCES,
@@ -80,7 +82,12 @@ class CounterfactualDifferences(Instrument):
         """A counterfactual of each image, and the networks."""
         small = _small(setup, options)
         masks = masks_of_all(setup, _only_beside(options), make=False)
-        walks = cost_of_walks(_method(options), len(small.test) + (len(small.train) if _ranks_training(options) else 0), small.test)
+        method, count = _method(options), len(small.test) + (len(small.train) if _ranks_training(options) else 0)
+        classifier, helper = small.classifiers[name], small.denoiser if asks_helpers(method) else None
+        size, device = batch_size_of("auto", classifier, helper, small.test, small.run.device), small.run.device
+        robust = small.robust if helper is not None else None
+        memory = walking_bytes(method, min(size, count), small.test, classifier, helper, robust, device)
+        walks = replace(cost_of_walks(method, count, small.test), memory=memory + held_bytes({"": method}, count, small.test))
         return walks + cost_of(grid(small, name, _beside(options, _not_made), masks))
 
     def scores(self, result: CounterfactualDifferencesResult) -> dict[str, Score]:

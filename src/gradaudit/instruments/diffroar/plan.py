@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from gradaudit.devices import one_thread, seeded
+from gradaudit.instruments.costs import of_workers
 from gradaudit.instruments.crew import Crew
 from gradaudit.instruments.diffroar.cells import Cell, by_key, lacking_images, logits_of
 from gradaudit.instruments.diffroar.filled_images import FilledImages, chunks
@@ -18,7 +19,6 @@ from gradaudit.progress import duration
 from gradaudit.training.sizing import bytes_of_training
 from gradaudit.training.timing import seconds_a_step
 
-WORKER = 350 * 10**6  # bytes of a worker's interpreter and libraries
 EVALUATED = 1024  # images on which the time of an evaluation is measured
 
 
@@ -69,11 +69,6 @@ def predict(cells: Mapping[Any, Cell], crew: Crew) -> Plan:
     seconds = _shared(fitting, len(pending), crew.workers) + _shared(filling, len(to_fill), crew.workers)
     memory = of_workers(max((_bytes_to_fit(found[0], crew.device) for found in alike.values()), default=0.0), crew.workers)
     return Plan(len(known), len(known) - len(pending), seconds, crew.workers, len(to_fill), frozenset(pending), memory=memory)
-
-
-def of_workers(each: float, workers: int) -> float:
-    """Bytes that so many workers take together; one is this process, which holds interpreter and libraries already."""
-    return each if workers == 1 or not each else workers * (each + WORKER)
 
 
 def _bytes_to_fit(cell: Cell, device: torch.device) -> float:

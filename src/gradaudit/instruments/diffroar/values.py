@@ -15,10 +15,10 @@ import torch
 from gradaudit.attributions import kept_count, named_controls, rank
 from gradaudit.devices import one_thread
 from gradaudit.evaluator import EvaluatorSpec, EvaluatorTraining, PoolRanking, untrained
-from gradaudit.instruments.costs import Cost, mapping, second_call
+from gradaudit.instruments.costs import Cost, mapping, of_workers, second_call
 from gradaudit.instruments.diffroar.arguments import SPLITS
 from gradaudit.instruments.diffroar.measures import COLUMNS, MEASURES, VALUES
-from gradaudit.instruments.diffroar.plan import Plan, of_workers
+from gradaudit.instruments.diffroar.plan import Plan
 from gradaudit.instruments.diffroar.rankings import Ranking
 from gradaudit.instruments.diffroar.reading import Reading, read_all, train_evaluator
 from gradaudit.instruments.diffroar.result import DiffROARResult, judged

@@ -33,6 +33,7 @@ from gradaudit.training import Recipe, named_recipe
 from gradaudit.training.checkpoint import SUFFIX, Checkpoint, keeping
 from gradaudit.training.fitting import Draw, fit
 from gradaudit.training.run import TrainingRun
+from gradaudit.training.sizing import bytes_of_training
 from gradaudit.training.store import Store
 from gradaudit.training.timing import STEPS, seconds_a_step
 from gradaudit.training.trained import draw_from
@@ -88,6 +89,17 @@ class FineTuning:
         with one_thread(), seeded(self.recipe.seed, self.device):
             steps = min(STEPS, self.steps)
             return self.steps * seconds_a_step(self.copy(), self.draw(), len(self.images), self.recipe, steps, device=self.device)
+
+    @property
+    def working_bytes(self) -> float:
+        """Bytes at the peak of a step, from a small batch."""
+        with one_thread(), seeded(self.recipe.seed, self.device):
+            return bytes_of_training(self.copy(), self.draw(), self.recipe, self.device)
+
+    @property
+    def copy_bytes(self) -> int:
+        """Bytes of the copy's weights."""
+        return sum(one.nbytes for one in (*self.classifier.parameters(), *self.classifier.buffers()))
 
     def file(self, store: Store) -> Path:
         """Where the copy's weights lie in the store, or would lie."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -83,7 +82,10 @@ class Fidelity(Instrument):
         files = {one.file(setup.run.store): one for one in trainings.values()}
         pending = {file.stem: one for file, one in files.items() if not setup.run.store.fetch(file).exists()}
         seconds = sum(one.seconds for one in pending.values())
-        return asked + asking + Cost(frozenset(pending), seconds=seconds, memory=math.nan if pending else 0.0)
+        memory = max((one.working_bytes for one in pending.values()), default=0.0)
+        tuning = Cost(frozenset(pending), seconds=seconds, memory=memory)
+        found = asked + asking + tuning
+        return replace(found, memory=found.memory + sum(one.copy_bytes for one in trainings.values()))
 
     def scores(self, result: FidelityResult) -> dict[str, Score]:
         """The mean over levels of the first attribution's fidelity."""

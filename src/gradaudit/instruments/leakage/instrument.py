@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,13 +10,14 @@ import torch
 from torch import nn
 
 from gradaudit.attributions import Attribution, named_attributions, named_controls
+from gradaudit.batching import batch_size_for, bytes_per_image
 from gradaudit.classifiers import class_count, classifier_fingerprint
 from gradaudit.datasets import blocks
-from gradaudit.devices import seeded
+from gradaudit.devices import one_thread, seeded
 from gradaudit.errors import InputError, first_line, require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.contract import Evidence, Instrument, Score
-from gradaudit.instruments.costs import Cost, mapping, second_call
+from gradaudit.instruments.costs import GRADIENT, Cost, mapping, second_call
 from gradaudit.instruments.leakage.audit import leakage
 from gradaudit.instruments.leakage.masks import read_mask
 from gradaudit.instruments.leakage.measures import measure, null_top
@@ -32,8 +32,12 @@ from gradaudit.markup.section import Section
 from gradaudit.packing import unpack
 from gradaudit.results import Result, Verdict
 from gradaudit.training import Recipe, train_once
+from gradaudit.training.sizing import bytes_of_training
+from gradaudit.training.trained import draw_from
 
 PLANTED = 0.1  # the share of the features that counts as top-ranked in a planted map's quality
+BLOCKS = 2  # bytes for each pixel of the images: of the blocks, with their mask
+FEW = 2  # images of which a training's memory is measured
 CLASSES = 2  # of the blocks, the first ones: learned in seconds, and the papers' case
 
 
@@ -108,9 +112,9 @@ class Leakage(Instrument):
             return measured
         share = CLASSES / len(setup.train.classes)
         attack = int(setup.recipes[name].objective_options().get("steps", 0))
-        return measured + Cost(
-            networks=1, gradients=int(2 * share * len(setup.train) * options.epochs * (1 + attack)), memory=math.nan
-        )
+        gradients = int(2 * share * len(setup.train) * options.epochs * (1 + attack))
+        training = Cost(networks=1, gradients=gradients, memory=_bytes_on_blocks(setup, name, options))
+        return replace(measured, memory=0.0) + training  # what is measured is the classifier of blocks
 
     def scores(self, result: LeakageResult) -> dict[str, Score]:
         """The share of the top-ranked features in the null blocks that the verdict is about."""
@@ -176,6 +180,20 @@ def _trained(setup: Setup, name: str, options: LeakageInAudit) -> _OnBlocks:
     said = f"trained by the same recipe, for {options.epochs} epochs, on blocks made of {len(training):,} of them"
     images = at_most(testing, options.images, setup.run.seed)
     return _OnBlocks(classifier, images, said, {"recipe": recipe.model_dump()})
+
+
+def _bytes_on_blocks(setup: Setup, name: str, options: LeakageInAudit) -> float:
+    """Bytes at the peak of the training on blocks, or of gradients at blocks; and of the blocks."""
+    recipe, device = setup.recipes[name].with_(epochs=options.epochs, seed=setup.run.seed), setup.run.device
+    with one_thread():
+        network = _network(setup, recipe).to(device)
+        few = _blocks(setup.train[(setup.train.labels < CLASSES).nonzero()[:FEW, 0]], CLASSES, setup.run.seed)
+        with seeded(setup.run.seed, device):
+            training = bytes_of_training(network, draw_from(few, device), recipe, device)
+    counts = [int((one.labels < CLASSES).sum()) for one in (setup.train, setup.test)]
+    first, most = few.floats([0]), min(counts[1], options.images or counts[1])
+    gradients = GRADIENT * min(batch_size_for(network, first, device=device), most) * bytes_per_image(network, first)
+    return max(training, gradients) + BLOCKS * sum(counts) * few.images[0].numel()
 
 
 def _given(setup: Setup, name: str, options: LeakageInAudit) -> _OnBlocks:

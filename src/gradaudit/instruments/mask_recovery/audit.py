@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
-from gradaudit.attributions import Attribution, attribute, check_complete, kept_count, rank, resolve_attribution
+from gradaudit.attributions import Attribution, attribute, check_complete, kept_count, rank, rank_dtype, resolve_attribution
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.errors import require
 from gradaudit.fills import Fill
 from gradaudit.images import ImageSet
-from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.costs import Cost, gradient_bytes, of_workers
 from gradaudit.instruments.crew import Crew, crew_of, settings_of_images
 from gradaudit.instruments.mask_recovery.arguments import named_fills
-from gradaudit.instruments.mask_recovery.cells import Cell, Split, run_cell, seconds_of
+from gradaudit.instruments.mask_recovery.cells import Cell, Split, bytes_of, run_cell, seconds_of
 from gradaudit.instruments.mask_recovery.options import MaskRecoveryOptions
 from gradaudit.instruments.mask_recovery.result import TRUE_MASK, MaskRecoveryResult, tabulate
 from gradaudit.instruments.mask_recovery.verdict import judge, overall
@@ -138,7 +137,20 @@ class Grid:
         seconds = sum(seconds_of(cells[group], *what, len(every), self.crew.device) for group, every in lacking.items())
         networks = sum(len(every) * (1 if cells[group].fill is None else 2) for group, every in lacking.items())
         ranked = sum(map(len, self.sets.values()))
-        return Cost(networks=networks, gradients=ranked, seconds=seconds / min(self.crew.workers, len(lacking)), memory=math.nan)
+        workers = min(self.crew.workers, len(lacking))
+        found = Cost(networks=networks, gradients=ranked, seconds=seconds / workers)
+        return replace(found, memory=self._bytes(list({cells[group].fill: cells[group] for group in lacking}.values()), workers))
+
+    def _bytes(self, cells: Sequence[Cell], workers: int) -> float:
+        """Bytes at the peak: of the rankings while they are made, or of them and of all workers."""
+        size = np.dtype(rank_dtype(self._feature_count)).itemsize * self._feature_count
+        ranks = {part: size * len(images) for part, images in self.sets.items()}
+        ranking = gradient_bytes(self.classifier, self.sets["train"], self.crew.device) + max(
+            ranks.values()
+        )  # in parts, and joined
+        how = self.sets["train"], self.sets["test"], self._feature_count, self.crew.device
+        each = max(bytes_of(cell, *how) for cell in cells)
+        return sum(ranks.values()) + max(ranking, of_workers(each, workers))
 
     def _cells(self) -> dict[Group, Cell]:
         epochs, count = self.options.epochs, self._feature_count

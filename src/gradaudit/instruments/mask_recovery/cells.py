@@ -12,16 +12,22 @@ import torch
 from torch import Tensor
 
 from gradaudit.attributions import kept
+from gradaudit.batching import bytes_per_image
 from gradaudit.devices import one_thread, seeded
 from gradaudit.fills import Fill
 from gradaudit.images import ImageSet, floats_at, ones_where
+from gradaudit.instruments.costs import FORWARD
 from gradaudit.instruments.mask_recovery.measures import auroc, bits
 from gradaudit.instruments.mask_recovery.recoverer import Recoverer, prior_logits, schedule
 from gradaudit.training.fitting import Draw, accuracy, fit
 from gradaudit.training.recipe import Recipe
+from gradaudit.training.sizing import bytes_of_training
 from gradaudit.training.store import Store
 
 AT_ONCE = 256  # images filled, or looked at by a recoverer, at once
+FILLED = 6  # arrays of the images that are filled at once
+MAPS = 2  # of every image: logits, and probabilities
+LOOKED_AT = 512  # images whose labels a learner gives at once
 TIMED = 256  # images on which a fit is timed
 
 
@@ -86,6 +92,29 @@ def seconds_of(cell: Cell, train: ImageSet, features: int, seeds: int, device: t
     _, label = passed(replace(brief, fill=None))
     a_seed = label * cell.recipe.epochs + max(0.0, both - label) * cell.epochs
     return (filling + seeds * a_seed) * len(train) / len(some)
+
+
+def bytes_of(cell: Cell, train: ImageSet, test: ImageSet, features: int, device: torch.device) -> float:
+    """Bytes at the peak of a cell's fits, where the sets' images have so many features, beside images and ranks."""
+    some = train[: min(2, len(train))]
+    ranks = np.tile(np.arange(features) - features // 2, (len(some), 1))
+    few, count = Split(some.images.numpy(), some.labels.numpy(), ranks), len(train) + len(test)
+    with one_thread(), seeded(0, device):
+        masks = masks_of(few, cell.keep, cell.side, device)
+        learner = cell.recipe.build(train.shape, len(train.classes)).to(device)
+        label = _labelled(masks, few, train.shape, device)
+        shown = min(len(test), LOOKED_AT) * (FORWARD * (bytes_per_image(learner, label(torch.arange(1))[0])))
+        needed = max(bytes_of_training(learner, label, cell.recipe, device), shown)
+        held = float(features * count)  # the masks
+        if cell.fill is None:
+            return held + needed
+        draw = _shown(cell, few, device)
+        recoverer = Recoverer(train.shape[0], prior_logits(masks)).to(device)
+        looking = FORWARD * min(len(train), AT_ONCE) * bytes_per_image(recoverer, draw(torch.arange(1))[0])
+        looking += FILLED * 4 * train.images[0].numel() * min(len(train), AT_ONCE)
+        recovering = bytes_of_training(recoverer, draw, schedule(cell.epochs, 0), device)
+        held += MAPS * 4 * features * count + (train.images[0].numel() * count if cell.fill.costly else 0)
+        return held + max(needed, recovering, looking)
 
 
 def masks_of(split: Split, keep: int, side: str, device: torch.device) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
@@ -71,7 +72,7 @@ class Robustness(Instrument):
             gradients=gradients,
             forwards=len(images) * (1 + above * attacks) + 3 * checked,
             besides=gradients * step + len(images) * above * attacks * noise,
-            memory=gradient_bytes(classifier, images, device) + HELD * 4 * images.images[0].numel() * min(len(images), GROUP),
+            memory=working_bytes(classifier, images, device),
         )
 
     def scores(self, result: RobustnessResult) -> dict[str, Score]:
@@ -100,6 +101,11 @@ def _beside_a_step(images: ImageSet) -> tuple[float, float]:
     one = torch.rand(1, *images.shape)
     start = second_call(lambda: uniform_in_ball(one, "linf", 0.01, generators(one, 0)))
     return start, second_call(lambda: (one + ascent_direction(one, "linf")).clamp(0, 1).sub(one).clamp(-1, 1))
+
+
+def working_bytes(classifier: nn.Module, images: ImageSet, device: torch.device) -> float:
+    """Bytes at the peak: a batch's gradients, and the arrays of a group of images."""
+    return gradient_bytes(classifier, images, device) + HELD * 4 * images.images[0].numel() * min(len(images), GROUP)
 
 
 def radii(images: ImageSet, options: RobustnessOptions) -> Sequence[float]:

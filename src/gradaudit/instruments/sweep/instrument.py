@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
+from gradaudit.devices import one_thread, seeded
 from gradaudit.errors import require
+from gradaudit.instruments.alignment.instrument import working_bytes as aligning
 from gradaudit.instruments.contract import Instrument
-from gradaudit.instruments.costs import Cost
+from gradaudit.instruments.costs import Cost, of_workers
 from gradaudit.instruments.manifold_robustness.arguments import PAPER_RADII
+from gradaudit.instruments.manifold_robustness.instrument import moving
+from gradaudit.instruments.robustness.instrument import working_bytes as attacking
 from gradaudit.instruments.setup import Setup
 from gradaudit.instruments.sweep.arguments import STEPS
 from gradaudit.instruments.sweep.families import BASE, members, read_families
@@ -26,7 +29,11 @@ from gradaudit.instruments.tangents import read_tangents
 from gradaudit.markup.section import Section
 from gradaudit.options import Numbers
 from gradaudit.training import Recipe, named_recipe
+from gradaudit.training.backends import resolve_backend
 from gradaudit.training.once import kept_classifier
+from gradaudit.training.sizing import bytes_of_training
+from gradaudit.training.trained import draw_from
+from gradaudit.training.workers import resolve_workers
 
 
 class Sweep(Instrument):
@@ -56,8 +63,11 @@ class Sweep(Instrument):
         count, moved = len(setup.test), len(options.radius or PAPER_RADII) * options.samples * 2 // 3
         gradients = len(recipes) * count * (STEPS * len(options.eps) + 1 + moved)
         measuring = Cost(gradients=gradients, denoised=len(recipes) * 4 * count * len(options.sigma))
-        training = Cost(networks=len(missing), gradients=len(setup.train) * steps, memory=math.nan)
-        return training + measuring + read_tangents("tangents", options.tangents).cost(count, setup)
+        tangents = read_tangents("tangents", options.tangents)
+        bases = 4 * setup.test.images[0].numel() * count * tangents.dimensions(setup)
+        training = Cost(networks=len(missing), gradients=len(setup.train) * steps)
+        memory = _bytes_of_classifiers(setup, options, missing) + bases
+        return training + replace(measuring, memory=memory) + tangents.cost(count, setup)
 
     def plan(self, setup: Setup, name: str, options: SweepCommand) -> str:
         """The same in words, with the time that a classifier of this network takes."""
@@ -73,6 +83,30 @@ class Sweep(Instrument):
         peaks = result.peaks().rename(columns={"probability": "P(intermediate)"})
         together = "Spearman's rank correlation of off-manifold robustness and alignment"
         return [(f"Sweep, {name}", _classifiers(result)), ("Largest alignment", peaks), (together, result.correlation())]
+
+
+def _bytes_of_classifiers(setup: Setup, options: SweepCommand, missing: Sequence[Recipe]) -> float:
+    """Bytes at the peak of all workers: of the trainings that are lacking, and of the three instruments."""
+    assert setup.denoiser is not None
+    device, draw = setup.run.device, draw_from(setup.train, setup.run.device)
+    one_of_each = {one.objective.partition("(")[0]: one for one in missing}
+    needed = []
+    with one_thread(), seeded(setup.run.seed, device):
+        network = _recipes(options)[0].build(setup.train.shape, len(setup.train.classes)).to(device)
+        for recipe in one_of_each.values():
+            needed.append(
+                bytes_of_training(recipe.build(setup.train.shape, len(setup.train.classes)).to(device), draw, recipe, device)
+            )
+    radii = len(options.radius or PAPER_RADII)
+    needed += [
+        attacking(network, setup.test, device),
+        aligning(network, setup.denoiser, setup.test, device),
+        moving(network, setup.test, setup, 2 * radii, options.samples).memory,
+    ]
+    crew_size = resolve_workers(setup.run.workers, resolve_backend(setup.run.backend, setup.run.store, device))
+    workers = max(1, min(crew_size, len(_recipes(options))))
+    copies = sum(weight.nbytes for weight in setup.denoiser.parameters()) if workers > 1 else 0
+    return of_workers(max(needed) + copies, workers)
 
 
 def _classifiers(result: SweepResult) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gradaudit.attributions import Features, attribute_all, kept, kept_count, rank
-from gradaudit.errors import InputError
+from gradaudit.errors import require
 from gradaudit.instruments.counterfactual.regions._asked import Asked
 from gradaudit.options import Anything, Options, option
 
@@ -32,8 +32,7 @@ def ranked(asked: Asked, options: RankedOptions, side: str) -> Tensor:
         InputError: no such attribution, or a share that is not above 0 and below 1.
     """
     share = options.share
-    if not (isinstance(share, float) and 0 < share < 1):
-        raise InputError("region", share, "a share above 0 and below 1 of the pixels")
+    require(isinstance(share, float) and 0 < share < 1, "region", share, "a share above 0 and below 1 of the pixels")
     scores = attribute_all(asked.classifier, asked.images, options.attribution, seed=asked.seed, device=asked.device)
     ranks = torch.from_numpy(rank(scores, 0, asked.seed, PIXELS))
     chosen = kept(ranks, kept_count(share, ranks.shape[1]), side)
