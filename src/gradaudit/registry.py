@@ -87,16 +87,17 @@ class Registry:
     Args:
         package: the package to look in, such as `gradaudit.classifiers.networks`.
         kind: the word for what is registered, used in errors.
+        also: packages of higher rooms that are searched after it; they are imported when what is asked for is not in the first.
     """
 
-    def __init__(self, package: str, kind: str) -> None:
+    def __init__(self, package: str, kind: str, *, also: tuple[str, ...] = ()) -> None:
         self.package = package
         self.kind = kind
+        self.also = also
 
     def names(self) -> tuple[str, ...]:
         """All names, in alphabetical order."""
-        modules = pkgutil.iter_modules(importlib.import_module(self.package).__path__)
-        return tuple(sorted(module.name for module in modules if not module.name.startswith("_")))
+        return tuple(sorted({name for package in (self.package, *self.also) for name in _modules(package)}))
 
     def function(self, argument: str, name: str) -> Callable[..., Any]:
         """The function of that name, or a user's own given as `package.module:function`.
@@ -109,13 +110,14 @@ class Registry:
             require(callable(own), argument, name, "a function")
             return own
         module = name.replace("-", "_")
-        if module not in self.names():
-            close = difflib.get_close_matches(module.lower(), self.names(), n=1)
-            article = "an" if self.kind[0] in "aeiou" else "a"
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise InputError(argument, name, f"the name of {article} {self.kind}: {', '.join(self.names())}{hint}")
-        found: Callable[..., Any] = getattr(importlib.import_module(f"{self.package}.{module}"), module)
-        return found
+        for package in (self.package, *self.also):
+            if module in _modules(package):
+                found: Callable[..., Any] = getattr(importlib.import_module(f"{package}.{module}"), module)
+                return found
+        close = difflib.get_close_matches(module.lower(), self.names(), n=1)
+        article = "an" if self.kind[0] in "aeiou" else "a"
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise InputError(argument, name, f"the name of {article} {self.kind}: {', '.join(self.names())}{hint}")
 
     def bind(self, argument: str, spec: str | Mapping[str, Any] | Spec, **defaults: Any) -> Callable[..., Any]:
         """The function with the spec's options bound; `defaults` go to those options that it has and the spec lacks.
@@ -141,6 +143,19 @@ class Registry:
     def summary(self, name: str) -> str:
         """The first line of the function's docstring."""
         return (inspect.getdoc(self.function("name", name)) or "").partition("\n")[0]
+
+
+def check_complete(argument: str, spec: Spec, bound: Any) -> None:
+    """Raise `InputError` unless a function that `Registry.bind` gave has a value for every option without a default."""
+    needed = [key for key, default in options_of(bound.func).items() if default is inspect.Parameter.empty]
+    missing = [key for key in needed if key not in bound.keywords]
+    require(not missing, argument, str(spec), f"given the options that have no default: {', '.join(missing)}")
+
+
+def _modules(package: str) -> list[str]:
+    """The names of a package's public modules."""
+    modules = pkgutil.iter_modules(importlib.import_module(package).__path__)
+    return [module.name for module in modules if not module.name.startswith("_")]
 
 
 def _spec_of(argument: str, function: Callable[..., Any]) -> Spec:
