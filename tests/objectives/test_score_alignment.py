@@ -8,8 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import gradaudit as ga
+from gradaudit.classifiers import log_odds
 from gradaudit.diffusion.objectives._points import Points, fresh_points, kept_points
-from gradaudit.diffusion.objectives.score_alignment import _log_odds, _loss, score_alignment
+from gradaudit.diffusion.objectives.score_alignment import _loss, score_alignment
 from gradaudit.errors import InputError
 from gradaudit.instruments.sweep.families import read_families
 from gradaudit.training import Recipe
@@ -62,7 +63,7 @@ def test_a_bayes_classifier_is_aligned(mixture, batch, sigma, classes):
 
 def test_where_a_probability_saturates_its_gradient_still_has_a_direction():
     logits = torch.tensor([[22.0, 3.0, 2.0], [-40.0, 24.0, 2.0]], requires_grad=True)
-    (found,) = torch.autograd.grad(_log_odds(logits, torch.tensor([0, 1])).sum(), logits)
+    (found,) = torch.autograd.grad(log_odds(logits, torch.tensor([0, 1])).sum(), logits)
     precise = logits.detach().double().requires_grad_()
     (expected,) = torch.autograd.grad(precise.log_softmax(1)[[0, 1], [0, 1]].sum(), precise)
     assert not torch.autograd.grad(logits.log_softmax(1)[0, 0], logits)[0][0, 0]  # in single precision nothing is left

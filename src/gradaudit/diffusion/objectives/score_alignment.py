@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gradaudit.classifiers import classifier_fingerprint
+from gradaudit.classifiers import classifier_fingerprint, log_odds
 from gradaudit.diffusion.denoiser import Denoiser
 from gradaudit.diffusion.load import DenoiserLike, load_denoiser
 from gradaudit.diffusion.objectives._points import Draw, Points, fresh_points, kept_points
@@ -113,18 +113,12 @@ def _loss(classifier: nn.Module, images: Tensor, labels: Tensor, points: Points,
         with SecondOrder(inputs) as layers:
             logits = at_least_fp32(classifier(inputs))
         # The gradient of a sum of terms, one an image, holds every image's own gradient.
-        gradients = [layers.input_gradient(_log_odds(logits, targets).sum()) for targets in points.targets.T]
+        gradients = [layers.input_gradient(log_odds(logits, targets).sum()) for targets in points.targets.T]
         unlike = [
             _unlike(at_least_fp32(gradient), directions.to(logits.dtype))
             for gradient, directions in zip(gradients, points.directions.unbind(1), strict=True)
         ]
         return loss + strength * torch.stack(unlike).mean()
-
-
-def _log_odds(logits: Tensor, targets: Tensor) -> Tensor:
-    """log p / (1 - p) of the targets, (N,): its gradient is that of log p divided by 1 - p."""
-    own = targets[:, None]
-    return logits.gather(1, own)[:, 0] - logits.scatter(1, own, -math.inf).logsumexp(dim=1)
 
 
 def _unlike(gradients: Tensor, directions: Tensor) -> Tensor:
