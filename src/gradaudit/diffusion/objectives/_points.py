@@ -46,7 +46,7 @@ def kept_points(
     denoiser: Denoiser, draw: Draw, count: int, *, sigma: float, classes: int, draws: int, device: torch.device
 ) -> list[Points]:
     """Points of all training images, drawn `draws` times by the images' pixels and torch's seed; in half precision."""
-    parts = torch.arange(count).split(AT_ONCE)
+    parts = torch.split(torch.arange(count), AT_ONCE)
     pixels = [fingerprint(*(one.cpu() for one in draw(part))) for part in parts]
     seed = torch.initial_seed()
     words = (classifier_fingerprint(denoiser), sigma, classes, draws, seed, str(device), *pixels)

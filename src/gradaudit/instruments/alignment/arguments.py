@@ -68,7 +68,8 @@ def check_oracles(oracles: Any, classifier: nn.Module, images: ImageSet) -> tupl
     """
     good = isinstance(oracles, Mapping) and all(isinstance(name, str) and name.strip() and name != ITSELF for name in oracles)
     require(good, "oracles", oracles, f"None, or classifiers by name, none of them {ITSELF!r}")
-    found, caveats = {}, []
+    found: dict[str, nn.Module] = {}
+    caveats: list[str] = []
     for name, one in oracles.items():
         argument = f"oracles[{name!r}]"
         oracle, more = check_classifier(one, images, argument)
