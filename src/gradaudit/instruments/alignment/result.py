@@ -123,7 +123,8 @@ class AlignmentResult(Result):
 
 def values_of(details: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[Row, np.ndarray]:
     """For each row of the table its images' values (N,)."""
-    names = rows(*(settings[key] for key in ("gradients", "scores", "sigma", "similarities")), fixed=fixed_controls(settings))
+    gradients, scores, sigmas, similarities = (settings[key] for key in ("gradients", "scores", "sigma", "similarities"))
+    names = rows(gradients, scores, sigmas, similarities, fixed_controls(settings))
     return {row: np.array(values) for row, values in zip(names, details["values"], strict=True)}
 
 
