@@ -21,9 +21,10 @@ def result_fixture(mixture, network):
 
 def test_a_row_for_everything_measured_and_every_control(result):
     assert list(result.table.columns) == ["gradient", "score", "sigma", "similarity", "value", "low", "high"]
-    names = ("logit", "logit_sum", "control: logit of another image", "control: logit_sum of another image", "control: random")
+    fixed = ("control: random", "control: edges")
+    names = ("logit", "logit_sum", "control: logit of another image", "control: logit_sum of another image", *fixed)
     assert tuple(dict.fromkeys(result.table["gradient"])) == names == (*result.gradients, *result.controls)
-    assert len(result.table) == 5 * 2 * 2 * 2
+    assert len(result.table) == 6 * 2 * 2 * 2
     assert not result.table.duplicated(["gradient", "score", "sigma", "similarity"]).any()
 
 
@@ -80,7 +81,7 @@ def test_few_pictures_of_large_images(monkeypatch, mixture, network):
 def test_figures_show_every_curve_and_every_map(result):
     figure = result.plot()
     assert [axes.get_ylabel() for axes in figure.axes] == ["cosine", "absolute_cosine"]
-    assert [len(axes.containers) for axes in figure.axes] == [10, 10]
+    assert [len(axes.containers) for axes in figure.axes] == [12, 12]
     gallery = result.gallery()
     assert len(gallery.axes) == 8 * (1 + 2 + 2)
     assert gallery.axes[1].get_title() == "logit"

@@ -23,7 +23,7 @@ NEEDS = {"denoisers.md": ("elsewhere",)}
 
 def alignment(names, folder):
     assert ga.load_result(folder / "out").to_json() == names["result"].to_json()
-    assert len(names["result"].table) == 18  # a gradient and its two controls, 3 sigmas, 2 similarities
+    assert len(names["result"].table) == 24  # a gradient and its three controls, 3 sigmas, 2 similarities
     assert names["exact"].table["value"][0] > 0.999
     assert names["exact"].verdict.label == "aligned"
     gradients = torch.tensor([1.0, -2.0, 3.0, -4.0]).reshape(1, 1, 2, 2)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from gradaudit.diffusion import Denoiser
 from gradaudit.noise import generators, normal
 from gradaudit.registry import options_of
 from gradaudit.training.objectives.standard import standard
@@ -13,7 +14,15 @@ from gradaudit.training.perturbations import pgd
 from gradaudit.training.recipe import OBJECTIVES
 
 CLASSES = 3
-FAST = {"steps": 2, "eps": 0.2, "std": 0.3, "strength": 0.7}
+FAST = {"steps": 2, "eps": 0.2, "std": 0.3, "strength": 0.7, "denoiser": Denoiser(lambda *given: towards(*given), classes=CLASSES)}
+
+
+def towards(noisy, sigma, labels):
+    """Denoised images whose scores are a pattern of their class, or for no class nothing."""
+    if labels is None:
+        return noisy
+    places = torch.linspace(0, 6, noisy[0].numel(), dtype=noisy.dtype).reshape(noisy.shape[1:])
+    return noisy + sigma.square()[:, None, None, None] * torch.sin(places * (1 + labels[:, None, None, None]))
 
 
 def options(name, **changes):

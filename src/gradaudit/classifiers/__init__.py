@@ -7,6 +7,7 @@ from gradaudit.classifiers.fingerprint import classifier_fingerprint
 from gradaudit.classifiers.load import load_classifier
 from gradaudit.classifiers.logits import with_logits
 from gradaudit.classifiers.normalisation import Normalisation, Normalise, normalised, read_normalisation
+from gradaudit.classifiers.odds import log_odds
 from gradaudit.classifiers.saving import classifier_metadata, save_classifier
 from gradaudit.classifiers.two_logits import two_logits
 from gradaudit.classifiers.untrained import untrained_copy
@@ -25,6 +26,7 @@ __all__ = [
     "describe_networks",
     "in_order",
     "load_classifier",
+    "log_odds",
     "misplaced",
     "normalised",
     "read_normalisation",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gradaudit.devices import resolve_precision
 from gradaudit.errors import TrainingError
 from gradaudit.training.augmentation import augmented
+from gradaudit.training.objectives._helper import helper_of
 from gradaudit.training.recipe import OBJECTIVES, OPTIMIZERS, Recipe
 from gradaudit.training.run import TrainingRun
 
@@ -54,7 +55,7 @@ def fit(
     if start is not None:
         run.load(start)
     weights = [weight for weight in classifier.parameters() if weight.requires_grad]
-    objective = objective_of(recipe)
+    objective = objective_of(recipe, draw, count, device)
     total = recipe.epochs * steps
     while run.step < total:
         # Batches of equal size: from a batch size of 3 on, no last batch of one image upsets batch norm.
@@ -63,7 +64,7 @@ def fit(
             set_rate(run.optimizer, recipe, run.step, total)
             run.optimizer.zero_grad(set_to_none=True)
             with autocast(recipe, device):
-                loss = objective(classifier, augmented(images, recipe.augment), labels, share=(run.step + 0.5) / total)
+                loss = objective(classifier, augmented(images, recipe.augment), labels, indices, share=(run.step + 0.5) / total)
             # Not towards the images, even where the objective has asked for their gradient.
             loss.backward(inputs=weights)  # type: ignore[no-untyped-call]
             run.optimizer.step()
@@ -112,13 +113,21 @@ def memory_format(classifier: nn.Module) -> torch.memory_format:
     return torch.channels_last if nn.Conv2d in kinds and nn.GroupNorm not in kinds else torch.contiguous_format
 
 
-def objective_of(recipe: Recipe) -> Callable[..., Tensor]:
-    """The objective, as a function that also takes the share of the training that is done."""
-    objective = OBJECTIVES.bind("objective", recipe.objective)
+def objective_of(recipe: Recipe, draw: Draw, count: int, device: torch.device) -> Callable[..., Tensor]:
+    """The objective, as a function that also takes the images' indices and the share of the training that is done.
+
+    Args:
+        recipe, draw, count, device: as in `fit`.
+    """
+    objective: Any = OBJECTIVES.bind("objective", recipe.objective)
+    helper = helper_of(objective.func)
+    prepared = None if helper is None else helper.prepared(recipe.objective_options(), draw, count, device)
     name, full = recipe.strength()
 
-    def now(classifier: nn.Module, images: Tensor, labels: Tensor, *, share: float) -> Tensor:
+    def now(classifier: nn.Module, images: Tensor, labels: Tensor, indices: Tensor, *, share: float) -> Tensor:
         rising = {name: full * share / recipe.ramp} if name is not None and share < recipe.ramp else {}
+        if prepared is not None:
+            return prepared(classifier, images, labels, indices, **rising)
         loss: Tensor = objective(classifier, images, labels, **rising)
         return loss
 

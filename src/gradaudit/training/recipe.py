@@ -16,10 +16,11 @@ from gradaudit.errors import InputError, invalid, require
 from gradaudit.files import fingerprint
 from gradaudit.identity import identity
 from gradaudit.recipe_fields import RecipeFields
-from gradaudit.registry import Registry, Spec, carried, carry, imported, options_of, parse_spec
+from gradaudit.registry import Registry, Spec, carried, carry, check_complete, imported, options_of, parse_spec
 from gradaudit.training import objectives, optimizers
+from gradaudit.training.objectives._helper import Helper, helper_of
 
-OBJECTIVES = Registry(objectives.__name__, "objective")
+OBJECTIVES = Registry(objectives.__name__, "objective", also=("gradaudit.diffusion.objectives",))
 OPTIMIZERS = Registry(optimizers.__name__, "optimizer")
 STRENGTHS = ("eps", "strength", "std")
 
@@ -48,7 +49,7 @@ class Recipe(RecipeFields):
     def _registered(cls, value: Any, about: ValidationInfo) -> str:
         argument = str(about.field_name)
         spec = parse_spec(argument, value)
-        {"objective": OBJECTIVES, "optimizer": OPTIMIZERS}[argument].bind(argument, spec)
+        check_complete(argument, spec, {"objective": OBJECTIVES, "optimizer": OPTIMIZERS}[argument].bind(argument, spec))
         return _text(argument, spec)
 
     @field_validator("normalisation", mode="before")
@@ -79,26 +80,39 @@ class Recipe(RecipeFields):
         """A new, untrained classifier for images of shape (C, H, W); its weights are drawn from the caller's random state.
 
         Raises:
-            InputError: the images are too small for the network, or have another number of channels than the normalisation.
+            InputError: the images are too small for the network, or have another number of channels than the normalisation; or
+                what the objective needs, such as a denoiser, can't be had or does not fit such images.
         """
+        if helper := self._helper():
+            helper.check(self.objective_options(), input_shape, classes, self.augment)
         return normalised(build_network(self.network, input_shape, classes), self.normalisation, input_shape[0])
 
     def key(self, device: torch.device) -> dict[str, Any]:
-        """What decides a training on a device, for the store's key: the fields, as JSON values, and the code of a user's functions.
+        """What decides a training on a device, for the store's key: the fields, as JSON values, the code of a user's functions,
+        and what the objective needs beside its options.
 
         Raises:
-            InputError: a user's own network, objective or optimizer can't be imported.
+            InputError: a user's own network, objective or optimizer can't be imported, or the objective's denoiser can't be had.
         """
         fields = self.model_dump() | {"precision": resolve_precision(self.precision, device)}
+        if helper := self._helper():
+            fields |= {"objective_needs": helper.mark(self.objective_options())}
         own = [spec.name for spec in self._specs() if ":" in spec.name and not names_library(spec)]
         return fields | ({"own": {name: fingerprint(*identity(imported("recipe", name))) for name in own}} if own else {})
 
     def _specs(self) -> list[Spec]:
         return [parse_spec(name, getattr(self, name)) for name in ("network", "objective", "optimizer")]
 
+    def _helper(self) -> Helper | None:
+        return helper_of(OBJECTIVES.function("objective", parse_spec("objective", self.objective).name))
+
+    def _named(self) -> list[Spec]:
+        """The specs, and what the objective's options name."""
+        return [*self._specs(), *(Spec(value) for value in self.objective_options().values() if isinstance(value, str))]
+
     def __getstate__(self) -> dict[Any, Any]:
         # A worker can't import what stands in a script or a notebook, so a recipe takes it along.
-        return {**super().__getstate__(), "carried": carried(self._specs())}
+        return {**super().__getstate__(), "carried": carried(self._named())}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         carry(state.get("carried", {}))

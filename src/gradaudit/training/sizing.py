@@ -23,14 +23,14 @@ def bytes_of_training(network: nn.Module, draw: Draw, recipe: Recipe, device: to
         draw, recipe, device: as in `fit`.
         images_each: images that `draw` gives for an index.
     """
-    images, labels = draw(torch.arange(1 if images_each > 1 else 2))  # batch norm needs two images
-
-    objective = objective_of(recipe)
+    indices = torch.arange(1 if images_each > 1 else 2)  # batch norm needs two images
+    images, labels = draw(indices)
+    objective = objective_of(recipe, draw, len(indices), device)
 
     @torch.enable_grad()
     def forward() -> Tensor:
         with autocast(recipe, device):
-            return objective(network, images, labels, share=1.0)
+            return objective(network, images, labels, indices, share=1.0)
 
     network.to(memory_format=memory_format(network)).train()  # type: ignore[call-overload]
     saved = most_saved_bytes(network, forward) / len(images) + images[0].nbytes

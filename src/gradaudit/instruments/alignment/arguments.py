@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gradaudit.batching import batch_size_for, evaluating, placed
+from gradaudit.classifiers import check_classifier, class_count, classifier_fingerprint
 from gradaudit.diffusion import Denoiser
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.alignment.measure import AlignmentInputs
 from gradaudit.instruments.alignment.methods import SCORES, Methods, resolve_methods
+from gradaudit.instruments.alignment.transfer import ITSELF
 
 FORWARD = 0.5  # of what autograd would save: a pass without gradients holds few activations at once
 CPU_CAP = 64  # a U-Net's activations overflow a CPU's caches sooner than a classifier's: at 256 images it takes twice as long
@@ -55,6 +58,28 @@ def check_classes(classifier: nn.Module, denoiser: Denoiser, images: ImageSet) -
     require(denoiser.classes == count, "denoiser", f"of {denoiser.classes} classes", expected)
     named = f"of {count} classes, as denoiser and classifier are"
     require(len(images.classes) == count, "images", f"of {len(images.classes)} classes", named)
+
+
+def check_oracles(oracles: Any, classifier: nn.Module, images: ImageSet) -> tuple[dict[str, nn.Module], tuple[str, ...]]:
+    """The oracles, each returning logits alone, and what must be known of any figure about them.
+
+    Raises:
+        InputError: one is no classifier of these images, has another number of logits, or is the audited one itself.
+    """
+    good = isinstance(oracles, Mapping) and all(isinstance(name, str) and name.strip() and name != ITSELF for name in oracles)
+    require(good, "oracles", oracles, f"None, or classifiers by name, none of them {ITSELF!r}")
+    found: dict[str, nn.Module] = {}
+    caveats: list[str] = []
+    for name, one in oracles.items():
+        argument = f"oracles[{name!r}]"
+        oracle, more = check_classifier(one, images, argument)
+        count, wanted = class_count(oracle, images), class_count(classifier, images)
+        require(count == wanted, argument, f"of {count} classes", f"of {wanted} classes, those of the audited classifier")
+        other = classifier_fingerprint(oracle) != classifier_fingerprint(classifier)
+        require(other, argument, type(one).__name__, "another classifier than the audited one, which is no judge of itself")
+        found[name] = oracle
+        caveats += more
+    return found, tuple(caveats)
 
 
 def resolve_batch_size(batch_size: int | str, inputs: AlignmentInputs, sigma: float, conditional: bool) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import nn
 
-from gradaudit.classifiers import class_count
+from gradaudit.classifiers import class_count, classifier_fingerprint
 from gradaudit.diffusion import Denoiser
 from gradaudit.images import ImageSet
 from gradaudit.instruments.alignment.arguments import resolve_batch_size
@@ -18,6 +19,7 @@ from gradaudit.instruments.alignment.measure import AlignmentInputs
 from gradaudit.instruments.alignment.options import ABOUT, AlignmentOptions
 from gradaudit.instruments.alignment.result import AlignmentResult
 from gradaudit.instruments.alignment.section import alignment_section
+from gradaudit.instruments.alignment.transfer import MOST, STEPS
 from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.costs import FORWARD, Cost, denoiser_bytes, gradient_bytes
 from gradaudit.instruments.setup import Setup
@@ -46,19 +48,31 @@ class Alignment(Instrument):
         if options.score is None:
             words["score"] = _usual(setup, name)
         images = setup.images_for(options)
-        return alignment(setup.classifiers[name], images, setup.denoiser, **words)
+        return alignment(setup.classifiers[name], images, setup.denoiser, oracles=_oracles(setup, name), **words)
 
     def uses(self, setup: Setup, name: str, options: Any) -> dict[str, Any]:
-        """The denoiser."""
-        return {"denoiser": setup.denoiser_mark}
+        """The denoiser, and the oracles that were given."""
+        judges = {title: classifier_fingerprint(one) for title, one in _oracles(setup, name).items()}
+        return {"denoiser": setup.denoiser_mark} | ({"oracles": judges} if judges else {})
 
     def cost(self, setup: Setup, name: str, options: Any) -> Cost:
-        """A gradient, two scores and a check of the denoiser for each image and sigma."""
+        """A gradient, two scores and a check of the denoiser for each image and sigma; the steps of what oracles judge."""
         assert setup.denoiser is not None
         images = setup.images_for(options)
         maps = sum(_count(getattr(options, one)) for one in ("gradient", "score"))
-        memory = working_bytes(setup.classifiers[name], setup.denoiser, images, setup.run.device, options.batch_size, maps)
-        return Cost(gradients=len(images), denoised=4 * len(images) * len(options.sigma), memory=memory)
+        judges = len(_oracles(setup, name))
+        changed = min(len(images), MOST) if judges else 0
+        return Cost(
+            gradients=len(images) + STEPS * changed,
+            denoised=4 * len(images) * len(options.sigma),
+            forwards=2 * (1 + judges) * changed,
+            memory=working_bytes(setup.classifiers[name], setup.denoiser, images, setup.run.device, options.batch_size, maps),
+        )
+
+    def tables(self, result: AlignmentResult, name: str) -> list[tuple[str, pd.DataFrame]]:
+        """The table, and what oracles see."""
+        found = super().tables(result, name)
+        return [*found, (f"Transfer, {name}", result.transfer)] if len(result.transfer) else found
 
     def scores(self, result: AlignmentResult) -> dict[str, Score]:
         """The value of the first row, the one that the verdict is about, at its middle sigma."""
@@ -107,6 +121,11 @@ def _scores(result: AlignmentResult, wanted: Mapping[str, Any]) -> list[Score]:
     """The values of the rows with these entries."""
     rows = result.table[(result.table[[*wanted]] == [*wanted.values()]).all(axis=1)]
     return [Score.of(row, 1) for row in rows.to_dict("records")]
+
+
+def _oracles(setup: Setup, name: str) -> Mapping[str, nn.Module]:
+    """Those that were given: another audited classifier is no reason to measure again."""
+    return setup.oracles_for(name) if setup.oracles else {}
 
 
 def _usual(setup: Setup, name: str) -> str:

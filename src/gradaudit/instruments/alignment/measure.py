@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gradaudit.attributions.edges import edges
 from gradaudit.batching import halving, placed
 from gradaudit.diffusion import Denoiser, score
 from gradaudit.images import ImageSet
 from gradaudit.instruments.alignment.methods import Methods, returned
-from gradaudit.instruments.alignment.rows import RANDOM, Row, other_image
+from gradaudit.instruments.alignment.rows import EDGES, RANDOM, Row, other_image
 from gradaudit.noise import generators, image_keys, normal
 from gradaudit.progress import progress
 
@@ -144,7 +145,7 @@ def _compared(inputs: AlignmentInputs, sigmas: Sequence[float], batch: Batch) ->
         scores = inputs.scores_at(points[:count], sigma, batch.targets[:count])
         for kind, group in (("gradient", gradients), ("score", scores)):
             measured.magnitudes.update({Maps(kind, name, sigma): _magnitudes(maps[:count]) for name, maps in group.items()})
-        for name, maps in _with_controls(gradients, batch.random).items():
+        for name, maps in _with_controls(gradients, batch).items():
             for score_name, score_maps in scores.items():
                 for similarity in inputs.similarities:
                     found = inputs.similarity(similarity, maps, score_maps).double().cpu().numpy()
@@ -157,9 +158,10 @@ def _magnitudes(maps: Tensor) -> np.ndarray:
     return found
 
 
-def _with_controls(gradients: Mapping[str, Tensor], random: Tensor) -> dict[str, Tensor]:
+def _with_controls(gradients: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
     audited = {name: maps[:-1] for name, maps in gradients.items()}
-    return audited | {other_image(name): maps[1:] for name, maps in gradients.items()} | {RANDOM: random[:-1]}
+    fixed = {RANDOM: batch.random[:-1], EDGES: edges(None, batch.images[:-1], None)}
+    return audited | {other_image(name): maps[1:] for name, maps in gradients.items()} | fixed
 
 
 def _as_precise(points: Tensor, denoiser: Denoiser) -> Tensor:

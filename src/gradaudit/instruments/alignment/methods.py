@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.errors import InputError, require
-from gradaudit.registry import Registry, Spec, options_of, parse_spec
+from gradaudit.registry import Registry, Spec, check_complete, parse_spec
 
 GRADIENTS = Registry("gradaudit.instruments.alignment.gradients", "gradient")
 SCORES = Registry("gradaudit.instruments.alignment.scores", "score")
@@ -57,9 +56,7 @@ def returned(argument: str, name: str, found: Any, shape: tuple[int, ...]) -> Te
 
 def _named(argument: str, registry: Registry, spec: Spec) -> tuple[str, Callable[..., Any]]:
     bound: Any = registry.bind(argument, spec)
-    needed = [key for key, default in options_of(bound.func).items() if default is inspect.Parameter.empty]
-    missing = [key for key in needed if key not in bound.keywords]
-    require(not missing, argument, str(spec), f"given the options that have no default: {', '.join(missing)}")
+    check_complete(argument, spec, bound)
     plain = spec.name if ":" in spec.name else spec.name.replace("-", "_")
     return _written(plain, bound.keywords), bound
 

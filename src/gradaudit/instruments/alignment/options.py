@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gradaudit.instruments.contract import About
 from gradaudit.instruments.run_options import DeviceOptions
-from gradaudit.options import Choice, Numbers, Specs, Whole, WholeOr, option
+from gradaudit.options import Choice, Number, Numbers, Specs, Whole, WholeOr, option
 
 if TYPE_CHECKING:
     from gradaudit.instruments.alignment.methods import MethodLike
@@ -53,6 +53,12 @@ class AlignmentOptions(DeviceOptions):
     target: Literal["label", "predicted"] = option(
         "label", Choice(("label", "predicted")), "the class of gradients and scores: the label or the predicted one"
     )
+    transfer_radius: float | None = option(
+        None,
+        Number(above=0),
+        "L2 radius within which images climb the classifier's gradient for oracles to judge them",
+        shown="a tenth of the square root of the number of pixel values",
+    )
     batch_size: int | Literal["auto"] = option(
         "auto",
         WholeOr(),
@@ -79,5 +85,6 @@ ABOUT = About(
     command=AlignmentOptions,
     audited=AlignmentInAudit,
     needs=frozenset({"classifier", "denoiser"}),
+    wants=frozenset({"oracles"}),
     place=50,
 )

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from gradaudit.instruments.alignment.examples import Examples, read_examples
-from gradaudit.instruments.alignment.rows import RANDOM, Row, other_image, rows
+from gradaudit.instruments.alignment.rows import Row, fixed_controls, other_image, rows
+from gradaudit.instruments.alignment.transfer import transfer_table
 from gradaudit.intervals import mean_interval
 from gradaudit.lettering import legible
 from gradaudit.results import Result
@@ -30,7 +31,7 @@ class AlignmentResult(Result):
     `table` has a row for each gradient (controls included), score, sigma and similarity, with the columns `gradient`, `score`,
     `sigma` (in pixel values of [0, 1]), `similarity`, `value` (the mean over images) and `low` and `high` (its 95 % t-interval).
     `details` keeps the value of every image, which `per_image` reads, how many gradients and scores have no direction of
-    their own, and how well the denoiser denoises.
+    their own, and how well the denoiser denoises. `transfer` is a table of its own, where oracles were given.
     """
 
     kind: ClassVar[str] = "alignment"
@@ -42,8 +43,18 @@ class AlignmentResult(Result):
 
     @property
     def controls(self) -> tuple[str, ...]:
-        """The controls beside them: each gradient taken at another image, and noise."""
-        return (*map(other_image, self.gradients), RANDOM)
+        """The controls beside them: each gradient taken at another image, noise, and the image's edges."""
+        return (*map(other_image, self.gradients), *fixed_controls(self.settings))
+
+    @cached_property
+    def transfer(self) -> pd.DataFrame:
+        """What the classifier itself and each oracle see in images that were changed by the classifier's gradient; see `transfer`.
+
+        `oracle`, `radius` (L2), `value` (the share of the images in which the class is seen that they were changed towards), `low`
+        and `high` (its 95 % Clopper-Pearson interval), `before` (the share in which it is seen in the unchanged image). No row
+        where no oracle was given.
+        """
+        return transfer_table(self.details.get("transfer"))
 
     @cached_property
     def pictures(self) -> Examples:
@@ -112,7 +123,8 @@ class AlignmentResult(Result):
 
 def values_of(details: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[Row, np.ndarray]:
     """For each row of the table its images' values (N,)."""
-    names = rows(*(settings[key] for key in ("gradients", "scores", "sigma", "similarities")))
+    gradients, scores, sigmas, similarities = (settings[key] for key in ("gradients", "scores", "sigma", "similarities"))
+    names = rows(gradients, scores, sigmas, similarities, fixed_controls(settings))
     return {row: np.array(values) for row, values in zip(names, details["values"], strict=True)}
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gradaudit.instruments.alignment import AlignmentResult
 from gradaudit.instruments.alignment.options import ABOUT
+from gradaudit.instruments.alignment.rows import EDGES, fixed_controls
 from gradaudit.instruments.alignment.section_figures import Curve, alignment_figures
 from gradaudit.markup.pictures import Picture, data_uri, image_pixels, score_pixels
 from gradaudit.markup.rendering import templates
@@ -46,6 +47,8 @@ def alignment_section(results: Mapping[str, AlignmentResult]) -> Section:
             table_of_values=_values(results),
             denoising=_denoising(results),
             directions=_directions(results),
+            transfer=_transfer(results),
+            edges=any(EDGES in result.controls for result in results.values()),
             scores=sorted({score for one in settings for score in one["scores"]}),
             noises=sorted({one["noise"] for one in settings}),
             similarities=sorted({name.partition("(")[0] for one in settings for name in one["similarities"]}),
@@ -69,7 +72,7 @@ def _control_curves(results: Mapping[str, AlignmentResult]) -> Iterator[Curve]:
     found: dict[tuple[str, str], list[str]] = {}
     rows = {}
     for name, result in results.items():
-        for control in (result.controls[0], result.controls[-1]):
+        for control in (result.controls[0], *fixed_controls(result.settings)):
             own = _rows(result, control, result.settings["scores"][0])
             key = (f"{control}, against {result.settings['scores'][0]}", own.to_csv(index=False))
             found.setdefault(key, []).append(name)
@@ -148,3 +151,14 @@ def _directions(results: Mapping[str, AlignmentResult]) -> Table:
             shares = (Cell(percent(found[key]), repr(found[key]), "number") for key in ("zero", "vanishing"))
             rows.append((Cell(name), Cell(f"{found['name']} {found['kind']}"), number(found["sigma"]), *shares))
     return Table("Images whose gradient or score has no direction of its own", columns, tuple(rows), sortable=False)
+
+
+def _transfer(results: Mapping[str, AlignmentResult]) -> Table | None:
+    columns = ("Classifier", "Seen by", "L2 radius", "Share", "95% low", "95% high", "Before")
+    rows = []
+    for name, result in results.items():
+        for found in result.transfer.to_dict("records"):
+            numbers = (number(found[key]) for key in ("radius", "value", "low", "high", "before"))
+            rows.append((Cell(name), Cell(found["oracle"]), *numbers))
+    words = "Transfer: images changed by the classifier's own gradient in which the wanted class is seen"
+    return Table(words, columns, tuple(rows), sortable=False) if rows else None

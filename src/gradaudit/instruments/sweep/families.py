@@ -72,10 +72,10 @@ def _family(name: str, strengths: Any, norm: str) -> Family:
     options = options_of(OBJECTIVES.function("families", spec.name))
     OBJECTIVES.bind("families", spec)
     plain = spec.name.replace("-", "_")
-    option = Recipe(objective=Spec(plain, OPTIONS.get(plain, {}))).strength()[0]
+    fixed = {**dict(zip(options, spec.positional, strict=False)), **spec.options}
+    option = Recipe(objective=Spec(plain, OPTIONS.get(plain, {}) | fixed)).strength()[0]
     if option is None:
         raise InputError("families", name, "an objective with a strength: an option eps, strength or std that has a default")
-    fixed = {**dict(zip(options, spec.positional, strict=False)), **spec.options}
     require(option not in fixed, "families", name, f"written without its strength {option}, which the sweep varies")
     ball = {"norm": norm} if "eps" in options else {}  # another objective's norm is of its gradients
     shared = {key: value for key, value in {**OPTIONS.get(plain, {}), **ball}.items() if key in options}

@@ -1,0 +1,173 @@
+"""Question: does training towards a denoiser's Bayes score, without an adversarial example, make a network robust?
+
+One smooth network trained alike with cross-entropy, a penalty on the squared L2 and on the L1 norm of its loss gradient, score
+alignment, and adversarially, each at several strengths: clean accuracy, accuracy under PGD (20 steps) and AutoAttack within L2 1
+and 2 and Linf 0.1, and alignment. Each objective is shown at every strength, and at its best under each attack: the highest
+accuracy among the strengths that cost at most 1 point of clean accuracy. So the L1 norm to the power 1 is compared with the squared
+L2 norm under Linf at equal clean accuracy.
+Run: `python benchmarks/score_alignment.py --data-dir DATA`. About 2 hours on 2 cores; a stopped run continues.
+
+Alignment is measured with the denoiser that trained the aligned networks, so theirs says only that training did what it was to do:
+`transfer` is what a network trained alike with noise sees in their images. `--data cifar10 --denoiser FILE` needs a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any, NamedTuple
+
+import pandas as pd
+from joblib import Parallel, delayed
+from torch import nn
+
+import gradaudit as ga
+from _record import table_parser
+from gradaudit.devices import one_thread
+from gradaudit.files import write_text
+from gradaudit.results import versions
+
+ATTACKS = (("l2", (1.0, 2.0)), ("linf", (0.1,)))
+CLEAN = "clean"
+COST = 0.01  # of clean accuracy
+SIGMA = 0.25
+STANDARD = "standard"
+FAMILIES: dict[str, dict[str, Any]] = {
+    "squared L2 penalty": {"name": "gradient_penalty", "strength": (0.1, 0.3, 1.0, 3.0)},
+    "L1 penalty": {"name": "gradient_penalty", "norm": "l1", "power": 1, "strength": (0.01, 0.03, 0.1, 0.2)},
+    "score alignment": {"name": "score_alignment", "sigma": SIGMA, "strength": (0.3, 1.0, 3.0, 10.0)},
+    "adversarial L2": {"name": "adversarial", "norm": "l2", "steps": 7, "eps": (1.0, 2.0)},
+    "adversarial Linf": {"name": "adversarial", "norm": "linf", "steps": 7, "eps": (0.1,)},
+}
+TINY = {"train_images": 256, "test_images": 16, "attacked": 8, "epochs": 1}
+
+
+class Job(NamedTuple):
+    """A training: the family of its objective, its strength, its recipe."""
+
+    family: str
+    strength: float
+    recipe: ga.Recipe
+
+
+def main() -> None:
+    parser = table_parser(__file__, __doc__)
+    parser.add_argument("--data", choices=("mnist", "cifar10"), default="mnist")
+    parser.add_argument("--denoiser", default="zoo:mnist", help="of such images and classes")
+    parser.add_argument("--train-images", type=int, default=10_000)
+    parser.add_argument("--test-images", type=int, default=500)
+    parser.add_argument("--attacked", type=int, default=200, help="test images that AutoAttack is shown")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--draws", type=int, default=1, help="noise draws of each image that are kept; 0 for new ones")
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--tiny", action="store_true", help="a trial that proves that it runs; its figures mean nothing")
+    arguments = parser.parse_args()
+    if arguments.tiny:
+        vars(arguments).update(TINY)
+    train, test = ga.load_images(arguments.data, folder=arguments.data_dir)
+    train, test = train.sample(arguments.train_images), test.sample(arguments.test_images)
+    start = time.perf_counter()
+    jobs = jobs_of(arguments)
+    parts = Parallel(n_jobs=arguments.workers, return_as="generator_unordered")(
+        delayed(measured)(job, train, test, arguments) for job in jobs
+    )
+    rows = []
+    for number, part in enumerate(parts, 1):
+        rows += part
+        print(
+            f"{number}/{len(jobs)}, {time.perf_counter() - start:.0f} s: {part[0]['objective']}, {part[0]['strength']:g}",
+            flush=True,
+        )
+    table = pd.DataFrame(rows).sort_values(["objective", "strength", "seed"], kind="stable", ignore_index=True)
+    if not arguments.tiny:
+        write_text(arguments.out / f"{arguments.data}.csv", table.to_csv(index=False))
+    columns = list(dict.fromkeys(table["measure"]))
+    shown = table.pivot_table(index=["objective", "strength"], columns="measure", values="value")[columns].round(3)
+    print(shown.to_string())
+    print(f"\nat its best, for at most {COST:.0%} of clean accuracy; the strength in brackets:")
+    print(best(shown).to_string())
+    print(f"{arguments.out}; {time.perf_counter() - start:.0f} s, {versions()}")
+
+
+def jobs_of(arguments: argparse.Namespace) -> list[Job]:
+    """All trainings; those of one seed stand together, so that a worker keeps the scores that it has."""
+    jobs = []
+    for seed in range(arguments.seeds):
+        base = ga.named_recipe(f"{arguments.data}/gradient-penalty", epochs=arguments.epochs, seed=seed)
+        if arguments.draws:
+            base = base.with_(augment="none")  # alike for all: kept scores are of images as they are
+        jobs.append(Job(STANDARD, 0.0, base.with_(objective=STANDARD, ramp=0)))
+        for family in arguments.families:
+            objective = FAMILIES[family]
+            option = "eps" if "eps" in objective else "strength"
+            given = {"denoiser": arguments.denoiser, "draws": arguments.draws} if objective["name"] == "score_alignment" else {}
+            jobs += [
+                Job(family, strength, base.with_(objective=objective | given | {option: strength}))
+                for strength in objective[option][: 1 if arguments.tiny else None]
+            ]
+    return jobs
+
+
+def measured(job: Job, train: ga.ImageSet, test: ga.ImageSet, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each measure."""
+    own = {"objective": job.family, "strength": job.strength, "seed": job.recipe.seed}
+    store, device = ga.Store(arguments.store), arguments.device
+    with one_thread():
+        classifier = ga.train_once(job.recipe, train, store=store, device=device)
+        oracle = ga.train_once(job.recipe.with_(objective="noise(std=0.25)", ramp=0), train, store=store, device=device)
+        found = robustness_of(classifier, test, arguments, store) + alignment_of(classifier, oracle, test, arguments)
+    return [own | {"measure": name, "value": value, "low": low, "high": high} for name, value, low, high in found]
+
+
+def robustness_of(
+    classifier: nn.Module, test: ga.ImageSet, arguments: argparse.Namespace, store: ga.Store
+) -> list[tuple[str, float, float, float]]:
+    """Clean accuracy, and that under PGD and, of fewer images, AutoAttack."""
+    found = []
+    for attack, images in (("pgd", test), ("autoattack", test[: arguments.attacked])):
+        for norm, radii in ATTACKS:
+            how = {"norm": norm, "eps": (0.0, *radii), "attack": attack, "steps": 20, "device": arguments.device}
+            rows = ga.robustness(classifier, images, store=store, **how).table.to_dict("records")
+            named = [row for row in rows if row["attack"].startswith(attack)]
+            for row in named:
+                name = CLEAN if row["eps"] == 0 else f"{attack} {norm} {row['eps']:g}"
+                if name != CLEAN or (attack, norm) == ("pgd", ATTACKS[0][0]):
+                    found.append((name, row["accuracy"], row["low"], row["high"]))
+    return found
+
+
+def alignment_of(
+    classifier: nn.Module, oracle: nn.Module, test: ga.ImageSet, arguments: argparse.Namespace
+) -> list[tuple[str, float, float, float]]:
+    """Cosines with the Bayes score where it was trained for, at noisy images, and what the oracle sees after an ascent."""
+    how: dict[str, Any] = {"gradient": "log_probability", "score": "bayes", "noise": "matched", "sigma": SIGMA}
+    result = ga.alignment(
+        classifier,
+        test[: arguments.attacked],
+        ga.load_denoiser(arguments.denoiser),
+        oracles={"noise": oracle},
+        similarity=["cosine", "magnitude_cosine"],
+        device=arguments.device,
+        **how,
+    )
+    table = result.table[result.table["gradient"] == "log_probability"]
+    rows = [(str(one["similarity"]), one["value"], one["low"], one["high"]) for one in table.to_dict("records")]
+    seen = result.transfer.iloc[-1]
+    return [*rows, ("transfer", seen["value"], seen["low"], seen["high"])]
+
+
+def best(shown: pd.DataFrame) -> pd.DataFrame:
+    """For each objective and attack the highest accuracy among the strengths whose clean accuracy is good enough."""
+    attacks = [name for name in shown if name.startswith(("pgd", "autoattack"))]
+    least = shown.loc[(STANDARD, 0.0), CLEAN] - COST
+    fair = shown[shown[CLEAN] >= least]
+    found = {}
+    for objective, part in fair.groupby(level="objective"):
+        found[objective] = {name: f"{part[name].max():.3f} ({part[name].idxmax()[1]:g})" for name in attacks}
+    return pd.DataFrame.from_dict(found, orient="index")
+
+
+if __name__ == "__main__":
+    main()
