@@ -40,8 +40,8 @@ class RegionFlipsOptions(StoreOptions):
     controls: Sequence[str] = option(
         ("random", "edges"),
         Names(),
-        "controls that run beside, such as `random`, `edges` or `untrained`; `none`, in Python an empty list, for none; the verdict "
-        "asks for a lead over `random` where it runs",
+        "controls that run beside, such as `random`, `edges` or `untrained`; `none`, in Python an empty list, for none; the "
+        "verdict asks for a lead over `random` where it runs",
     )
     target: Literal["label", "predicted"] = option(
         "label", Choice(("label", "predicted")), "the class that is attributed; images are changed towards the second most likely"
