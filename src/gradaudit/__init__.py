@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from gradaudit.instruments.load import load_result
     from gradaudit.instruments.manifold_robustness import ManifoldRobustnessResult, manifold_robustness
     from gradaudit.instruments.mask_recovery import MaskRecoveryResult, mask_recovery
+    from gradaudit.instruments.region_flips import RegionFlipsResult, region_flips
     from gradaudit.instruments.robustness import RobustnessResult, robustness
     from gradaudit.instruments.sweep import SweepResult, sweep
     from gradaudit.instruments.trust_radius import TrustRadiusResult, trust_radius
@@ -116,6 +117,7 @@ _HOMES = {
     ),
     "gradaudit.instruments.manifold_robustness": ("ManifoldRobustnessResult", "manifold_robustness"),
     "gradaudit.instruments.mask_recovery": ("MaskRecoveryResult", "mask_recovery"),
+    "gradaudit.instruments.region_flips": ("RegionFlipsResult", "region_flips"),
     "gradaudit.instruments.robustness": ("RobustnessResult", "robustness"),
     "gradaudit.instruments.load": ("load_result",),
     "gradaudit.instruments.sweep": ("SweepResult", "sweep"),
@@ -148,6 +150,7 @@ __all__ = [
     "MaskRecoveryResult",
     "MissingExtraError",
     "Recipe",
+    "RegionFlipsResult",
     "Result",
     "RobustnessResult",
     "SensitivityResult",
@@ -194,6 +197,7 @@ __all__ = [
     "pgd",
     "prepare_audit",
     "prepare_diffroar",
+    "region_flips",
     "robustness",
     "sample",
     "save_autoencoder",

@@ -12,6 +12,7 @@ SMALL = {
     "alignment": {"images": 20},
     "manifold_robustness": {"images": 10, "tangents": "neighbours(neighbours=20, dimensions=4)", "samples": 2},
     "counterfactual": {"images": 3, "method": ["apgd(steps=3)"]},
+    "region_flips": {"images": 3, "method": "apgd(steps=2)", "levels": [0.3], "controls": ["random"]},
     "counterfactual_differences": {
         "method": "apgd(steps=2)",
         "test_images": 30,

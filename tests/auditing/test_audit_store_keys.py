@@ -80,10 +80,10 @@ def test_a_denoiser_leaves_what_does_not_ask_it(run, mixture):
     assert run(denoiser=mixture.denoiser()) == of("mlp", "alignment")
 
 
-def test_a_helper_and_an_oracle_are_for_counterfactuals_alone(run, classifiers):
+def test_a_helper_and_an_oracle_are_for_counterfactuals_and_an_oracle_for_flips_by_region(run, classifiers):
     run()
     assert run(robust=classifiers["bayes"]) == of("mlp", "counterfactual")
-    assert run(oracles={"bayes": classifiers["bayes"]}) == of("mlp", "counterfactual")
+    assert run(oracles={"bayes": classifiers["bayes"]}) == of("mlp", "counterfactual", "region_flips")
 
 
 def test_a_recipe_is_for_leakage_alone(run, recipe):
@@ -94,7 +94,7 @@ def test_a_recipe_is_for_leakage_alone(run, recipe):
 def test_other_training_images_leave_what_looks_at_test_images_alone(run, arguments):
     run()
     train = arguments["train"][1:]
-    assert run(train=train) == of("mlp", *set(kinds()) - {"trust_radius", "robustness", "alignment"})
+    assert run(train=train) == of("mlp", *set(kinds()) - {"trust_radius", "robustness", "alignment", "region_flips"})
 
 
 def test_other_images_seeds_and_options_are_other_results(run, arguments):

@@ -64,6 +64,9 @@ def tools_fixture(mixture, halves, tmp_path_factory):
         "contrast": lambda model: ga.contrast(model, halves[0], few, neighbours=3, controls=(), device="cpu"),
         "manifold_robustness": lambda model: ga.manifold_robustness(model, few, tangents, samples=1, device="cpu"),
         "robustness": lambda model: ga.robustness(model, few, eps=(0.1,), steps=2, device="cpu", store=store),
+        "region_flips": lambda model: ga.region_flips(
+            model, few[:2], method="apgd(steps=2)", controls=(), device="cpu", store=store
+        ),
         "mask_recovery": lambda model: ga.mask_recovery(
             model, *halves, learner=learner, epochs=1, seeds=1, levels=(0.3,), fills=("zero",), device="cpu", store=store, workers=1
         ),
@@ -82,6 +85,7 @@ INSTRUMENTS = (
     "alignment",
     "manifold_robustness",
     "robustness",
+    "region_flips",
     "mask_recovery",
     "counterfactual",
 )

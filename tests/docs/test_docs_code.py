@@ -110,6 +110,13 @@ def manifold(names, folder):
     assert list(names["swept"].regimes["family"]) == ["none", *["gradient_penalty"] * 3, "noise"]
 
 
+def region_flips(names, folder):
+    result = names["result"]
+    assert ga.load_result(folder / "out").to_json() == result.to_json()
+    page = (ROOT / "docs" / "region_flips.md").read_text(encoding="utf-8")
+    assert {*result.table, *result.measures, *result.settings["controls"]} <= set(re.findall(r"[a-z_]+", page))
+
+
 def trust_radius(names, folder):
     result = names["result"]
     assert ga.load_result(folder / "out").to_json() == result.to_json()
@@ -156,7 +163,7 @@ def training(names, folder):
 
 
 CHECKS = {check.__name__: check for check in (alignment, contrast, counterfactuals, denoisers, extend, fidelity, leakage, manifold)}
-CHECKS |= {check.__name__: check for check in (own_model, robustness, start, training, trust_radius)}
+CHECKS |= {check.__name__: check for check in (own_model, region_flips, robustness, start, training, trust_radius)}
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ TRIALS = {
     "alignment": {"sigma": (0.25,)},
     "manifold_robustness": {"tangents": "neighbours(neighbours=20, dimensions=4)", "samples": 2},
     "counterfactual": {"method": ["apgd(steps=3)"]},
+    "region_flips": {"method": "apgd(steps=2)", "levels": (0.2, 0.4), "controls": ("random", "untrained")},
     "mask_recovery": {"fills": ["zero"], "learner": "linear", "epochs": 1, "levels": (0.4,), "sides": ["top"]},
     "sweep": {
         "families": {"noise": (0.1,)},

@@ -18,6 +18,8 @@ from gradaudit.markup.rendering import tone
         ("informative first", "good"),
         ("upside down", "bad"),
         ("not at all", "bad"),
+        ("decisive", "good"),
+        ("indifferent", "bad"),
         ("wide", "good"),
         ("local", "neither"),
         ("nowhere", "bad"),

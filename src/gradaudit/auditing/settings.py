@@ -22,7 +22,8 @@ class Settings:
     Args:
         train_images: training images used, drawn stratified; None for all.
         test_images: test images used, likewise.
-        options: for each instrument's name what the preset and the user say of it; None where it is switched off.
+        options: for each instrument's name what the preset and the user say of it; None where it is switched off. One that must be
+            asked for is not there where nobody does.
         chosen: the same as records, with all that nobody said.
     """
 
@@ -66,6 +67,8 @@ def resolve_settings(preset: str, changes: Mapping[str, Any]) -> Settings:
     options: dict[str, dict[str, Any] | None] = {}
     for name, allowed in takes.items():
         change = changes.get(name, {})
+        if about(name).asked_for and name not in {*base, *changes}:
+            continue
         require(isinstance(change, (Mapping, bool)), name, change, "a table of options, or false to leave the instrument out")
         given = {**base.get(name, {}), **(change if isinstance(change, Mapping) else {})}
         for option in given:

@@ -48,6 +48,7 @@ class About:
         needs: what the command loads beside the test images.
         wants: what it loads if it is given.
         place: its place in an audit and in listings, ascending.
+        asked_for: whether an audit has it only where its preset or its user says anything of it.
     """
 
     name: str
@@ -59,6 +60,7 @@ class About:
     needs: frozenset[Need] = frozenset({"classifier"})
     wants: frozenset[Need] = frozenset()
     place: int = 100
+    asked_for: bool = False
 
     @property
     def settable(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Curves of a difference against the share of features kept, with intervals: for DiffROAR and for fidelity."""
+"""Curves of a difference against a share of features, with intervals: for DiffROAR, fidelity and flips by region."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ class Curve:
         return f"{self.label}: " + ", ".join(f"{number(mean, signed=True).text} at {percent(level)}" for level, mean in points)
 
 
-def level_figures(curves: Sequence[Curve], *, name: str, ylabel: str, most: float) -> dict[str, Markup]:
+def level_figures(
+    curves: Sequence[Curve], *, name: str, ylabel: str, most: float, across: str = "features kept"
+) -> dict[str, Markup]:
     """A difference against level with 95 % intervals, every curve in one figure; drawn for `wide` and for `narrow` screens.
 
     Args:
@@ -44,16 +46,17 @@ def level_figures(curves: Sequence[Curve], *, name: str, ylabel: str, most: floa
         name: what the figures' identities in the page begin with.
         ylabel: what the difference is.
         most: the largest size that it can have.
+        across: of what a level is a share.
     """
-    label = f"{ylabel}, against the share of features kept. " + "; ".join(curve.words() for curve in curves)
+    label = f"{ylabel}, against the share of {across}. " + "; ".join(curve.words() for curve in curves)
     found = {}
     for screen, size in SIZES.items():
         with figure_style():
-            found[screen] = inline_svg(_figure(curves, size, ylabel, most), f"{name}-{screen}", label)
+            found[screen] = inline_svg(_figure(curves, size, ylabel, most, across), f"{name}-{screen}", label)
     return found
 
 
-def _figure(curves: Sequence[Curve], size: tuple[float, float], ylabel: str, most: float) -> Figure:
+def _figure(curves: Sequence[Curve], size: tuple[float, float], ylabel: str, most: float, across: str) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
@@ -65,7 +68,7 @@ def _figure(curves: Sequence[Curve], size: tuple[float, float], ylabel: str, mos
     for place, curve in reversed(list(enumerate(curves))):
         _draw(axes, curve, (place - (len(curves) - 1) / 2) * step)
     axes.set(ylabel=ylabel, ylim=_limits(curves, most))
-    level_axis(axes, levels, size[0])
+    level_axis(axes, levels, size[0], across)
     return figure
 
 
@@ -94,7 +97,7 @@ def _limits(curves: Sequence[Curve], most: float) -> tuple[float, float]:
     return max(low - pad, -most), min(high + pad, most)
 
 
-def level_axis(axes: Axes, levels: pd.Series, inches: float) -> None:
+def level_axis(axes: Axes, levels: pd.Series, inches: float, across: str = "features kept") -> None:
     """Ticks at the levels themselves, save for labels that would touch their neighbour."""
     found = sorted(set(levels * 100))
     low, high = found[0], found[-1]
@@ -105,5 +108,5 @@ def level_axis(axes: Axes, levels: pd.Series, inches: float) -> None:
         if not labelled or labelled[-1] - level >= room:
             labelled.append(level)
     axes.set_xticks(found, labels=[f"{level:.4g}" if level in labelled else "" for level in found])
-    axes.set(xlabel="features kept, %", xlim=(low - pad, high + pad))
+    axes.set(xlabel=f"{across}, %", xlim=(low - pad, high + pad))
     axes.grid(visible=False, axis="x")

@@ -33,6 +33,7 @@ def templates(module: str, folder: str = ".") -> Render:
 GOOD = {"holds", "robust", "stays", "focused", "aligned", "off-manifold robust", "confirmed", "semantic", "hidden"} | {
     "informative first",
     "used",
+    "decisive",
     "where classes differ",
     "wide",
 }
@@ -51,6 +52,7 @@ BAD = {
     "not at all",
     "upside down",
     "not used",
+    "indifferent",
     "nowhere",
 }
 
