@@ -154,7 +154,7 @@ def test_guided_methods_follow_the_sum_and_the_robust_helper_the_target_alone():
     assert torch.allclose(found.explained, expected.float(), rtol=1e-4, atol=1e-5)
     assert torch.allclose(found.robust, helping.float(), rtol=1e-4, atol=1e-5)
     still = torch.zeros_like(task.images)
-    point = Point(task.images, still, lambda gradient: gradient, task.sources(), lambda: still)
+    point = Point(task.images, still, lambda gradient: gradient, task.sources(), lambda: still, 1.0)
     pull, _ = LossPull(task, 2.0, 0.0, 0.0)(point)
     assert torch.allclose(pull, 2 * expected.float(), rtol=1e-4, atol=1e-5)
 
