@@ -199,16 +199,17 @@ def faults(file: str, tests: Sequence[str], *entries: tuple[str, str, str, str])
 FAULTS: tuple[Fault, ...] = (
     # Flips by region
     *faults("instruments/region_flips/audit.py", ["region_flips/test_region_flips.py"],
-        ("region-flips-seen-before", " & ~self._sees(one, self.images)", "", "an oracle that never changes its mind would confirm"),
+        ("region-flips-seen-before", " & ~self._sees(one, self.images)", "",
+         "an oracle that never changes its mind would confirm"),
         ("region-flips-unflipped", "name: flipped & self._sees", "name: self._sees",
-         "what others see where the classifier was not flipped would count"),
+         "what others see would count where nothing was flipped"),
         ("region-flips-everywhere", "changing.within(region)", "changing.within(None)", "all of an image could change"),
     ),
     *faults("instruments/region_flips/result.py", ["region_flips/test_region_flips.py"],
         ("region-flips-helper-judges", 'if not one["helper"]]', "]", "who guided the change would judge it"),
     ),
     *faults("instruments/region_flips/verdict.py", ["region_flips/test_region_flips.py"],
-        ("region-flips-by-flips", "own.loc[CONFIRMED], wholes[CONFIRMED]) if judged", "own.loc[FLIPPED], wholes[FLIPPED]) if judged",
+        ("region-flips-by-flips", "_label(own.loc[CONFIRMED], wholes[CONFIRMED])", "_label(own.loc[FLIPPED], wholes[FLIPPED])",
          "the classifier's own flips, which flatter its gradient, would decide"),
     ),
     # Contrast

@@ -136,7 +136,8 @@ def measures_of(details: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def hits(read: Mapping[str, Any], oracles: list[str]) -> np.ndarray:
     """Where images were flipped and all of these oracles confirm it."""
-    return np.logical_and.reduce([unpack(read["flipped"]), *(unpack(read["confirmed"][name]) for name in oracles)])
+    found: np.ndarray = np.logical_and.reduce([unpack(read["flipped"]), *(unpack(read["confirmed"][name]) for name in oracles)])
+    return found
 
 
 def lead_over(details: Mapping[str, Any], name: str, other: str, oracles: list[str], place: int) -> Interval:
