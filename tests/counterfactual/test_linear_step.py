@@ -57,6 +57,12 @@ def test_equals_a_general_convex_solver(p, seed):
     assert gradient @ step == pytest.approx(by_scipy(gradient, radius, p, low, high), abs=1e-6)
 
 
+def test_an_entry_whose_bound_uses_up_the_radius_stays_at_it():
+    """What is left for the other entry vanishes beside 1, and with it its multiple."""
+    step = ours(np.array([0.001, 0.029]), 0.8, 1.1, np.array([0.0, -0.2]), np.array([1.0, 0.8]))
+    assert step == pytest.approx([0.0, 0.8])
+
+
 thousandths = st.integers(0, 1000).map(lambda value: value / 1000)
 signed = st.integers(-1000, 1000).map(lambda value: value / 1000)
 

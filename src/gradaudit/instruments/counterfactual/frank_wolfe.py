@@ -72,15 +72,20 @@ def _by_breakpoints(slopes: Tensor, bounds: Tensor, radius: float, p: float) -> 
     after = torch.cat([rest[:, 1:], torch.full_like(rest[:, :1], -math.inf)], dim=1)
     sums = full + (p * sorted_breakpoints + after).exp().nan_to_num(nan=0.0)
     at_bounds = ((sums <= 1) & (sorted_breakpoints < math.inf)).sum(dim=1, keepdim=True)
-    return torch.minimum(bounds, _free(full, rest, logs, at_bounds, p) * radius)
+    none = torch.full_like(sorted_breakpoints[:, :1], -math.inf)
+    reached = torch.cat([none, sorted_breakpoints], dim=1).gather(1, at_bounds)
+    return torch.minimum(bounds, _free(full, rest, logs, at_bounds, reached, p) * radius)
 
 
-def _free(full: Tensor, rest: Tensor, logs: Tensor, at_bounds: Tensor, p: float) -> Tensor:
-    """How far entries would go without bounds, in units of the radius; infinitely far where all reach their bounds."""
+def _free(full: Tensor, rest: Tensor, logs: Tensor, at_bounds: Tensor, reached: Tensor, p: float) -> Tensor:
+    """How far entries would go without bounds, in units of the radius; infinitely far where all reach their bounds.
+
+    The multiple is at least the largest breakpoint of those at their bounds, also where these use up the radius to the last digit.
+    """
     all_reach = at_bounds == (logs > -math.inf).sum(dim=1, keepdim=True)
     used = torch.cat([torch.zeros_like(full[:, :1]), full], dim=1).gather(1, at_bounds)
     left = rest.gather(1, at_bounds.clamp_max(rest.shape[1] - 1))
-    multiple = ((1 - used).clamp_min(0).log() - left) / p
+    multiple = torch.maximum(((1 - used).clamp_min(0).log() - left) / p, reached)
     return (multiple + logs).exp().where(~all_reach, math.inf)
 
 
