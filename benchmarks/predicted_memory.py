@@ -3,7 +3,7 @@
 On MNIST with the zoo's classifiers and denoiser, each instrument in a process of its own: what a dry run says before it starts,
 against the largest resident memory of the process; of several workers, the proportional memory of all processes (PSS, in which
 pages that they share count once), as a plan's workers do nothing but the work. An idle worker is one that has imported gradaudit
-and trained a network of a single layer on four images: what it adds to the memory of all is what each is counted with.
+and trained a network of a single layer on four images: what it holds is what each is counted with.
 
 Run: `OMP_NUM_THREADS=1 python benchmarks/predicted_memory.py`. Five minutes. Linux only.
 """
@@ -11,7 +11,6 @@ Run: `OMP_NUM_THREADS=1 python benchmarks/predicted_memory.py`. Five minutes. Li
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ from gradaudit.instruments.setup import Run, Setup
 from gradaudit.instruments.sweep import BASE
 from gradaudit.training.backends import resolve_backend
 
-OFF, IDLE = 1.3, (2, 4)
+OFF, IDLE = 1.3, 2
 SHORT = "alignment"
 TRAINED = ga.named_recipe("mnist/standard", epochs=1)
 FINE_TUNE = {"finetuned": "evaluators/fine-tune(epochs=1)", "patches": 0, "levels": (0.2,)}
@@ -95,24 +94,14 @@ def measured(name: str, images: int) -> dict[str, float]:
 
 
 def idle() -> float:
-    """Bytes that a worker adds to the proportional memory of all processes, once it has done next to nothing."""
+    """Proportional memory of a worker that has done next to nothing."""
     torch.set_num_threads(1)
-    found = []
+    pixels = torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = ga.ImageSet(pixels, torch.tensor([0, 1, 0, 1]), ("a", "b"))
     with tempfile.TemporaryDirectory() as folder:
         backend = resolve_backend("local", ga.Store(folder), torch.device("cpu"))
-        for workers in IDLE:
-            list(backend.run(little, [(place,) for place in range(8 * workers)], workers))
-            found.append(proportional())
-    return (found[1] - found[0]) / (IDLE[1] - IDLE[0])
-
-
-def little(seed: int) -> int:
-    """Train a network of one layer on four images."""
-    generator = torch.Generator().manual_seed(seed)
-    pixels = torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8, generator=generator)
-    images = ga.ImageSet(pixels, torch.tensor([0, 1, 0, 1]), ("a", "b"))
-    ga.train(ga.Recipe(network="linear", epochs=1, batch_size=4, seed=seed), images, device="cpu")
-    return os.getpid()
+        list(backend.run(ga.train, [(ga.Recipe(network="linear", epochs=1, batch_size=4), images)] * 8 * IDLE, IDLE))
+        return (proportional() - psutil.Process().memory_full_info().pss) / IDLE
 
 
 @contextmanager
