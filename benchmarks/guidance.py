@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 import gradaudit as ga
 from _record import save_figure, table_parser
+from conditional import classifiers
 from counterfactuals import as_markdown, chosen, folder_name, gallery, in_short
 from gradaudit.files import write_text
 from gradaudit.results import versions
@@ -165,10 +166,9 @@ def robust_clothes(network: str, seed: int) -> ga.Recipe:
 
 def cifar10(train: ga.ImageSet, arguments: Any) -> Cast:
     """The package's classifiers and denoiser; helper and oracle are what others trained."""
-    weights = Path(arguments.weights_dir)
     explained = {name: ga.load_classifier(f"zoo:cifar10/{name}") for name in ("standard", "robust")}
-    helper = ga.load_classifier("resnet4b", weights / "cifar10_resnet4b_robust.pth")
-    return Cast(explained, helper, ga.load_classifier("resnet20", weights / "cifar10_resnet20.th"), ga.load_denoiser("zoo:cifar10"))
+    others = classifiers("cifar10", train, arguments)
+    return Cast(explained, others["robust"], others["standard"], ga.load_denoiser("zoo:cifar10"))
 
 
 def once(recipe: ga.Recipe, train: ga.ImageSet, arguments: Any) -> nn.Module:

@@ -55,7 +55,7 @@ class Asked:
 DATA = {
     "mnist": Asked("mnist", (1.0, 2.0)),
     "mnist-blocks": Asked("blocks(of=mnist)", (1.0, 2.0)),
-    "cifar10": Asked("cifar10", (0.25, 0.5), auto=200),
+    "cifar10": Asked("cifar10", (0.25, 0.5), auto=100),
 }
 
 

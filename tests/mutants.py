@@ -763,7 +763,7 @@ FAULTS: tuple[Fault, ...] = (
         ("wolfe-smallest-first", "slopes.argsort(dim=1, descending=True, stable=True)", "slopes.argsort(dim=1, stable=True)",
          "the smallest gradients would be served first"),
         ("wolfe-bounds-swapped", "torch.where(slopes > 0, high", "torch.where(slopes < 0, high", "steps would leave the box"),
-        ("wolfe-no-root", "- left) / p\n", "- left)\n", "the radius would not be used up"),
+        ("wolfe-no-root", "- left) / p, reached)", "- left), reached)", "the radius would not be used up"),
         ("wolfe-units", "shares = bounds / radius", "shares = bounds", "bounds would be compared with a radius of 1"),
         ("wolfe-own-counted", "after = torch.cat([rest[:, 1:],", "after = torch.cat([rest[:, :-1],",
          "an entry would count twice at its breakpoint"),

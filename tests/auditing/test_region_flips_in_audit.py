@@ -23,7 +23,7 @@ def test_it_is_there_only_where_the_preset_or_the_user_asks_for_it():
 def test_two_classifiers_confirm_for_each_other_and_are_compared(arguments, tmp_path):
     given = arguments | {"options": OFF | {"test_images": 20, "region_flips": ASKED}, "store": tmp_path / "store"}
     ready = ga.prepare_audit(**given)
-    assert ready.estimate()["gradients"].tolist() == [4 * (5 * 2 + 1)] * 2
+    assert ready.estimate()["gradients"].tolist() == [4 * (5 * (2 + 1) + 1)] * 2
     result = ready.run()
     for name, other in (("bayes", "mlp"), ("mlp", "bayes")):
         assert result.results[name]["region_flips"].oracles == (other,)

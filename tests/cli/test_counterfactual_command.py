@@ -52,7 +52,7 @@ def test_another_classifier_is_held_to_its_class(cli, trained, other, images, tm
     assert "the two disagree" in page
     assert "the other: still" in page
     planned = cli("counterfactual", trained, images, *options, "--dry-run")
-    assert f"{2 * 5 * 5} gradients" in planned.out
+    assert f"{2 * 5 * (5 + 1)} gradients" in planned.out
 
 
 def test_json_is_the_result_and_nothing_else(cli, trained, images, tmp_path):
@@ -63,7 +63,7 @@ def test_json_is_the_result_and_nothing_else(cli, trained, images, tmp_path):
 def test_a_dry_run_counts_a_step_of_each_image_target_and_seed(cli, trained, images, tmp_path):
     found = cli("counterfactual", trained, images, "--images", 5, "--target", "all", "--seeds", 2, "--dry-run", *FAST)
     assert found.status == 0, found.err
-    assert f"{5 * 2 * 2 * 3} gradients" in found.out
+    assert f"{5 * 2 * 2 * (3 + 1)} gradients" in found.out
     assert not (tmp_path / "out").exists()
 
 
