@@ -142,7 +142,7 @@ def test_examples_differ_before_they_repeat(result):
 
 def test_figures_show_every_method_and_example(result):
     figure = result.plot()
-    assert [axes.get_ylabel() for axes in figure.axes[1:]][:2] == ["confidence in the target", "L1 distance to the original"]
+    assert [axes.get_title() for axes in figure.axes[1:]][:2] == ["confidence in the target", "L1 distance to the original"]
     assert len(figure.axes[0].containers) == 2
     gallery = result.gallery(3)
     assert len(gallery.axes) == 3 * 5

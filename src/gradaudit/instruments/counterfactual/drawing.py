@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +15,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+NARROW = 24  # letters of a legend's line: names of methods with all their options are long
+
 # Each panel, and the diagnostics in it with the line that each is drawn by.
 PANELS = {
     "confidence in the target": {"confidence": "-"},
     "the other's confidence": {"confidence_kept": "-"},
     "L1 distance to the original": {"distance": "-"},
     "angle of the gradients, degrees": {"angle_before": ":", "angle_after": "-"},
+    "share of agreeing pixels": {"consensus": "-"},
     "norm of the gradient": {"class_norm": "-", "distance_norm": ":"},
     "share of the pull along the manifold": {"tangent_share": "-"},
 }
@@ -38,9 +42,13 @@ def draw(result: Shown) -> Figure:
         axes = figure.add_subplot(grid[1 + place // 2, place % 2])
         for turn, method in enumerate(result.methods):
             for name, line in panels[panel].items():
-                _curve(axes, result.steps[method].get(name), f"C{turn}", line, f"{method}, {name.replace('_', ' ')}")
-        axes.set(xlabel="step", ylabel=panel)
-        axes.legend(fontsize="x-small")
+                _curve(axes, result.steps[method].get(name), f"C{turn}", line)
+        axes.set(xlabel="step")
+        axes.set_title(panel, fontsize="medium")
+        if len(panels[panel]) > 1:  # colours are the methods', as above
+            for name, line in panels[panel].items():
+                axes.plot([], [], color="0.3", linestyle=line, label=name.replace("_", " "))
+            axes.legend(fontsize="x-small")
     return legible(figure, result.settings.get("classes", ()))
 
 
@@ -78,11 +86,11 @@ def quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return steps, np.nanquantile(np.where(np.isfinite(values), values, np.nan)[:, steps], [0.25, 0.5, 0.75], axis=0)
 
 
-def _curve(axes: Axes, values: np.ndarray | None, color: str, line: str, label: str) -> None:
+def _curve(axes: Axes, values: np.ndarray | None, color: str, line: str) -> None:
     if values is None or not np.isfinite(values).any():
         return
     steps, (low, middle, high) = quartiles(values)
-    axes.plot(steps, middle, color=color, linestyle=line, label=label)
+    axes.plot(steps, middle, color=color, linestyle=line)
     axes.fill_between(steps, low, high, color=color, alpha=0.15, linewidth=0)
 
 
@@ -93,7 +101,7 @@ def _shares(axes: Axes, result: Shown) -> None:
         spread = np.vstack([own["value"] - own["low"], own["high"] - own["value"]])
         places = np.arange(len(names)) + (turn - (len(result.methods) - 1) / 2) * 0.12
         style: dict[str, Any] = {"linestyle": "none", "marker": "os^Dv"[turn % 5], "capsize": 2}
-        axes.errorbar(own["value"], places, xerr=spread, color=f"C{turn}", label=method, **style)
+        axes.errorbar(own["value"], places, xerr=spread, color=f"C{turn}", label=fill(method, NARROW), **style)
     axes.set_yticks(range(len(names)), labels=[share_label(names[0]), *(f"of these, {share_label(one)}" for one in names[1:])])
     axes.axvline(0.5, color="0.6", linewidth=0.8, linestyle=":")
     axes.set(xlabel="share of images", xlim=(-0.02, 1.02), ylim=(len(names) - 0.5, -0.5), title="Counterfactuals")
