@@ -72,7 +72,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="runs whose name has this in it; others as they were found before")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    train, test = ga.load_images((arguments.cifar10 if arguments.data == "cifar10" else None) or arguments.data, folder=arguments.data_dir)
+    own = arguments.cifar10 if arguments.data == "cifar10" else None
+    train, test = ga.load_images(own or arguments.data, folder=arguments.data_dir)
     cast = CASTS[arguments.data](train, arguments)
     frames = []
     for title, explained in cast.explained.items():
