@@ -23,7 +23,7 @@ extensions = [
     "public_names",
     "result_files",
 ]
-exclude_patterns = ["_build", "_site"]
+exclude_patterns = ["jupyter_execute", "_build", "_site"]
 
 nb_execution_mode = "off"  # a notebook is shown as it is stored; the tests run it
 myst_enable_extensions = ["dollarmath"]
