@@ -199,7 +199,7 @@ def faults(file: str, tests: Sequence[str], *entries: tuple[str, str, str, str])
 FAULTS: tuple[Fault, ...] = (
     # Flips by region
     *faults("instruments/region_flips/audit.py", ["region_flips/test_region_flips.py"],
-        ("region-flips-seen-before", " & ~self._sees(one, self.images)", "",
+        ("region-flips-seen-before", " & (self.seen[name] != self.targets).numpy()", "",
          "an oracle that never changes its mind would confirm"),
         ("region-flips-unflipped", "name: flipped & self._sees", "name: self._sees",
          "what others see would count where nothing was flipped"),

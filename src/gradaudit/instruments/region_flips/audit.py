@@ -89,7 +89,8 @@ def region_flips(
     how: dict[str, Any] = {"target": attributed, "seed": options.seed, "batch_size": options.batch_size, "device": place}
     streams, impossible, doubts = opened(classifier, images, audited, beside, **how)
     changing = _Changing(classifier, images, targets, {"denoiser": denoiser, "robust": robust}, options, place)
-    asked = _Asked(classifier, others, images, targets, place)
+    seen = {name: probabilities_of(one, images, place).argmax(dim=1) for name, one in others.items()}
+    asked = _Asked(classifier, others, seen, targets, place)
     helper = classifier_fingerprint(robust) if robust is not None and asks_helpers(method) else None
     settings = {
         "attributions": list(audited),
@@ -116,7 +117,7 @@ def region_flips(
         "targets": pack(targets.numpy()),
         "whole": _packed(whole),
         "read": {name: _packed(one) for name, one in read.items()},
-        "oracles": {name: asked.oracle(one, before, helper) for name, one in others.items()},
+        "oracles": {name: asked.oracle(name, before, helper) for name in others},
     }
     table = tabulate(details, settings)
     return RegionFlipsResult(table, judge(table, details, settings).with_caveats((*caveats, *doubts)), settings, details)
@@ -140,11 +141,11 @@ def cell_count(maps: int, options: RegionFlipsOptions) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """Who is asked about changed images, and what they made of the originals."""
+    """Who is asked about changed images, and the classes that the oracles saw in the originals, (N,) each."""
 
     classifier: nn.Module
     oracles: Mapping[str, nn.Module]
-    images: ImageSet
+    seen: Mapping[str, Tensor]
     targets: Tensor
     device: torch.device
 
@@ -152,13 +153,13 @@ class _Asked:
         """What is said of each image, (N,); an oracle that saw the target before does not confirm that it is there after."""
         flipped = self._sees(self.classifier, changed)
         return {FLIPPED: flipped} | {
-            name: flipped & self._sees(one, changed) & ~self._sees(one, self.images) for name, one in self.oracles.items()
+            name: flipped & self._sees(one, changed) & (self.seen[name] != self.targets).numpy()
+            for name, one in self.oracles.items()
         }
 
-    def oracle(self, oracle: nn.Module, before: Tensor, helper: str | None) -> dict[str, Any]:
+    def oracle(self, name: str, before: Tensor, helper: str | None) -> dict[str, Any]:
         """How far an oracle can be relied on."""
-        mark = classifier_fingerprint(oracle)
-        seen = probabilities_of(oracle, self.images, self.device).argmax(dim=1)
+        mark, seen = classifier_fingerprint(self.oracles[name]), self.seen[name]
         return {
             "agrees": float((seen == before.argmax(dim=1)).double().mean()),
             "already": float((seen == self.targets).double().mean()),

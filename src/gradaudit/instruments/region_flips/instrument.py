@@ -69,7 +69,8 @@ class RegionFlips(Instrument):
         changes = cost_of_changes(the_method(options.method), cells * len(images), images)
         ranking = len(images) * len(maps) * second_call(lambda: rank(torch.rand(1, *images.shape), 0, 0, "pixels"))
         held = gradient_bytes(classifier, images, setup.run.device) + ARRAYS * 4 * images.images.numel()
-        seen = cells * len(images) * (CHECKS + 2 * len(setup.oracles_for(name)))
+        judges = len(setup.oracles_for(name))
+        seen = len(images) * (cells * (CHECKS + judges) + judges)
         return asked + replace(changes, forwards=seen, besides=changes.besides + ranking, memory=changes.memory + held)
 
     def scores(self, result: RegionFlipsResult) -> dict[str, Score]:
