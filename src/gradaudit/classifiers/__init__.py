@@ -1,7 +1,7 @@
 """What is audited: networks by name, checkpoints, and models of other libraries."""
 
 from gradaudit.classifiers.build import NETWORKS, NetworkDescription, build_network, describe_networks
-from gradaudit.classifiers.check import check_classifier, class_count
+from gradaudit.classifiers.check import check_alike, check_classifier, check_judges, class_count
 from gradaudit.classifiers.class_names import class_names, in_order, misplaced
 from gradaudit.classifiers.fingerprint import classifier_fingerprint
 from gradaudit.classifiers.load import load_classifier
@@ -18,7 +18,9 @@ __all__ = [
     "Normalisation",
     "Normalise",
     "build_network",
+    "check_alike",
     "check_classifier",
+    "check_judges",
     "class_count",
     "class_names",
     "classifier_fingerprint",

@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 from gradaudit.batching import batch_size_for, evaluating, frozen, placed
 from gradaudit.classifiers.checkpoints import require_finite
 from gradaudit.classifiers.class_names import require_order
+from gradaudit.classifiers.fingerprint import classifier_fingerprint
 from gradaudit.classifiers.logits import with_logits
 from gradaudit.devices import seeded
 from gradaudit.errors import InputError, first_line, require
@@ -91,6 +92,40 @@ def _require_ready(classifier: nn.Module, argument: str, name: str) -> None:
             pass
     except NotImplementedError as error:  # a program of torch.export
         raise InputError(argument, name, f"a module that can be put into evaluation mode ({first_line(error)})") from error
+
+
+def check_alike(other: Any, argument: str, images: ImageSet, count: int, whose: str) -> Checked:
+    """As `check_classifier`, of one that must have `count` logits, those of the classifier that `whose` describes."""
+    found = check_classifier(other, images, argument)
+    own = class_count(found.classifier, images)
+    require(own == count, argument, f"of {own} classes", f"of {count} classes, those of the {whose} classifier")
+    return found
+
+
+def check_judges(
+    oracles: Mapping[str, Any], classifier: nn.Module, images: ImageSet, whose: str
+) -> tuple[dict[str, nn.Module], tuple[str, ...]]:
+    """Other classifiers, each returning logits alone, and what must be known of any figure about them.
+
+    Args:
+        oracles: what was given, by name.
+        classifier: whose images they judge, checked.
+        images: as `check_classifier` takes them.
+        whose: a word for that classifier in errors, such as `"audited"`.
+
+    Raises:
+        InputError: one is no classifier of these images, has another number of logits, or is the classifier itself.
+    """
+    count, owner = class_count(classifier, images), classifier_fingerprint(classifier)
+    found: dict[str, nn.Module] = {}
+    caveats: list[str] = []
+    for name, one in oracles.items():
+        argument = f"oracles[{name!r}]"
+        found[name], more = check_alike(one, argument, images, count, whose)
+        expected = f"another classifier than the {whose} one, which is no judge of itself"
+        require(classifier_fingerprint(found[name]) != owner, argument, type(one).__name__, expected)
+        caveats += more
+    return found, tuple(caveats)
 
 
 def class_count(classifier: nn.Module, images: ImageSet) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.batching import batch_size_for, evaluating, placed
-from gradaudit.classifiers import check_classifier, class_count, classifier_fingerprint
+from gradaudit.classifiers import check_judges
 from gradaudit.diffusion import Denoiser
 from gradaudit.errors import require
 from gradaudit.images import ImageSet
@@ -68,18 +68,7 @@ def check_oracles(oracles: Any, classifier: nn.Module, images: ImageSet) -> tupl
     """
     good = isinstance(oracles, Mapping) and all(isinstance(name, str) and name.strip() and name != ITSELF for name in oracles)
     require(good, "oracles", oracles, f"None, or classifiers by name, none of them {ITSELF!r}")
-    found: dict[str, nn.Module] = {}
-    caveats: list[str] = []
-    for name, one in oracles.items():
-        argument = f"oracles[{name!r}]"
-        oracle, more = check_classifier(one, images, argument)
-        count, wanted = class_count(oracle, images), class_count(classifier, images)
-        require(count == wanted, argument, f"of {count} classes", f"of {wanted} classes, those of the audited classifier")
-        other = classifier_fingerprint(oracle) != classifier_fingerprint(classifier)
-        require(other, argument, type(one).__name__, "another classifier than the audited one, which is no judge of itself")
-        found[name] = oracle
-        caveats += more
-    return found, tuple(caveats)
+    return check_judges(oracles, classifier, images, "audited")
 
 
 def resolve_batch_size(batch_size: int | str, inputs: AlignmentInputs, sigma: float, conditional: bool) -> int:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.batching import evaluating, forward_size, halving, placed
-from gradaudit.classifiers import check_classifier, class_count, classifier_fingerprint
+from gradaudit.classifiers import check_alike, check_classifier, check_judges, class_count, classifier_fingerprint
 from gradaudit.diffusion import Denoiser
 from gradaudit.errors import require
 from gradaudit.files import fingerprint
@@ -23,6 +23,7 @@ from gradaudit.instruments.counterfactual.problem import Against, Problem, Solut
 from gradaudit.registry import Registry, Spec, check_complete, files_behind, options_of, parse_spec
 
 METHODS = Registry("gradaudit.instruments.counterfactual.methods", "method")
+EXPLAINED = "explained"  # the classifier, in errors about others
 NAMED = 8  # images that an error names at most
 BATCH = 128  # whatever batches the methods get, so that the sizes of those change nothing
 
@@ -83,19 +84,11 @@ def check_classifiers(
     good = isinstance(oracles, Mapping) and all(isinstance(name, str) and name.strip() for name in oracles)
     require(good, "oracles", oracles, "None, or classifiers by name")
     explained, caveats = check_classifier(classifier, images)
-    count, owner = class_count(explained, images), classifier_fingerprint(explained)
-
-    def beside(other: Any, argument: str) -> nn.Module:
-        nonlocal caveats
-        module, more = _alike(other, argument, images, count)
-        caveats += more
-        same = argument != "robust" and classifier_fingerprint(module) == owner
-        require(not same, argument, type(other).__name__, "another classifier than the explained one, which is no judge of itself")
-        return module
-
-    helper = None if robust is None else beside(robust, "robust")
-    asked = {name: beside(oracle, f"oracles[{name!r}]") for name, oracle in oracles.items()}
-    return explained, helper, asked, caveats
+    helper, more = (
+        (None, ()) if robust is None else check_alike(robust, "robust", images, class_count(explained, images), EXPLAINED)
+    )
+    asked, others = check_judges(oracles, explained, images, EXPLAINED)
+    return explained, helper, asked, (*caveats, *more, *others)
 
 
 def check_against(
@@ -116,7 +109,7 @@ def check_against(
     """
     if against is None:
         return None, ()
-    module, caveats = _alike(against, "against", images, class_count(explained, images))
+    module, caveats = check_alike(against, "against", images, class_count(explained, images), EXPLAINED)
     mark, name = classifier_fingerprint(module), type(against).__name__
     itself = mark == classifier_fingerprint(explained)
     require(not itself, "against", name, "another classifier than the explained one, which can't disagree with itself")
@@ -124,14 +117,6 @@ def check_against(
     helps = robust is not None and bool(asking) and mark == classifier_fingerprint(robust)
     expected = f"another classifier than the robust helper, which pulls towards the target in {', '.join(asking)}"
     require(not helps, "against", name, expected)
-    return module, caveats
-
-
-def _alike(other: Any, argument: str, images: ImageSet, count: int) -> tuple[nn.Module, tuple[str, ...]]:
-    """The classifier, returning logits alone, which are as many as `count`, and its caveats."""
-    module, caveats = check_classifier(other, images, argument)
-    found = class_count(module, images)
-    require(found == count, argument, f"of {found} classes", f"of {count} classes, those of the explained classifier")
     return module, caveats
 
 
