@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gradaudit.memory import memory_limit
-from gradaudit.options import Anything, Bytes, Flag, Options, Spec, Whole, WholeOr, declared, option
+from gradaudit.options import Anything, Bytes, Flag, Options, Spec, Specs, Whole, WholeOr, declared, option
 
 if TYPE_CHECKING:
     import os
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from gradaudit.attributions import AttributionLike
     from gradaudit.training.backends import BackendLike
     from gradaudit.training.store import Store
 
@@ -75,6 +77,18 @@ class WorkerOptions(StoreOptions):
         Spec(),
         "where they run: `local`, this machine, or a cluster, `ray` or `ray(cpus=1, gpus=0.25)`; it changes no result",
         of_run=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapsOptions(Options):
+    """What is asked about maps."""
+
+    attribution: AttributionLike | Mapping[str, AttributionLike] | Sequence[Any] = option(
+        "logit_gradient",
+        Specs(),
+        "the spec of an attribution, or a `.npy` file of scores (N, C, H, W); in Python also an array of scores, a function "
+        '`(classifier, images, targets) -> scores`, `{"my name": any of these}`, or a list; the verdict is about the first',
     )
 
 

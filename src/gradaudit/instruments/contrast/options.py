@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.instruments.run_options import DeviceOptions
-from gradaudit.options import Choice, Names, Specs, Whole, WholeOr, option
+from gradaudit.instruments.run_options import DeviceOptions, MapsOptions
+from gradaudit.options import Choice, Names, Whole, WholeOr, option
 
 if TYPE_CHECKING:
-    from gradaudit.attributions import AttributionLike
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContrastOptions(DeviceOptions):
+class ContrastOptions(MapsOptions, DeviceOptions):
     """The options of `contrast`."""
 
-    attribution: AttributionLike | Mapping[str, AttributionLike] | Sequence[Any] = option(
-        "logit_gradient",
-        Specs(),
-        "the spec of an attribution, or a `.npy` file of scores (N, C, H, W); in Python also an array of scores, a function "
-        '`(classifier, images, targets) -> scores`, `{"my name": any of these}`, or a list; the verdict is about the first',
-    )
     neighbours: int = option(
         30, Whole(1), "nearest training images of the image's class, and of the others, whose means are compared"
     )

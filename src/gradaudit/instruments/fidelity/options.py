@@ -7,26 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.instruments.run_options import StoreOptions
+from gradaudit.instruments.run_options import MapsOptions, StoreOptions
 from gradaudit.options import Anything, Choice, Names, Numbers, Spec, Specs, Whole, WholeOr, option
 
 if TYPE_CHECKING:
-    from gradaudit.attributions import AttributionLike, Features
+    from gradaudit.attributions import Features
     from gradaudit.fills import FillLike
     from gradaudit.images import ImageSet
     from gradaudit.training import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class FidelityOptions(StoreOptions):
+class FidelityOptions(MapsOptions, StoreOptions):
     """The options of `fidelity`."""
 
-    attribution: AttributionLike | Mapping[str, AttributionLike] | Sequence[Any] = option(
-        "logit_gradient",
-        Specs(),
-        "the spec of an attribution, or a `.npy` file of scores (N, C, H, W); in Python also an array of scores, a function "
-        '`(classifier, images, targets) -> scores`, `{"my name": any of these}`, or a list; the verdict is about the first',
-    )
     levels: Sequence[float] = option(
         (0.05, 0.1, 0.2, 0.4),
         Numbers(above=0, below=1, what="shares"),

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.instruments.run_options import DeviceOptions
-from gradaudit.options import Anything, Choice, File, Names, Numbers, Specs, Whole, WholeOr, option
+from gradaudit.instruments.run_options import DeviceOptions, MapsOptions
+from gradaudit.options import Anything, Choice, File, Names, Numbers, Whole, WholeOr, option
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from gradaudit.attributions import AttributionLike, Features
+    from gradaudit.attributions import Features
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeakageOptions(DeviceOptions):
+class LeakageOptions(MapsOptions, DeviceOptions):
     """The options of `leakage`."""
 
-    attribution: AttributionLike | Mapping[str, AttributionLike] | Sequence[Any] = option(
-        "logit_gradient",
-        Specs(),
-        "the spec of an attribution, or a `.npy` file of scores (N, C, H, W); in Python also an array of scores, a function "
-        '`(classifier, images, targets) -> scores`, `{"my name": any of these}`, or a list; the verdict is about the first',
-    )
     target: Literal["label", "predicted"] = option(
         "label", Choice(("label", "predicted")), "the class that is attributed: the label or the predicted one"
     )

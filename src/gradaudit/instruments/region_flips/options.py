@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from gradaudit.instruments.contract import About
-from gradaudit.instruments.run_options import StoreOptions
-from gradaudit.options import Choice, Names, Numbers, Spec, Specs, Whole, WholeOr, option
+from gradaudit.instruments.run_options import MapsOptions, StoreOptions
+from gradaudit.options import Choice, Names, Numbers, Spec, Whole, WholeOr, option
 
 if TYPE_CHECKING:
-    from gradaudit.attributions import AttributionLike
     from gradaudit.instruments.counterfactual.arguments import MethodLike
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegionFlipsOptions(StoreOptions):
+class RegionFlipsOptions(MapsOptions, StoreOptions):
     """The options of `region_flips`."""
 
-    attribution: AttributionLike | Mapping[str, AttributionLike] | Sequence[Any] = option(
-        "logit_gradient",
-        Specs(),
-        "the spec of an attribution, or a `.npy` file of scores (N, C, H, W); in Python also an array of scores, a function "
-        '`(classifier, images, targets) -> scores`, `{"my name": any of these}`, or a list; the verdict is about the first',
-    )
     levels: Sequence[float] = option(
         (0.2,),
         Numbers(above=0, below=1, what="shares"),
