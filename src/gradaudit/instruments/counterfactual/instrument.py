@@ -200,9 +200,9 @@ def cost_of(method: Method, count: int, images: ImageSet, repelled: int = 0) -> 
     if not method.needs_denoiser:
         besides = steps * _seconds_of_a_step(method, images) if method.options.get("steps") else 0.0
         return Cost(gradients=steps + count, besides=besides)
-    inner = int(method.options.get("inner_steps", 1))
-    passes = 1 + inner * BACK.get(str(method.options.get("guidance")), 3)
-    more = inner * repelled if str(method.options.get("guidance")) not in ("none", "tangent", "combined") else 0
+    inner, back = int(method.options.get("inner_steps", 1)), _ways_back(method)
+    passes = 1 + inner * back
+    more = inner * repelled if back == BACK["exact"] else 0
     walk = Cost(gradients=inner * steps, denoised=(steps * passes + more * _steps(method)) // 2)  # it begins half-way
     return walk + _tangents(method, steps // 2, images) if method.options.get("guidance") == "tangent" else walk
 
@@ -242,8 +242,7 @@ def walking_bytes(
     views = method.options.get("views", 1)
     shown = GRADIENT * each * (views if isinstance(views, int) else VIEWS if robust is not None else 1)
     once = _walked_bytes(method, images, denoiser, device)
-    through = method.options.get("guidance") not in ("none", "tangent")
-    passed = max(once + shown, GRADIENT * once) if through else max(FORWARD * once, shown)
+    passed = max(once + shown, GRADIENT * once) if _ways_back(method) else max(FORWARD * once, shown)
     arrays = 4 * images.images[0].numel() * (WALKED + min(FRAMES, _steps(method)) / 4)
     return size * (passed + arrays)
 
@@ -252,6 +251,11 @@ def _walked_bytes(method: Method, images: ImageSet, denoiser: Denoiser, device: 
     """Bytes of the denoiser's graph of one image, by which a walk goes back through it."""
     with prepared(denoiser.to(device), images.floats([0], device), method.options.get("checkpointing", "auto")):
         return denoiser_bytes(denoiser, images, device)
+
+
+def _ways_back(method: Method) -> int:
+    """Ways back through the denoiser in a guided step; of a method that does not say, as many as there may be."""
+    return BACK.get(str(method.options.get("guidance")), BACK["exact"])
 
 
 def _steps(method: Method) -> int:
