@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from gradaudit.diffusion.denoiser import Denoiser
 from gradaudit.diffusion.load import DenoiserLike, load_denoiser
 from gradaudit.diffusion.objectives._points import Draw, Points, fresh_points, kept_points
 from gradaudit.errors import InputError, require
+from gradaudit.options.forms import is_whole
 from gradaudit.training.objectives._checks import require_amount
 from gradaudit.training.objectives._precision import at_least_fp32
 from gradaudit.training.objectives._second_order import SecondOrder
@@ -149,8 +150,7 @@ def _check_numbers(sigma: Any, classes: Any, draws: Any) -> None:
     number = isinstance(sigma, Real) and not isinstance(sigma, bool)
     require(number and 0 < sigma < math.inf, "sigma", sigma, "a finite number above 0, in pixel values of [0, 1]")
     for argument, value, least in (("classes", classes, 1), ("draws", draws, 0)):
-        whole = isinstance(value, Integral) and not isinstance(value, bool)
-        require(whole and value >= least, argument, value, f"a whole number, {least} or more")
+        require(is_whole(value) and value >= least, argument, value, f"a whole number, {least} or more")
 
 
 def _check_denoiser(denoiser: Denoiser, input_shape: tuple[int, ...], known: int | None, classes: int) -> None:
