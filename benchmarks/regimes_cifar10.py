@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from torch import Tensor
 
 import gradaudit as ga
 from _record import save_figure, table_parser
@@ -60,8 +61,9 @@ def main() -> None:
     if arguments.train_only:
         print(f"{len(models)} classifiers; {time.perf_counter() - start:.0f} s")
         return
-    few = test.sample(arguments.test_images)
-    results = {score: swept(train, few, base, score, arguments) for score in SCORES}
+    few, denoiser = test.sample(arguments.test_images), ga.load_denoiser(arguments.denoiser)
+    tangents = ga.tangent_spaces(few, denoiser, dimensions=32, sigma=SIGMA[1], device="cpu", show_progress=True)
+    results = {score: swept(train, few, denoiser, tangents, base, score, arguments) for score in SCORES}
     table = joined(results, read(models, train, test.sample(3000), arguments))
     write_text(arguments.out / "regimes_cifar10.csv", table.to_csv(index=False))
     save_figure(arguments.out / "regimes_cifar10.png", drawn(table), dpi=85)
@@ -73,10 +75,10 @@ def main() -> None:
     print(f"{time.perf_counter() - start:.0f} s, {versions()}")
 
 
-def swept(train: ga.ImageSet, test: ga.ImageSet, base: ga.Recipe, score: str, arguments: Any) -> SweepResult:
+def swept(
+    train: ga.ImageSet, test: ga.ImageSet, denoiser: ga.Denoiser, tangents: Tensor, base: ga.Recipe, score: str, arguments: Any
+) -> SweepResult:
     """Regimes, robustness, and alignment with one score."""
-    denoiser = ga.load_denoiser(arguments.denoiser)
-    tangents = ga.tangent_spaces(test, denoiser, dimensions=32, sigma=SIGMA[1], device="cpu", show_progress=True)
     result = sweep(
         train,
         test,
