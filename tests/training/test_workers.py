@@ -103,6 +103,30 @@ def test_a_worker_that_is_killed_twice_at_the_same_work_is_one_error_that_says_w
     assert not [*tmp_path.glob("19-*")], "what had not begun is dropped"
 
 
+def kill_workers():
+    """All of them, and wait until they are gone."""
+    workers = [one for one in psutil.Process().children() if "loky.backend.popen" in " ".join(one.cmdline())]
+    for one in workers:
+        one.kill()
+    return psutil.wait_procs(workers, timeout=20)[0]
+
+
+def test_workers_that_are_killed_while_work_is_still_handed_out_are_no_other_error(tmp_path):
+    """The pool is found broken where it is given more, not where results come from."""
+    gone = []
+
+    def tasks():
+        for number in range(8):
+            if number == 2:
+                gone.extend(kill_workers())
+                time.sleep(0.5)  # until the pool knows
+            yield (number, tmp_path, 0)
+
+    with pytest.warns(UserWarning, match="once more"):
+        assert sorted(here(tmp_path).run(killed, tasks(), 2)) == [*range(8)]
+    assert gone
+
+
 def slow(seconds):
     time.sleep(seconds)
     return seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -60,8 +60,9 @@ class Local:
         with joblib.parallel_config("loky" if workers > 1 else "sequential", **shared):
             while True:
                 parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", mmap_mode="c", max_nbytes="100K")
-                running = parallel(joblib.delayed(_numbered)(place, function, task) for place, task in work)
+                running = None
                 try:
+                    running = parallel(joblib.delayed(_numbered)(place, function, task) for place, task in work)
                     for place, returned in running:
                         work.done(place)
                         yield returned
@@ -72,11 +73,12 @@ class Local:
                     _end(running)
 
 
-def _end(running: Any) -> None:
+def _end(running: Generator[Any] | None) -> None:
     """End joblib's generator, and its workers with what they do, wherever an interrupt came; a traceback would keep it alive."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it tells of tasks that are cancelled, as they shall be
-        running.close()
+    if running is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it tells of tasks that are cancelled, as they shall be
+            running.close()
 
 
 class _Work:
