@@ -616,6 +616,9 @@ FAULTS: tuple[Fault, ...] = (
         ("alignment-easier-control", "(min(ends) for ends in", "(max(ends) for ends in", "beating one control would do"),
         ("alignment-room", "room = 1 - float(chance.mean())", "room = 1 + float(chance.mean())",
          "the way from chance to 1 would be misjudged"),
+        ("alignment-edges-unpaired", "if mean_interval(own - edges)[1] <= 0:",
+         "if mean_interval(own)[1] <= mean_interval(edges)[2]:",
+         "gradients surely nearer than edges would be called no nearer"),
     ),
     # The diffusion behind it
     *faults("diffusion/denoiser.py", ["diffusion/test_denoiser.py", "diffusion/test_mixture.py"],

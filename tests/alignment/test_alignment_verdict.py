@@ -173,6 +173,29 @@ def test_opposite_directions_are_told(mixture):
     assert told(result, "opposite ways")
 
 
+def beside_edges(own, edges):
+    """The caveats of made-up values (N,), where chance gives nothing and edges what is given, if they were measured."""
+    settings = {"gradients": ["logit"], "scores": ["bayes"], "similarities": ["magnitude_cosine"], "sigma": [0.25]}
+    values = [list(one) for one in (own, np.zeros(40), np.zeros(40))]
+    if edges is not None:
+        settings["fixed_controls"] = ["control: random", "control: edges"]
+        values.append(list(edges))
+    details = {"labels": [0, 1] * 20, "values": values, "directions": [], "denoising": []}
+    return " ".join(judge(tabulate(details, settings), details, settings).caveats)
+
+
+@pytest.mark.parametrize(("edges", "told_of"), [(0.6, True), (0.5, True), (0.47, False)])
+def test_edges_that_come_as_near_as_the_gradient_are_told(edges, told_of):
+    """Image by image, as the gradient and the edges of one image share what is easy in it: their means would not tell."""
+    noise = SPREAD / 4
+    assert ("edges, which know no classifier" in beside_edges(0.5 + noise, edges + noise + SPREAD / 100)) == told_of
+
+
+def test_edges_are_told_only_where_there_is_an_alignment_and_they_were_measured():
+    assert beside_edges(0.05 + SPREAD / 100, np.full(40, 0.9)) == ""
+    assert beside_edges(0.5 + SPREAD / 100, None) == ""
+
+
 def test_a_single_class_is_told(mixture, linear):
     images = mixture.images(60)
     images = images[images.labels == 1]

@@ -2,7 +2,8 @@
 
 What counts is the gain over the stronger of the two controls, image by image, as a share of the way from chance to 1. `aligned`: at
 some sigma its interval lies above a tenth. `not aligned`: below, at every sigma. `inconclusive`: neither. With several sigmas the
-intervals are widened (Bonferroni), for the choice of the best is a choice. A sigma where most maps are zero does not count.
+intervals are widened (Bonferroni), for the choice of the best is a choice. A sigma where most maps are zero does not count. Where
+the image's own edges come as near, `aligned` bears a caveat that says so.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from gradaudit.instruments.alignment.result import values_of
-from gradaudit.instruments.alignment.rows import RANDOM, Row, other_image
+from gradaudit.instruments.alignment.rows import EDGES, RANDOM, Row, fixed_controls, other_image
 from gradaudit.instruments.alignment.statistics import VANISHING
 from gradaudit.intervals import CONFIDENCE, mean_interval
 from gradaudit.results import Verdict
@@ -43,6 +44,8 @@ def judge(table: pd.DataFrame, details: Mapping[str, Any], settings: Mapping[str
     best = _best(clear or gains)
     found, chance = (_row(table, settings, name, best.sigma) for name in (settings["gradients"][0], best.control))
     caveats = (*_directions(details), *_denoiser(details), *_sample(table, details, settings), *_sign(found, chance))
+    if aligned:
+        caveats += tuple(_edges(details, settings, best.sigma))
     return Verdict(label, _sentence(found, chance, settings), caveats)
 
 
@@ -52,6 +55,12 @@ def telling_sigma(details: Mapping[str, Any], settings: Mapping[str, Any]) -> fl
     return _best(_clear(gains, details, settings) or gains).sigma
 
 
+def _judged(settings: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The gradient, score and similarity that the verdict is about."""
+    gradient, score, similarity = (settings[key][0] for key in ("gradients", "scores", "similarities"))
+    return gradient, score, similarity
+
+
 def _best(gains: list[Gain]) -> Gain:
     return max(gains, key=lambda gain: gain.low)
 
@@ -59,7 +68,7 @@ def _best(gains: list[Gain]) -> Gain:
 def _gains(details: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Gain]:
     values = values_of(details, settings)
     confidence = 1 - (1 - CONFIDENCE) / len(settings["sigma"])
-    gradient, score, similarity = (settings[key][0] for key in ("gradients", "scores", "similarities"))
+    gradient, score, similarity = _judged(settings)
     gains = []
     for sigma in settings["sigma"]:
         own = values[Row(gradient, score, sigma, similarity)]
@@ -86,7 +95,7 @@ def _gain(own: np.ndarray, chance: np.ndarray) -> np.ndarray:
 
 
 def _row(table: pd.DataFrame, settings: Mapping[str, Any], gradient: str, sigma: float) -> dict[str, Any]:
-    score, similarity = settings["scores"][0], settings["similarities"][0]
+    _, score, similarity = _judged(settings)
     chosen = table[(table["gradient"] == gradient) & (table["score"] == score)]
     chosen = chosen[(chosen["sigma"] == sigma) & (chosen["similarity"] == similarity)]
     return {str(name): value for name, value in chosen.iloc[0].items()}
@@ -137,3 +146,13 @@ def _sample(table: pd.DataFrame, details: Mapping[str, Any], settings: Mapping[s
 def _sign(found: Mapping[str, Any], chance: Mapping[str, Any]) -> Iterator[str]:
     if found["high"] < min(0, chance["low"]):
         yield "the value lies below chance: gradient and score tend to point opposite ways"
+
+
+def _edges(details: Mapping[str, Any], settings: Mapping[str, Any], sigma: float) -> Iterator[str]:
+    if EDGES in fixed_controls(settings):
+        gradient, score, similarity = _judged(settings)
+        values = values_of(details, settings)
+        own, edges = (values[Row(name, score, sigma, similarity)] for name in (gradient, EDGES))
+        if mean_interval(own - edges)[1] <= 0:
+            reach = f"the image's edges, which know no classifier, reach {edges.mean():.3f}"
+            yield f"{reach}: the gradient is not surely nearer than they are"
