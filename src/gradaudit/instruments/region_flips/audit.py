@@ -96,14 +96,10 @@ def region_flips(
         "attributions": list(audited),
         "controls": [name for name in beside if name in streams],
         "left_out": left_out | impossible,
-        "levels": list(options.levels),
-        "method": method.name,
-        "method_options": {name: value for name, value in method.options.items() if isinstance(value, (str, int, float, bool))},
         "oracles": list(others),
-        "target": options.target,
-        "seed": options.seed,
         "device": place.type,
         "classifier": classifier_fingerprint(classifier),
+        **_settings(options, method),
         **images.settings,
     }
     with progress("changing images", len(images) * cell_count(len(streams), options), options.show_progress) as advance:
@@ -121,6 +117,17 @@ def region_flips(
     }
     table = tabulate(details, settings)
     return RegionFlipsResult(table, judge(table, details, settings).with_caveats((*caveats, *doubts)), settings, details)
+
+
+def _settings(options: RegionFlipsOptions, method: Method) -> dict[str, Any]:
+    """What was asked for, for the result."""
+    return {
+        "levels": list(options.levels),
+        "method": method.name,
+        "method_options": {name: value for name, value in method.options.items() if isinstance(value, (str, int, float, bool))},
+        "target": options.target,
+        "seed": options.seed,
+    }
 
 
 def the_method(method: Any) -> Method:
