@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -63,6 +64,17 @@ def require(condition: bool, argument: str, value: Any, expected: str) -> None:
     """Raise `InputError` unless `condition` holds."""
     if not condition:
         raise InputError(argument, value, expected)
+
+
+def require_whole(argument: str, value: Any, least: int = 0, most: int | None = None) -> None:
+    """Raise `InputError` unless it is a whole number from `least` to `most`."""
+    reach = f", {least} or more" if most is None else f" from {least} to {most}"
+    require(is_whole(value) and value >= least and (most is None or value <= most), argument, value, f"a whole number{reach}")
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Whether it is a whole number, and no truth value."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def invalid(error: ValidationError, what: str, fields: Iterable[str]) -> InputError:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gradaudit.errors import require
+from gradaudit.errors import is_whole, require
 
 
 def image_keys(images: Tensor, seed: int, purpose: str = "") -> list[int]:
@@ -18,9 +18,9 @@ def image_keys(images: Tensor, seed: int, purpose: str = "") -> list[int]:
     Keys for another purpose are others: draws that meet in one computation must not repeat each other.
 
     Raises:
-        InputError: `seed` is not an integer.
+        InputError: `seed` is not a whole number.
     """
-    require(isinstance(seed, int) and not isinstance(seed, bool), "seed", seed, "an integer")
+    require(is_whole(seed), "seed", seed, "a whole number")
     pixels = images.detach().to("cpu", torch.float32).contiguous().numpy()
     digests = (hashlib.blake2b(image.tobytes(), digest_size=16, key=f"{seed}{purpose}".encode()).digest() for image in pixels)
     return [int.from_bytes(digest, "little") for digest in digests]

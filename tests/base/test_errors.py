@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError, invalid, require
+from gradaudit.errors import InputError, MissingExtraError, StoreError, TrainingError, invalid, require, require_whole
 
 
 def test_the_message_has_argument_value_and_expectation():
@@ -92,3 +92,20 @@ def test_what_pydantic_refuses_reads_like_the_rest(fields, message):
     found = invalid(caught.value, "a cake", Cake.model_fields)
     assert isinstance(found, InputError)
     assert str(found) == message
+
+
+@pytest.mark.parametrize("value", [1, 7, np.uint8(3), np.int64(7)])
+def test_whole_numbers_within_their_bounds_are_taken_whatever_their_type(value):
+    require_whole("steps", value, 1, 7)
+
+
+@pytest.mark.parametrize("value", [0, 8, True, np.True_, 2.0, "2", None, [2]])
+def test_other_values_are_no_whole_numbers_within_the_bounds(value):
+    with pytest.raises(InputError, match=r"`steps` .* must be a whole number from 1 to 7$"):
+        require_whole("steps", value, 1, 7)
+
+
+def test_without_a_largest_value_the_least_one_is_told():
+    require_whole("seed", 2**64)
+    with pytest.raises(InputError, match=r"must be a whole number, 0 or more$"):
+        require_whole("seed", -1)

@@ -9,7 +9,7 @@ from gradaudit import ImageSet, Recipe
 from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.errors import InputError
 from gradaudit.training import named_recipe
-from gradaudit.training.learners import check_alike, check_recipe, check_seeds, check_sets, is_whole, read_learner, shared_caveat
+from gradaudit.training.learners import check_alike, check_recipe, check_seeds, check_sets, read_learner, shared_caveat
 
 
 def images(labels=(0, 1, 1), shape=(1, 4, 4), classes=("a", "b")) -> ImageSet:
@@ -91,13 +91,6 @@ def test_other_learners_are_refused_under_the_name_that_the_caller_knows(learner
 def test_a_misspelt_name_of_a_recipe_is_told_the_right_one():
     with pytest.raises(InputError, match=r"^`learner`.*\(did you mean 'learners/fast-mlp'\?\)"):
         check_recipe("learners/fast_mlp", images())
-
-
-@pytest.mark.parametrize(
-    ("value", "whole"), [(0, True), (np.uint8(3), True), (-1, False), (True, False), (2.0, False), ("2", False)]
-)
-def test_whole_numbers(value, whole):
-    assert is_whole(value) is whole
 
 
 @pytest.mark.parametrize(("shared", "words"), [(1, "1 of the 2,000 test images (0.1%) stands in"), (900, "(45.0%) stand in")])

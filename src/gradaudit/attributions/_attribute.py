@@ -20,7 +20,7 @@ from gradaudit.attributions._scores import check_precomputed, checked, read_prec
 from gradaudit.batching import CPU_CAP, batch_size_for, check_logits, evaluating, halving, placed
 from gradaudit.classifiers import with_logits
 from gradaudit.devices import resolve_device
-from gradaudit.errors import CompletenessWarning, InputError, require
+from gradaudit.errors import CompletenessWarning, InputError, is_whole, require
 from gradaudit.images import ImageSet
 from gradaudit.memory import at_most
 from gradaudit.noise import image_keys
@@ -71,10 +71,10 @@ def attribute(
         CompletenessWarning: the scores miss what the method promises by more than 10 %.
     """
     automatic = batch_size == "auto"
-    integer = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size >= 1
-    require(automatic or integer, "batch_size", batch_size, '"auto" or an integer, 1 or more')
+    integer = is_whole(batch_size) and batch_size >= 1
+    require(automatic or integer, "batch_size", batch_size, '"auto" or a whole number, 1 or more')
     ready = _ready(classifier, images, attribution, target, seed, device)
-    size = batch_size if isinstance(batch_size, int) else _size(ready.model, images, ready.place)
+    size = _size(ready.model, images, ready.place) if automatic else int(batch_size)
     work = partial(_scores, ready)
     work(slice(0, min(2, size, len(images))))
     if warn:

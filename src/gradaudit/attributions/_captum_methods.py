@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.attributions._hooked import layer_named
-from gradaudit.errors import require
+from gradaudit.errors import require, require_whole
 
 # They draw at random, so each image is attributed on its own, from its own seed.
 RANDOMISED = {"GradientShap", "LayerGradientShap", "KernelShap", "Lime", "ShapleyValueSampling"}
@@ -106,9 +106,9 @@ def squares(images: Tensor, grid: int) -> Tensor:
     """A feature mask (1, C, H, W) of at most `grid` x `grid` squares that go through all channels, numbered from 0.
 
     Raises:
-        InputError: `grid` is not an integer of 1 or more.
+        InputError: `grid` is not a whole number above 0.
     """
-    require(isinstance(grid, int) and grid >= 1, "grid", grid, "an integer, 1 or more: squares a side")
+    require_whole("grid", grid, 1)
     channels, height, width = images.shape[1:]
     rows, columns = (torch.arange(side, device=images.device) * min(grid, side) // side for side in (height, width))
     mask = rows[:, None] * min(grid, width) + columns

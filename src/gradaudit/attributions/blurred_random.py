@@ -27,7 +27,7 @@ def blurred_random(
         seed: of the noise, which depends on the image and the seed alone; equal images get equal scores.
 
     Raises:
-        InputError: `sigma` is negative, or `seed` is not an integer.
+        InputError: `sigma` is negative, or `seed` is not a whole number.
 
     Source: Song et al., "On pitfalls of RemOve-And-Retrain" (arXiv 2304.13836).
     """

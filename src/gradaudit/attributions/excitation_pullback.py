@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from gradaudit.attributions._gradients import input_gradient
 from gradaudit.attributions._soft_gates import Softened, check_gate
-from gradaudit.errors import require
+from gradaudit.errors import require, require_whole
 
 
 def excitation_pullback(
@@ -47,7 +47,7 @@ def excitation_pullback(
     Source: Satkiewicz, "Pulling Back the Curtain" (arXiv 2507.22832).
     """
     check_gate(gate, temperature)
-    require(isinstance(steps, int) and not isinstance(steps, bool) and steps >= 0, "steps", steps, "a whole number, 0 or more")
+    require_whole("steps", steps)
     require(0 < step_size < float("inf"), "step_size", step_size, "a finite number above 0")
     soft = Softened(classifier, gate, temperature)
     if not steps:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gradaudit.attributions._completeness import complete
 from gradaudit.attributions._path import along_line, from_the_baseline
-from gradaudit.errors import require
+from gradaudit.errors import require, require_whole
 
 
 @complete(from_the_baseline)
@@ -37,6 +37,6 @@ def integrated_gradients(
 
     Source: Sundararajan, Taly, Yan (2017), equation 1.
     """
-    require(isinstance(steps, int) and steps >= 1, "steps", steps, "an integer, 1 or more")
+    require_whole("steps", steps, 1)
     require(np.isfinite(baseline), "baseline", baseline, "a finite number")
     return along_line(classifier, baseline, images, targets, steps=steps, of=of)

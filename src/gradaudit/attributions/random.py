@@ -19,6 +19,6 @@ def random(classifier: nn.Module | None, images: Tensor, targets: Tensor | None,
         seed: of the noise, which depends on the image and the seed alone; equal images get equal scores.
 
     Raises:
-        InputError: `seed` is not an integer.
+        InputError: `seed` is not a whole number.
     """
     return normal(generators(images, seed), images)

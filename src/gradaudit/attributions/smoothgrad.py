@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.attributions._gradients import input_gradient
-from gradaudit.errors import require
+from gradaudit.errors import require, require_whole
 from gradaudit.noise import generators, normal
 
 
@@ -38,7 +38,7 @@ def smoothgrad(
 
     Source: Smilkov et al. (2017); squared: Hooker et al. (2019).
     """
-    require(isinstance(samples, int) and samples >= 1, "samples", samples, "an integer, 1 or more")
+    require_whole("samples", samples, 1)
     require(noise >= 0, "noise", noise, "0 or more")
     sources = generators(images, seed)
     total = torch.zeros_like(images, dtype=torch.float32)

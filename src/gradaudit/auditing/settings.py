@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from gradaudit.auditing import presets
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, is_whole, require
 from gradaudit.instruments.contract import about, audited
 from gradaudit.options import Options
 
@@ -95,6 +95,6 @@ def _known(argument: str, name: str, known: Set[str], expected: str) -> None:
 
 
 def _count(argument: str, value: Any) -> int | None:
-    good = value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0)
+    good = value is None or (is_whole(value) and value > 0)
     require(good, argument, value, "a whole number above 0; left out for all images")
     return value if value is None else int(value)

@@ -13,7 +13,7 @@ from torch import nn
 
 from gradaudit.classifiers.libraries import library_network, names_library
 from gradaudit.devices import seeded
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, require, require_whole
 from gradaudit.registry import Registry, Spec, imported, options_of, parse_spec
 
 NETWORKS = Registry("gradaudit.classifiers.networks", "network")
@@ -56,7 +56,7 @@ def build_network(
     """
     spec = parse_spec(argument, network)
     shape = read_input_shape(input_shape)
-    require(isinstance(classes, int) and classes >= 2, "classes", classes, "an integer of at least 2")
+    require_whole("classes", classes, 2)
     with nullcontext() if seed is None else seeded(seed):
         if names_library(spec):
             return library_network(spec, shape, classes, argument).network

@@ -12,7 +12,7 @@ from torch import nn
 
 from gradaudit.classifiers.loose_weights import draw_loose
 from gradaudit.devices import seeded
-from gradaudit.errors import InputError, first_line, require
+from gradaudit.errors import InputError, first_line, require, require_whole
 
 STREAM = 0x756E7472  # a stream of its own: a training from the same seed must not have started from these very weights
 
@@ -31,8 +31,7 @@ def untrained_copy(classifier: nn.Module, seed: int) -> nn.Module:
     Raises:
         InputError: a parameter is none that a layer can initialise anew, or there is none; names the layer.
     """
-    whole = isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0
-    require(whole, "seed", seed, "an integer, 0 or more")
+    require_whole("seed", seed)
     weights = len(list(classifier.parameters()))
     require(weights > 0, "classifier", type(classifier).__name__, "one with parameters, which can be initialised anew")
     with torch.inference_mode(False):  # whose tensors can't be told later to need a gradient

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gradaudit.datasets.nulls import NullBlocks, Shape
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, is_whole, require, require_whole
 from gradaudit.images import ImageSet
 from gradaudit.noise import image_keys
 from gradaudit.registry import Registry, Spec, parse_spec
@@ -55,7 +55,7 @@ def blocks(
     """
     rows, columns = _checked_layout(layout)
     place = _place(position, rows * columns)
-    require(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0, "seed", seed, "an integer, at least 0")
+    require_whole("seed", seed)
     chosen, labels, names = _chosen(images, classes)
     channels, height, width = images.shape
     draw = _checked(bind_null(null), np.random.default_rng(seed), images.shape)
@@ -110,7 +110,7 @@ def _checked(null: NullBlocks, generator: np.random.Generator, shape: Shape) -> 
 
 def _checked_layout(layout: Any) -> tuple[int, int]:
     counts = tuple(layout) if isinstance(layout, Iterable) else ()
-    whole = len(counts) == 2 and all(isinstance(count, int) and not isinstance(count, bool) and count >= 1 for count in counts)
+    whole = len(counts) == 2 and all(is_whole(count) and count >= 1 for count in counts)
     require(whole and counts != (1, 1), "layout", layout, "a number of rows and one of columns, two blocks at least")
     return counts[0], counts[1]
 
@@ -120,7 +120,7 @@ def _place(position: Any, count: int) -> int | None:
     named = {"random": None, "top": 0, "bottom": count - 1}
     if isinstance(position, str) and position in named:
         return named[position]
-    index = isinstance(position, int) and not isinstance(position, bool) and 0 <= position < count
+    index = is_whole(position) and 0 <= position < count
     require(index, "position", position, f'"random", "top", "bottom" or an index from 0 to {count - 1}')
     return int(position)
 

@@ -31,7 +31,7 @@ def collect(
         InputError: something else than Pillow images, or images of several sizes and no `size`.
     """
     require(count > 0, "name_or_path", name, "a data set with images")
-    require(size is None or (type(size) is int and size >= 1), "size", size, "an integer, at least 1 pixel")
+    require(size is None or (type(size) is int and size >= 1), "size", size, "a whole number of pixels, 1 or more")
     require(channels in (None, 1, 3), "channels", channels, "1 (grey) or 3 (colour)")
     labels = np.empty(count, np.int64)
     images = np.empty(0, np.uint8)

@@ -12,7 +12,7 @@ from typing import Any
 
 from gradaudit.datasets.flaws import OnError
 from gradaudit.datasets.held import held_by
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, require, require_whole
 from gradaudit.images import ImageSet
 from gradaudit.registry import Registry, Spec, parse_spec
 
@@ -47,7 +47,7 @@ def load_images(
         InputError: no such data set or option, absent or damaged files; names the file.
         MissingExtraError: the library of `library:name` is not installed.
     """
-    require(isinstance(seed, int) and seed >= 0, "seed", seed, "an integer, at least 0")
+    require_whole("seed", seed)
     require(on_error in ("raise", "skip"), "on_error", on_error, '"raise" or "skip"')
     spec = _spec(name_or_path)
     spec = Spec(spec.name, spec.options | options, spec.positional)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gradaudit.errors import require
+from gradaudit.errors import require, require_whole
 from gradaudit.images import ImageSet
 
 CLASSES = ("-1", "+1")
@@ -107,5 +107,4 @@ def _image_set(levels: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> Imag
 
 def _require_whole(least: int, **values: Any) -> None:
     for argument, value in values.items():
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        require(whole, argument, value, f"an integer, at least {least}")
+        require_whole(argument, value, least)

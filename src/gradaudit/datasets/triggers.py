@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gradaudit.datasets.blocks import class_index
-from gradaudit.errors import require
+from gradaudit.errors import is_whole, require, require_whole
 from gradaudit.images import ImageSet
 from gradaudit.noise import generators
 
@@ -52,9 +52,9 @@ def trigger(
     require(len(images.classes) > 1, "images", images, "of two classes or more")
     number = isinstance(share, (int, float)) and not isinstance(share, bool)
     require(number and 0 < share <= 1, "share", share, "a probability above 0 and up to 1")
-    require(_whole(size, 2) and size <= side, "size", size, f"an integer from 2 to {side}, the shorter side of the images")
+    require(is_whole(size) and 2 <= size <= side, "size", size, f"a whole number from 2 to {side}, the shorter side of the images")
     for argument, value in (("patterns", patterns), ("seed", seed)):
-        require(_whole(value, 0), argument, value, "an integer, at least 0")
+        require_whole(argument, value)
     fixed = _fixed(position, height - size, width - size)
     goal = None if target is None else class_index(images.classes, target, "target")
     known = drawn_patterns(len(images.classes), size, patterns)
@@ -97,10 +97,6 @@ def _fixed(position: Any, rows: int, columns: int) -> tuple[int, int] | None:
     if isinstance(position, str) and position in ("corner", "random"):
         return None if position == "random" else (max(0, rows - 1), max(0, columns - 1))
     pair = tuple(position) if isinstance(position, (list, tuple)) else ()
-    fits = len(pair) == 2 and all(_whole(one, 0) and one <= most for one, most in zip(pair, (rows, columns), strict=True))
+    fits = len(pair) == 2 and all(is_whole(one) and 0 <= one <= most for one, most in zip(pair, (rows, columns), strict=True))
     require(fits, "position", position, f'"corner", "random", or a row from 0 to {rows} and a column from 0 to {columns}')
     return pair[0], pair[1]
-
-
-def _whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from gradaudit.classifiers.build import read_input_shape
 from gradaudit.classifiers.checkpoints import mismatch, read_checkpoint, require_finite
 from gradaudit.devices import resolve_device
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, require, require_whole
 from gradaudit.files import whole_file
 from gradaudit.images import ImageSet
 from gradaudit.registry import Spec
@@ -240,5 +240,4 @@ def _about(path: str | os.PathLike[str]) -> Mapping[str, Any]:
 
 
 def _check_count(argument: str, value: Any, limit: int) -> None:
-    good = isinstance(value, int) and not isinstance(value, bool) and 1 <= value < limit
-    require(good, argument, value, f"a whole number from 1 to {limit - 1}")
+    require_whole(argument, value, 1, limit - 1)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, require, require_whole
 from gradaudit.files import fingerprint
 from gradaudit.identity import identity
 
@@ -40,7 +40,7 @@ class Denoiser(nn.Module):
         require(callable(denoise), "denoise", type(denoise).__name__, "a function or module (noisy, sigma, labels) -> denoised")
         good = shape is None or (len(shape) == 3 and all(isinstance(size, int) and size > 0 for size in shape))
         require(good, "shape", shape, "(C, H, W), positive integers, or None")
-        require(isinstance(classes, int) and classes >= 0, "classes", classes, "an integer, at least 0")
+        require_whole("classes", classes)
         self.denoise = denoise
         self.shape = shape
         self.classes = classes

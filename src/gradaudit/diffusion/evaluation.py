@@ -12,7 +12,7 @@ from torch import Tensor
 from gradaudit.batching import evaluating
 from gradaudit.devices import resolve_device
 from gradaudit.diffusion.denoiser import Denoiser
-from gradaudit.errors import require
+from gradaudit.errors import require, require_whole
 from gradaudit.images import ImageSet
 from gradaudit.noise import generators, normal
 
@@ -47,7 +47,7 @@ def denoising_error(
     """
     require(len(images) >= 2, "images", images, "two images or more, for the standard error")
     require(len(sigma) > 0, "sigma", sigma, "at least one standard deviation")
-    require(isinstance(batch_size, int) and batch_size >= 1, "batch_size", batch_size, "an integer, at least 1")
+    require_whole("batch_size", batch_size, 1)
     fits = denoiser.classes in (0, len(images.classes))
     require(fits, "images", images, f"of the denoiser's {denoiser.classes} classes")
     place = resolve_device(device)

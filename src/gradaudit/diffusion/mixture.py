@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gradaudit.diffusion.denoiser import Denoiser
-from gradaudit.errors import require
+from gradaudit.errors import is_whole, require, require_whole
 from gradaudit.files import fingerprint
 from gradaudit.images import ImageSet
 
@@ -59,7 +59,7 @@ class GaussianMixture:
         Raises:
             InputError: `count` is not a whole number above 0.
         """
-        require(_is_whole(count) and count >= 1, "count", count, "a whole number, 1 or more")
+        require_whole("count", count, 1)
         generator = torch.Generator().manual_seed(seed)
         which = torch.randint(len(self.means), (count,), generator=generator)
         parts = []
@@ -258,15 +258,15 @@ def gaussian_mixture(
         InputError: an argument out of its range.
     """
     for argument, value, least in (("classes", classes, 2), ("components", components, 1)):
-        require(_is_whole(value) and value >= least, argument, value, f"a whole number, {least} or more")
-    good = isinstance(shape, (tuple, list)) and len(shape) == 3 and all(_is_whole(side) and side > 0 for side in shape)
+        require_whole(argument, value, least)
+    good = isinstance(shape, (tuple, list)) and len(shape) == 3 and all(is_whole(side) and side > 0 for side in shape)
     require(good, "shape", shape, "(C, H, W), positive whole numbers")
     features = math.prod(shape)
-    fits = intrinsic_dim is None or (_is_whole(intrinsic_dim) and 1 <= intrinsic_dim < features)
+    fits = intrinsic_dim is None or (is_whole(intrinsic_dim) and 1 <= intrinsic_dim < features)
     require(fits, "intrinsic_dim", intrinsic_dim, f"None or a whole number from 1 to {features - 1}, below the number of pixels")
     check_deviation("spread", spread)
     check_deviation("normal_std", normal_std)
-    require(_is_whole(seed), "seed", seed, "a whole number")
+    require(is_whole(seed), "seed", seed, "a whole number")
     generator = torch.Generator().manual_seed(seed)
     count, few = classes * components, intrinsic_dim or 0
     means = 0.5 + OFFSET * (2 * torch.rand(count, features, generator=generator, dtype=torch.float64) - 1)
@@ -281,7 +281,3 @@ def check_deviation(argument: str, value: Any) -> None:
     """Raise `InputError` unless the value is a finite number above 0."""
     good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
     require(good, argument, value, "a finite number above 0, in pixel values of [0, 1]")
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -14,7 +14,7 @@ from gradaudit.batching import evaluating
 from gradaudit.devices import resolve_device
 from gradaudit.diffusion import samplers
 from gradaudit.diffusion.denoiser import Denoiser
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, require, require_whole
 from gradaudit.noise import normal
 from gradaudit.registry import Registry, Spec
 
@@ -56,9 +56,9 @@ def sample(
     Raises:
         InputError: an argument out of its range, classes that the denoiser doesn't know, or a denoiser without a shape.
     """
-    require(isinstance(count, int) and count >= 1, "count", count, "an integer, at least 1")
-    require(isinstance(batch_size, int) and batch_size >= 1, "batch_size", batch_size, "an integer, at least 1")
-    require(isinstance(seed, int) and seed >= 0, "seed", seed, "an integer, at least 0")
+    require_whole("count", count, 1)
+    require_whole("batch_size", batch_size, 1)
+    require_whole("seed", seed)
     shape = denoiser.shape
     if shape is None:
         raise InputError("denoiser", denoiser.shape, "of a known shape: Denoiser(..., shape=(C, H, W))")
@@ -84,7 +84,7 @@ def noise_levels(steps: int, sigma_min: float = 0.001, sigma_max: float = 40.0) 
     Raises:
         InputError: fewer than 2 steps, or not 0 < sigma_min < sigma_max.
     """
-    require(isinstance(steps, int) and steps >= 2, "steps", steps, "an integer, at least 2")
+    require_whole("steps", steps, 2)
     require(0 < sigma_min < sigma_max < float("inf"), "sigma_min", sigma_min, f"above 0 and below sigma_max (={sigma_max})")
     roots = np.linspace(sigma_max ** (1 / RHO), sigma_min ** (1 / RHO), steps)
     return [*(float(root**RHO) for root in roots), 0.0]
@@ -124,7 +124,7 @@ def _classes(labels: Tensor | Sequence[int] | int | None, count: int, denoiser: 
     require(denoiser.classes > 0, "labels", labels, "None: this denoiser knows no classes")
     found = torch.as_tensor(labels)
     good = found.dtype == torch.int64 and found.shape in ((), (count,))
-    require(good, "labels", labels, f"an integer, or {count} integers, one for each image")
+    require(good, "labels", labels, f"a whole number, or {count} of them, one for each image")
     known = bool(((found >= 0) & (found < denoiser.classes)).all())
     require(known, "labels", labels, f"from 0 to {denoiser.classes - 1}, the denoiser's classes")
     return found.expand(count)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from gradaudit.attributions import Features, rank
 from gradaudit.batching import evaluating
 from gradaudit.devices import resolve_device, seeded
-from gradaudit.errors import InputError, TrainingError, require
+from gradaudit.errors import InputError, TrainingError, require, require_whole
 from gradaudit.evaluator.masks import PoolRanking, mask_shape
 from gradaudit.evaluator.network import SeesMask, build_with_mask
 from gradaudit.evaluator.spec import FINE_TUNE, EvaluatorLike, resolve_evaluator
@@ -29,7 +29,7 @@ from gradaudit.fills._constant import constant
 from gradaudit.images import ImageSet, floats_at
 from gradaudit.progress import progress
 from gradaudit.training.fitting import autocast, memory_format
-from gradaudit.training.learners import check_sets, is_whole
+from gradaudit.training.learners import check_sets
 from gradaudit.training.recipe import Recipe
 from gradaudit.training.store import Store, as_store
 from gradaudit.usable_information import best_exponent, bits_at, calibrated_bits, label_prior
@@ -144,7 +144,7 @@ class Evaluator:
         require(features in ("coordinates", "pixels"), "features", features, '"coordinates" or "pixels"')
         count = int(np.prod(mask_shape(train.shape, features)))
         require(count > 1, "train", train, f"of images of two features or more ({features}), to keep some and remove some")
-        require(is_whole(seed) and seed < 2**31, "seed", seed, "a whole number, 0 or more")
+        require_whole("seed", seed, most=2**31 - 1)
         place = resolve_device(device)
         training = EvaluatorTraining(
             resolve_evaluator(evaluator, train, mask_shape(train.shape, features)[0], fine_tune),

@@ -13,7 +13,7 @@ from gradaudit.classifiers import classifier_fingerprint
 from gradaudit.diffusion import Denoiser, load_denoiser
 from gradaudit.diffusion.load import DenoiserLike
 from gradaudit.diffusion.sampling import noise_levels, within
-from gradaudit.errors import require
+from gradaudit.errors import require, require_whole
 from gradaudit.fills._fill import Fill
 from gradaudit.images import ImageSet
 from gradaudit.noise import generators, normal
@@ -48,8 +48,7 @@ def generative(
         InputError: a denoiser that can't be loaded or is of other images, steps or jumps out of range.
     """
     for argument, value, least in (("steps", steps, 2), ("jumps", jumps, 0)):
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        require(whole, argument, value, f"a whole number, {least} or more")
+        require_whole(argument, value, least)
     found = load_denoiser(denoiser, device=device)
     require(found.shape in (None, train.shape), "denoiser", found.shape, f"of images like the training ones, {train.shape}")
     levels = train.mean()

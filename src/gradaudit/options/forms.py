@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar
 
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, is_whole, require
 from gradaudit.memory import memory_bytes
 
 Schema = dict[str, Any]
@@ -301,11 +301,6 @@ class Files(Form):
 
 def _quoted(words: tuple[str, ...], between: str = " or ") -> str:
     return between.join(f'"{word}"' for word in words)
-
-
-def is_whole(value: Any) -> bool:
-    """Whether it is a whole number, and no truth value."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:

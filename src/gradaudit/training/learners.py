@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.devices import seeded
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, is_whole, require
 from gradaudit.images import ImageSet
 from gradaudit.training.named import named_recipe
 from gradaudit.training.recipe import Recipe
@@ -41,12 +39,12 @@ def check_seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
     Raises:
         InputError: neither a number above 0 nor a list of different whole numbers.
     """
-    if is_whole(seeds):
-        require(seeds >= 1, "seeds", seeds, "at least 1; an interval needs at least 2")  # type: ignore[operator]
-        return tuple(range(first, first + seeds))  # type: ignore[operator]
+    if is_whole(seeds) and seeds >= 0:
+        require(seeds >= 1, "seeds", seeds, "at least 1; an interval needs at least 2")
+        return tuple(range(first, first + seeds))
     expected = "a number of seeds above 0, or a list of different whole numbers, 0 or more"
     found = tuple(seeds) if isinstance(seeds, Iterable) else ()
-    whole = all(is_whole(one) and one < 2**63 for one in found)
+    whole = all(is_whole(one) and 0 <= one < 2**63 for one in found)
     require(len(found) > 0 and whole and len(set(found)) == len(found), "seeds", seeds, expected)
     return tuple(int(one) for one in found)
 
@@ -85,11 +83,6 @@ def check_recipe(learner: Any, images: ImageSet, argument: str = "learner") -> t
         raise InputError(argument, learner, expected) from None
     check_classifier(network, images, argument)
     return recipe, classifier_fingerprint(network)
-
-
-def is_whole(value: Any) -> bool:
-    """Whether it is a whole number, 0 or more; True and False are none."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= 0)
 
 
 def _names_recipe(text: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf, prod, sqrt
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradaudit.batching import frozen
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, require, require_whole
 from gradaudit.noise import generators, normal, uniform
 
 Norm = Literal["l2", "linf"]
@@ -130,10 +130,10 @@ def _judged(classifier: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tens
 def check_ball(norm: Any, eps: Any, steps: Any, step_size: Any) -> None:
     """Raise `InputError` unless the arguments of an attack are in range."""
     require(norm in ("l2", "linf"), "norm", norm, '"l2" or "linf"')
-    number, whole, length = isinstance(eps, Real), isinstance(steps, Integral), isinstance(step_size, Real)
+    number, length = isinstance(eps, Real), isinstance(step_size, Real)
     require(number and 0 <= eps < inf, "eps", eps, "a finite radius, 0 or more")
     check_reach(norm, eps)
-    require(whole and steps >= 1, "steps", steps, "a whole number, 1 or more")
+    require_whole("steps", steps, 1)
     positive = step_size is None or (length and 0 < step_size < inf)
     require(positive, "step_size", step_size, "a finite length above 0, or None")
 
@@ -147,8 +147,7 @@ def check_reach(norm: Norm, eps: float, shape: Sequence[int] | None = None) -> N
 
 def check_restarts(restarts: Any, random_start: Any) -> None:
     """Raise `InputError` unless the arguments of a repeated attack are in range."""
-    whole = isinstance(restarts, Integral)
-    require(whole and restarts >= 1, "restarts", restarts, "a whole number, 1 or more")
+    require_whole("restarts", restarts, 1)
     require(restarts == 1 or bool(random_start), "restarts", restarts, "1 without a random start, for all would be the same")
 
 

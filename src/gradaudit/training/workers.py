@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from gradaudit.errors import require
+from gradaudit.errors import is_whole, require
 from gradaudit.memory import limited
 from gradaudit.progress import progress
 from gradaudit.training.backends import Backend
-from gradaudit.training.learners import is_whole
 
 R = TypeVar("R")
 

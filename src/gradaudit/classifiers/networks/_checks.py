@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradaudit.errors import require
+from gradaudit.errors import require, require_whole
 
 
 def require_count(argument: str, value: Any) -> None:
-    """Raise `InputError` unless `value` is an integer of at least 1."""
-    require(isinstance(value, int) and not isinstance(value, bool) and value >= 1, argument, value, "an integer of at least 1")
+    """Raise `InputError` unless `value` is a whole number above 0."""
+    require_whole(argument, value, 1)
 
 
 def require_side(network: str, input_shape: tuple[int, int, int], stride: int) -> None:

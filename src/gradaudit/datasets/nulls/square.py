@@ -6,7 +6,7 @@ import numpy as np
 
 from gradaudit.datasets.nulls import NullBlocks, Shape
 from gradaudit.datasets.nulls._proportions import drawn_size
-from gradaudit.errors import require
+from gradaudit.errors import is_whole, require
 
 
 def square(*, size: int | None = None, thickness: int | None = None) -> NullBlocks:
@@ -25,8 +25,8 @@ def square(*, size: int | None = None, thickness: int | None = None) -> NullBloc
     def draw(count: int, shape: Shape, generator: np.random.Generator) -> np.ndarray:
         side = drawn_size(size, shape, share=16 / 28)
         line = max(1, round(side / 16)) if thickness is None else thickness
-        whole = isinstance(line, int) and not isinstance(line, bool)
-        require(whole and 1 <= line <= (side + 1) // 2, "thickness", line, f"an integer from 1 to half of the size, {side}")
+        whole = is_whole(line)
+        require(whole and 1 <= line <= (side + 1) // 2, "thickness", line, f"a whole number from 1 to half of the size, {side}")
         block = np.zeros(shape, np.uint8)
         top, left = ((room - side) // 2 for room in shape[1:])
         block[:, top : top + side, left : left + side] = 255

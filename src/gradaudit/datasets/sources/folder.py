@@ -48,7 +48,7 @@ def folder(
     require(folder is not None, "folder", folder, "given: the folder of class folders")
     root = Path(str(folder)).expanduser()
     require(root.is_dir(), "folder", str(root), "a folder that exists")
-    require(type(size) is int and size >= 1, "size", size, "an integer, at least 1 pixel")
+    require(type(size) is int and size >= 1, "size", size, "a whole number of pixels, 1 or more")
     require(channels in (1, 3), "channels", channels, "1 (grey) or 3 (colour)")
     require(0 < test_share < 1, "test_share", test_share, "between 0 and 1, both excluded")
     require(on_error in ("raise", "skip"), "on_error", on_error, '"raise" or "skip"')

@@ -17,8 +17,7 @@ from gradaudit.attributions._path import along_line, from_the_baseline
 from gradaudit.batching import frozen, placed
 from gradaudit.diffusion.autoencoder import load_autoencoder
 from gradaudit.diffusion.geodesics import latent_path
-from gradaudit.errors import require
-from gradaudit.options.forms import is_whole
+from gradaudit.errors import require, require_whole
 
 AT_ONCE = 16  # images whose paths are decoded together, each in two images a step
 
@@ -60,7 +59,7 @@ def manifold_integrated_gradients(
             classifier blocks gradients.
     """
     for name, value, least in (("steps", steps, 1), ("sweeps", sweeps, 0)):
-        require(is_whole(value) and value >= least, name, value, f"a whole number, {least} or more")
+        require_whole(name, value, least)
     require(bool(np.isfinite(baseline)), "baseline", baseline, "a finite number")
     check_images(images)
     coder = _coder(autoencoder, images)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gradaudit.errors import require
+from gradaudit.errors import require, require_whole
 
 TIME_SCALE = 10.0
 GROUPS = 16
@@ -47,8 +47,8 @@ def unet(
     """
     good = len(widths) > 0 and all(isinstance(width, int) and width > 0 and width % 8 == 0 for width in widths)
     require(good, "widths", widths, "a list of channels, multiples of 8")
-    require(isinstance(layers, int) and layers >= 1, "layers", layers, "an integer, at least 1")
-    require(isinstance(patch, int) and patch >= 1, "patch", patch, "an integer, at least 1")
+    require_whole("layers", layers, 1)
+    require_whole("patch", patch, 1)
     multiple = patch * 2 ** (len(widths) - 1)
     fits = all(side % multiple == 0 for side in input_shape[1:])
     require(

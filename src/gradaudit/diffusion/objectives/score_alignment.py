@@ -15,8 +15,7 @@ from gradaudit.classifiers import classifier_fingerprint, log_odds
 from gradaudit.diffusion.denoiser import Denoiser
 from gradaudit.diffusion.load import DenoiserLike, load_denoiser
 from gradaudit.diffusion.objectives._points import Draw, Points, fresh_points, kept_points
-from gradaudit.errors import InputError, require
-from gradaudit.options.forms import is_whole
+from gradaudit.errors import InputError, require, require_whole
 from gradaudit.training.objectives._checks import require_amount
 from gradaudit.training.objectives._precision import at_least_fp32
 from gradaudit.training.objectives._second_order import SecondOrder
@@ -150,7 +149,7 @@ def _check_numbers(sigma: Any, classes: Any, draws: Any) -> None:
     number = isinstance(sigma, Real) and not isinstance(sigma, bool)
     require(number and 0 < sigma < math.inf, "sigma", sigma, "a finite number above 0, in pixel values of [0, 1]")
     for argument, value, least in (("classes", classes, 1), ("draws", draws, 0)):
-        require(is_whole(value) and value >= least, argument, value, f"a whole number, {least} or more")
+        require_whole(argument, value, least)
 
 
 def _check_denoiser(denoiser: Denoiser, input_shape: tuple[int, ...], known: int | None, classes: int) -> None:

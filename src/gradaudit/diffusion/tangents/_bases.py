@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gradaudit.errors import require
+from gradaudit.errors import is_whole, require
 
 
 def check_dimensions(dimensions: Any, most: int, why: str) -> int:
@@ -16,7 +16,7 @@ def check_dimensions(dimensions: Any, most: int, why: str) -> int:
     Raises:
         InputError: they are not; says why there are no more.
     """
-    good = isinstance(dimensions, int) and not isinstance(dimensions, bool) and 1 <= dimensions <= most
+    good = is_whole(dimensions) and 1 <= dimensions <= most
     require(good, "dimensions", dimensions, f"a whole number from 1 to {most}, {why}")
     return int(dimensions)
 

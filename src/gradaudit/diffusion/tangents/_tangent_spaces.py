@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gradaudit.batching import frozen, halving
 from gradaudit.devices import resolve_device
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, is_whole, require
 from gradaudit.images import ImageSet
 from gradaudit.memory import at_most
 from gradaudit.progress import progress
@@ -58,8 +58,7 @@ def tangent_spaces(
     place = resolve_device(device)
     count, take = _taken(images)
     at_once = _fitting(place, images, source, dimensions, options) if batch_size == "auto" else batch_size
-    good = isinstance(at_once, int) and not isinstance(at_once, bool) and at_once >= 1
-    require(good, "batch_size", batch_size, '"auto", or a whole number, 1 or more')
+    require(is_whole(at_once) and at_once >= 1, "batch_size", batch_size, '"auto", or a whole number, 1 or more')
     if isinstance(source, nn.Module):
         source.to(place)
 

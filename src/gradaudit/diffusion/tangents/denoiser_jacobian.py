@@ -8,7 +8,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gradaudit.diffusion.denoiser import Denoiser, deviations
 from gradaudit.diffusion.tangents._bases import check_dimensions, check_rank
-from gradaudit.errors import require
+from gradaudit.errors import require_whole
 from gradaudit.noise import generators, normal
 
 SPARE = 8  # directions beyond those kept, which make the leading ones converge (Halko et al., 2011, section 4.2)
@@ -45,8 +45,7 @@ def denoiser_jacobian(
     """
     features = images[0].numel()
     kept = check_dimensions(16 if dimensions is None else dimensions, features, "the number of pixels")
-    whole = isinstance(iterations, int) and not isinstance(iterations, bool) and iterations >= 1
-    require(whole, "iterations", iterations, "a whole number, 1 or more")
+    require_whole("iterations", iterations, 1)
     levels = deviations(sigma, images)
     # The noise that is measured along these spaces has the same seed.
     sources = generators(torch.zeros_like(images) if one_start else images, seed, "start")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gradaudit.diffusion.tangents._bases import check_dimensions, check_rank
-from gradaudit.errors import require
+from gradaudit.errors import is_whole, require
 from gradaudit.images import ImageSet
 from gradaudit.memory import at_most
 
@@ -31,7 +31,7 @@ def local_pca(images: Tensor, source: ImageSet, *, dimensions: int | None = None
     """
     shape = tuple(images.shape[1:])
     require(source.shape == shape, "source", f"images of {source.shape}", f"images of shape {shape}")
-    whole = isinstance(neighbours, int) and not isinstance(neighbours, bool) and 2 <= neighbours <= len(source)
+    whole = is_whole(neighbours) and 2 <= neighbours <= len(source)
     require(whole, "neighbours", neighbours, f"a whole number from 2 to {len(source)}, the number of images in the source")
     most = min(neighbours - 1, images[0].numel())
     kept = check_dimensions(

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gradaudit.batching import frozen
-from gradaudit.errors import require
 from gradaudit.instruments.counterfactual.problem import Problem, Solution, confidences
 
 FRAMES = 24
@@ -73,11 +71,6 @@ def ascend(problem: Problem, start: Tensor, move: Move, *, steps: int, length: f
             if step in ends:
                 climb.check()
     return Solution(climb.best(), climb.diagnostics(), _whole(frames, climb), tuple(climb.failed))
-
-
-def check_steps(steps: Any) -> None:
-    """Raise `InputError` unless it is a number of steps."""
-    require(isinstance(steps, int) and not isinstance(steps, bool) and steps >= 1, "steps", steps, "a whole number, 1 or more")
 
 
 def checkpoints(steps: int) -> set[int]:

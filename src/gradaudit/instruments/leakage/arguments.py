@@ -48,12 +48,6 @@ def check_std(std: float | Sequence[float]) -> tuple[float, ...]:
     return tuple(sorted(float(one) for one in found))
 
 
-def check_whole(argument: str, value: Any, least: int) -> None:
-    """Raise `InputError` unless it is a whole number, `least` or more."""
-    whole = isinstance(value, int) and not isinstance(value, bool) and least <= value < 2**31
-    require(whole, argument, value, f"a whole number, {least} or more")
-
-
 def areas(mask: Tensor) -> Tensor:
     """The number of pixels (N,) that a mask (N, H, W) covers of each image."""
     return torch.cat([part.flatten(1).sum(1) for part in torch.split(mask, 4096)])

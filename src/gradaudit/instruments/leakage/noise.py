@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from gradaudit.batching import batch_size_for, evaluating, halving, probabilities
 from gradaudit.classifiers import check_classifier, classifier_fingerprint
 from gradaudit.devices import resolve_device
-from gradaudit.errors import require
+from gradaudit.errors import is_whole, require, require_whole
 from gradaudit.images import ImageSet
-from gradaudit.instruments.leakage.arguments import check_std, check_whole, with_signal
+from gradaudit.instruments.leakage.arguments import check_std, with_signal
 from gradaudit.instruments.leakage.sensitivity_result import PARTS, SensitivityResult, judge, tabulate
 from gradaudit.noise import generators, normal
 from gradaudit.packing import pack
@@ -60,8 +60,8 @@ def sensitivity(
     """
     masked = with_signal(images, signal_mask)
     levels = check_std(std)
-    check_whole("samples", samples, 1)
-    check_whole("seed", seed, 0)
+    require_whole("samples", samples, 1, 2**31 - 1)
+    require_whole("seed", seed, most=2**31 - 1)
     place = resolve_device(device)
     classifier, caveats = check_classifier(classifier, masked)
     classifier = classifier.to(place)
@@ -113,6 +113,6 @@ def _changes(
 def _batch_size(batch_size: Any, classifier: nn.Module, images: ImageSet, device: torch.device) -> int:
     if batch_size == "auto":
         return batch_size_for(classifier, images.floats([0]), device=device)
-    whole = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size >= 1
-    require(whole, "batch_size", batch_size, '"auto" or an integer, 1 or more')
+    whole = is_whole(batch_size) and batch_size >= 1
+    require(whole, "batch_size", batch_size, '"auto" or a whole number, 1 or more')
     return int(batch_size)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from gradaudit.batching import batch_size_for, evaluating, halving, probabilities
 from gradaudit.classifiers import check_classifier
 from gradaudit.devices import resolve_device
-from gradaudit.errors import InputError, require
+from gradaudit.errors import InputError, is_whole, require
 from gradaudit.images import ImageSet
 
 
@@ -50,8 +50,8 @@ def verified_triggers(
         _check_clean(clean, images, mask)
     place = resolve_device(device)
     classifier = check_classifier(classifier, images).classifier.to(place)
-    whole = batch_size == "auto" or (isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size >= 1)
-    require(whole, "batch_size", batch_size, '"auto" or an integer, 1 or more')
+    whole = batch_size == "auto" or (is_whole(batch_size) and batch_size >= 1)
+    require(whole, "batch_size", batch_size, '"auto" or a whole number, 1 or more')
     size = batch_size_for(classifier, images.floats([0]), device=place) if batch_size == "auto" else int(batch_size)
 
     def work(which: slice) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gradaudit.errors import require
+from gradaudit.errors import require, require_whole
 from gradaudit.instruments.counterfactual.guidance.perceptual import perceptual_distances
 from gradaudit.instruments.counterfactual.guidance.repulsion import away_from_found
 from gradaudit.instruments.counterfactual.guidance.vectors import along, lengths, unit
@@ -47,7 +47,7 @@ class LossPull:
         for name in ("class_strength", "l2_strength", "range_strength", "lpips_strength"):
             value = getattr(self, name)
             require(0 <= value < float("inf"), name, value, "a finite number, at least 0")
-        require(isinstance(self.views, int) and self.views >= 1, "views", self.views, "a whole number, 1 or more")
+        require_whole("views", self.views, 1)
 
     @property
     def through(self) -> bool:

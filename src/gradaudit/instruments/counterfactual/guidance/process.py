@@ -11,7 +11,7 @@ from torch import Tensor
 from gradaudit.diffusion import Denoiser
 from gradaudit.diffusion.adapters import VariancePreserving, read_schedule
 from gradaudit.diffusion.adapters._pixels import Pixels
-from gradaudit.errors import require
+from gradaudit.errors import is_whole, require
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class Process:
             InputError: an argument out of its range, or a start noisier than the denoiser was trained on.
         """
         total = len(self.keeps)
-        whole = isinstance(steps, int) and not isinstance(steps, bool) and 2 <= steps <= total
-        require(whole, "steps", steps, f"an integer from 2 to {total}, the steps of the denoiser's schedule")
+        whole = is_whole(steps) and 2 <= steps <= total
+        require(whole, "steps", steps, f"a whole number from 2 to {total}, the steps of the denoiser's schedule")
         require(0 < start <= 1, "start", start, "a share of the steps, above 0 and at most 1")
         chosen = torch.linspace(0, total - 1, steps, dtype=torch.float64).round().long()[: max(1, round(steps * start))]
         levels = [Level(int(step), float(self.keeps[step])) for step in chosen.flip(0)]

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from gradaudit.errors import MissingExtraError, require
+from gradaudit.errors import MissingExtraError, require, require_whole
 from gradaudit.instruments.counterfactual.lacking import LackingError
 from gradaudit.instruments.counterfactual.measures._features import penultimate
 from gradaudit.instruments.counterfactual.measures._frechet import frechet
@@ -63,7 +63,7 @@ def realism(
     real = before if reference is None else reference
     fits = real.ndim == 4 and real.shape[1:] == before.shape[1:] and len(real) >= 2
     require(fits, "reference", real, f"at least 2 images, (M, {', '.join(map(str, before.shape[1:]))})")
-    require(isinstance(resamples, int) and resamples >= 2, "resamples", resamples, "a whole number, 2 or more")
+    require_whole("resamples", resamples, 2)
     named = list(range(len(before))) if originals is None else list(originals)
     require(len(named) == len(before), "originals", len(named), f"{len(before)} numbers, one for each image before")
     groups = [torch.tensor([place for place, one in enumerate(named) if one == image]) for image in dict.fromkeys(named)]

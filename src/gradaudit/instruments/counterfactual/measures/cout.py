@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gradaudit.errors import require
+from gradaudit.errors import require_whole
 from gradaudit.instruments.counterfactual.measures._evidence import Evidence, of_class, probabilities
 
 
@@ -24,8 +24,7 @@ def cout(evidence: Evidence, *, steps: int = 50) -> dict[str, Tensor]:
     Raises:
         InputError: `steps` is no whole number above 0.
     """
-    whole = isinstance(steps, int) and not isinstance(steps, bool)
-    require(whole and steps >= 1, "steps", steps, "a whole number, 1 or more")
+    require_whole("steps", steps, 1)
     changes = evidence.differences().sum(dim=1).flatten(1)
     ranks = changes.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     total = ranks.shape[1]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from gradaudit.diffusion import Denoiser
 from gradaudit.diffusion.samplers.heun import heun
 from gradaudit.diffusion.sampling import noise_levels
-from gradaudit.errors import require
+from gradaudit.errors import require, require_whole
 from gradaudit.instruments.counterfactual.lacking import LackingError
 from gradaudit.instruments.counterfactual.measures._evidence import Evidence, in_batches, probabilities
 from gradaudit.noise import normal
@@ -37,8 +37,8 @@ def stability(evidence: Evidence, *, sigma: float = 0.5, steps: int = 3, draws: 
     """
     number = isinstance(sigma, (int, float)) and SIGMA_MIN < sigma < math.inf
     require(number, "sigma", sigma, f"a finite number above {SIGMA_MIN}")
-    require(isinstance(steps, int) and steps >= 2, "steps", steps, "a whole number, 2 or more")
-    require(isinstance(draws, int) and draws >= 1, "draws", draws, "a whole number, 1 or more")
+    require_whole("steps", steps, 2)
+    require_whole("draws", draws, 1)
     if evidence.denoiser is None:
         raise LackingError("no denoiser was given")
     classifiers = {"stable": evidence.classifier} | {f"stable_{name}": oracle for name, oracle in evidence.oracles.items()}

@@ -6,7 +6,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from gradaudit.instruments.counterfactual.ascent import Place, ascend, check_steps
+from gradaudit.errors import require_whole
+from gradaudit.instruments.counterfactual.ascent import Place, ascend
 from gradaudit.instruments.counterfactual.methods._marks import asks_nobody
 from gradaudit.instruments.counterfactual.problem import Problem, Solution
 from gradaudit.instruments.counterfactual.radius import resolve_radius
@@ -35,7 +36,7 @@ def apgd(problem: Problem, *, radius: float | Literal["auto"] = "auto", steps: i
     Raises:
         InputError: an option out of its range.
     """
-    check_steps(steps)
+    require_whole("steps", steps, 1)
     size = resolve_radius(radius, problem.images, published=RADIUS, p=2)
 
     def inside(moved: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from gradaudit.errors import require
-from gradaudit.instruments.counterfactual.ascent import Place, ascend, check_steps
+from gradaudit.errors import require, require_whole
+from gradaudit.instruments.counterfactual.ascent import Place, ascend
 from gradaudit.instruments.counterfactual.frank_wolfe import check_p, linear_step
 from gradaudit.instruments.counterfactual.methods._marks import asks_nobody
 from gradaudit.instruments.counterfactual.problem import Problem, Solution
@@ -41,7 +41,7 @@ def svce(
         InputError: an option out of its range.
     """
     check_p(p)
-    check_steps(steps)
+    require_whole("steps", steps, 1)
     require(isinstance(momentum, (int, float)) and 0 <= momentum < 1, "momentum", momentum, "from 0 to below 1")
     size = resolve_radius(radius, problem.images, published=RADIUS, p=p)
 

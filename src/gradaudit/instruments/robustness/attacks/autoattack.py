@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from gradaudit.batching import check_logits
 from gradaudit.devices import seeded
-from gradaudit.errors import MissingExtraError, require
+from gradaudit.errors import MissingExtraError, require, require_whole
 from gradaudit.instruments.robustness.attacks._marks import after_others
 from gradaudit.training.perturbations import Norm
 
@@ -59,7 +59,7 @@ def autoattack(
     """
     require(norm in NAMES, "norm", norm, '"l2" or "linf"')
     for argument, value in (("iterations", iterations), ("queries", queries), ("batch_size", batch_size)):
-        require(isinstance(value, int) and value >= 1, argument, value, "a whole number, 1 or more")
+        require_whole(argument, value, 1)
     package = _package()
     if eps == 0 or len(images) == 0:
         return images.detach().clone()

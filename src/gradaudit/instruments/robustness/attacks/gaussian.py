@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gradaudit.errors import require
+from gradaudit.errors import require_whole
 from gradaudit.instruments.robustness.attacks._counting import class_counts, sources
 from gradaudit.instruments.robustness.attacks._marks import measure
 
@@ -29,7 +29,7 @@ def gaussian(
     Raises:
         InputError: an argument out of its range.
     """
-    require(isinstance(samples, int) and samples >= 1, "samples", samples, "a whole number, 1 or more")
+    require_whole("samples", samples, 1)
     kept = []
     for image, source in zip(images, sources(images, seed), strict=True):
         with torch.no_grad():

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import beta, norm
 from torch import Tensor, nn
 
-from gradaudit.errors import require
+from gradaudit.errors import require, require_whole
 from gradaudit.instruments.robustness.attacks._counting import class_counts, sources
 from gradaudit.instruments.robustness.attacks._marks import measure
 
@@ -81,5 +81,5 @@ def _check(sigma: Any, n0: Any, n: Any, alpha: Any) -> None:
     positive = isinstance(sigma, (int, float)) and 0 < sigma < float("inf")
     require(positive, "sigma", sigma, "a finite standard deviation above 0")
     for argument, value in (("n0", n0), ("n", n)):
-        require(isinstance(value, int) and value >= 1, argument, value, "a whole number, 1 or more")
+        require_whole(argument, value, 1)
     require(isinstance(alpha, float) and 0 < alpha < 0.5, "alpha", alpha, "a probability above 0 and below 0.5")
