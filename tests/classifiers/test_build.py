@@ -109,7 +109,7 @@ def test_bad_own_factory_is_named(own: str, factory: str, expected: str) -> None
         ("mlp", (1, 0, 28), 10, "`input_shape`"),
         ("mlp", (1, 28.0, 28), 10, "`input_shape`"),
         ("mlp", 28, 10, "`input_shape`"),
-        ("mlp", (1, 28, 28), 1, r"`classes` \(=1\) must be an integer of at least 2"),
+        ("mlp", (1, 28, 28), 1, r"`classes` \(=1\) must be a whole number, 2 or more"),
         ("mlp", (1, 28, 28), "ten", "`classes`"),
         (3, (1, 28, 28), 10, "`network`"),
     ],

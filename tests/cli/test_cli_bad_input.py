@@ -55,7 +55,7 @@ def refused_fixture(cli, tmp_path):
         ("levels", "different", ("--levels", "0.1,0.10")),
         ("seeds", "above 0", ("--seeds", "-2")),
         ("seeds", "at least 1", ("--seeds", "0")),
-        ("seed", "at least 0", ("--seed", "-1")),
+        ("seed", "0 or more", ("--seed", "-1")),
         ("workers", '"auto" or a whole number, 1 or more', ("--workers", "many")),
         ("workers", '"auto" or a whole number, 1 or more', ("--workers", "-3")),
         ("controls", "did you mean 'edges'", ("--controls", "edge")),

@@ -97,7 +97,7 @@ def refused_fixture(planted, tmp_path):
         ({"attribution": (Path("absent.npy"), Path("absent.npy"))}, "readable .npy"),
         ({"learner": "mpl"}, "did you mean 'mlp'"),
         ({"learner": "mlp(widht=3)"}, "given options that mlp has"),
-        ({"learner": "mlp(width=0)"}, "at least 1"),
+        ({"learner": "mlp(width=0)"}, "1 or more"),
         ({"learner": "resnet18(depth=2)"}, "options"),
         ({"device": "abacus"}, '"auto", "cpu"'),
         ({"store": 3}, "a folder or a Store"),
