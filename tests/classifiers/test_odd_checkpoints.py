@@ -5,11 +5,13 @@ import builtins
 import contextlib
 import datetime
 import functools
+import io
 import os
 import pathlib
 import pickle
 import subprocess
 import uuid
+import zipfile
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -255,6 +257,22 @@ def test_what_only_code_needs_is_refused_by_name(state: State, tmp_path: Path, n
     torch.save({"state_dict": state, "args": TRAPS[name](tmp_path / "mark")}, tmp_path / "net.pt")
     with pytest.raises(InputError, match=r"a pickle with `?\w.* in it, and loading it could run any code"):
         loaded(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize("name", ["_io open", "io open", "_posixsubprocess fork_exec", "_pickle loads"])
+def test_the_private_name_of_what_only_code_needs_is_refused_too(state: State, tmp_path: Path, name: str) -> None:
+    """Which of its names `open` is written by depends on the Python that wrote the file."""
+
+    content = io.BytesIO()
+    torch.save({"state_dict": state, "args": Call(len, "w")}, content)
+    module, function = name.split()
+    packed, unpacked = zipfile.ZipFile(content), tmp_path / "net.pt"
+    with zipfile.ZipFile(unpacked, "w", zipfile.ZIP_STORED) as archive:
+        for member in packed.namelist():
+            found = packed.read(member)
+            archive.writestr(member, found.replace(b"c__builtin__\nlen\n", f"c{module}\n{function}\n".encode()))
+    with pytest.raises(InputError, match=f"a pickle with `{module}.{function}` in it, and loading it could run any code"):
+        loaded(unpacked)
 
 
 def test_a_trap_does_run_where_pickles_are_trusted(tmp_path: Path) -> None:

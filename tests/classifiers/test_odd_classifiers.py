@@ -49,6 +49,7 @@ GOOD: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower:RuntimeWarning")  # of torch.compile, on Python 3.13.0
 @pytest.mark.parametrize("name", GOOD)
 def test_a_module_is_audited_as_it_is(tmp_path: Path, name: str) -> None:
     result = ga.robustness(GOOD[name](), IMAGES, eps=(0.05,), steps=2, device="cpu", store=tmp_path)

@@ -1,5 +1,6 @@
 """What holds of every instrument, a new one included: it is run by what it declares, on small images."""
 
+import inspect
 import math
 import re
 import shlex
@@ -21,6 +22,7 @@ from gradaudit.instruments.load import load_result
 from gradaudit.instruments.run_options import StoreOptions
 from gradaudit.instruments.setup import Run, Setup
 from gradaudit.options import Choice, Flag, Number, Numbers, Whole, WholeOr, declared
+from gradaudit.options.declared import documented
 from gradaudit.report import write_page
 
 NAMES = names()
@@ -200,6 +202,23 @@ def test_its_options_are_declared_with_defaults_that_they_take(name):
             assert text
             assert not text.endswith(".")
         kind()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_docstring_tells_of_every_option(name):
+    text = inspect.getdoc(getattr(ga, name))
+    taken = inspect.signature(getattr(ga, name)).parameters
+    told = [option for option in declared(model(name)) if option in taken and taken[option].default is not inspect.Parameter.empty]
+    assert told
+    for option in told:
+        assert re.search(rf"^    {option}: ", text, re.MULTILINE), "indented as the other arguments are"
+
+
+@pytest.mark.parametrize("indent", ["", " " * 4, " " * 8])
+def test_options_are_told_however_much_indentation_the_python_leaves_docstrings(indent):
+    text = documented(f"Text.\n\n{indent}Args:\n{indent}    {{options}}\n", model("fidelity"))
+    assert re.search(rf"^{indent}    seed: ", text, re.MULTILINE)
+    assert "{options}" not in text
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "classifier" in about(name).needs])

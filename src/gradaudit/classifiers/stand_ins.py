@@ -18,7 +18,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 # Nothing that describes a training is made by these: a file that names one is refused rather than read.
 DANGEROUS = {
     *("builtins", "code", "ctypes", "commands", "importlib", "io", "multiprocessing", "nt", "os", "pickle", "posix", "pty"),
-    *("runpy", "shutil", "socket", "subprocess", "sys", "webbrowser"),
+    *("posixsubprocess", "runpy", "shutil", "socket", "subprocess", "sys", "webbrowser", "winapi"),
 }
 PLAIN = {f"builtins.{name}" for name in ("set", "frozenset", "bytearray", "complex", "slice", "range", "object", "type")}
 PLAIN |= {f"builtins.{name}" for name in ("bool", "bytes", "dict", "float", "int", "list", "str", "tuple")}
@@ -106,7 +106,8 @@ def _named(refusal: str) -> dict[str, type[StandIn]]:
 
 
 def _is_dangerous(name: str) -> bool:
-    return name.partition(".")[0] in DANGEROUS and name not in PLAIN
+    module = name.partition(".")[0].removeprefix("_")  # newer Pythons write `_io.open`
+    return module in DANGEROUS and name not in PLAIN
 
 
 def _stand_in(path: str, kind: type[StandIn]) -> type[StandIn]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import textwrap
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -125,7 +126,10 @@ def documented(text: str | None, model: type[Options]) -> str | None:
     """The docstring with what is declared of each option at its mark."""
     if text is None:  # python -OO
         return None
-    indent = " " * 8
+    found = re.search(rf"^( *){re.escape(MARK)}", text, re.MULTILINE)
+    if found is None:
+        return text
+    indent = found[1]  # which newer Pythons take off docstrings
     lines = (f"{name}: {_sentence(one)}" for name, one in declared(model).items())
     wrapped = (textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent=indent + " " * 4) for line in lines)
     return text.replace(indent + MARK, "\n".join(wrapped))
