@@ -16,6 +16,8 @@ from torch import Tensor
 from gradaudit.errors import InputError, require
 from gradaudit.files import fingerprint
 
+AT_ONCE = 2**22  # pixel values of which a temporary is made at once
+
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
@@ -122,8 +124,8 @@ class ImageSet:
     def mean(self) -> Tensor:
         """The mean of each channel over all images and pixels, (C,), in [0, 1]."""
         total = torch.zeros(self.shape[0], dtype=torch.float64)
-        for start in range(0, len(self), 4096):
-            total += self.images[start : start + 4096].sum(dim=(0, 2, 3), dtype=torch.float64)
+        for part in in_parts(self.images):
+            total += part.sum(dim=(0, 2, 3), dtype=torch.float64)  # which makes a copy of it in float64
         return (total / (len(self) * self.shape[1] * self.shape[2] * 255)).float()
 
     def sample(self, size: int, seed: int = 0) -> ImageSet:
@@ -146,9 +148,14 @@ def shared_images(train: ImageSet, test: ImageSet) -> int:
 
 def digests(images: ImageSet) -> Iterator[bytes]:
     """A digest of each image's pixels: 16 bytes, the same for copies alone."""
-    for start in range(0, len(images), 1024):
-        for row in images.images[start : start + 1024].flatten(1).contiguous().numpy():
+    for part in in_parts(images.images):
+        for row in part.flatten(1).contiguous().numpy():
             yield hashlib.blake2b(row, digest_size=16).digest()
+
+
+def in_parts(levels: Tensor) -> Iterator[Tensor]:
+    """The images (N, C, H, W) in parts whose temporaries take little memory, however many and large they are."""
+    yield from torch.split(levels, max(1, AT_ONCE // levels[0].numel()))
 
 
 def floats_at(levels: Tensor, indices: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gradaudit.datasets.load import SOURCES
-from gradaudit.images import ImageSet
+from gradaudit.images import ImageSet, in_parts
 
 
 def data_sets() -> dict[str, str]:
@@ -38,8 +38,8 @@ def describe_images(images: ImageSet) -> dict[str, Any]:
 def _moments(images: ImageSet) -> tuple[Tensor, Tensor]:
     # From the histogram of the 256 values: exact whatever the number of images, and one pass over a file on disk.
     counts = torch.zeros(images.shape[0], 256, dtype=torch.float64)
-    for start in range(0, len(images), 1024):
-        for channel, values in enumerate(images.images[start : start + 1024].transpose(0, 1)):
+    for part in in_parts(images.images):
+        for channel, values in enumerate(part.transpose(0, 1)):
             counts[channel] += torch.bincount(values.flatten(), minlength=256)
     share = counts / counts.sum(dim=1, keepdim=True)
     level = torch.arange(256, dtype=torch.float64) / 255

@@ -18,6 +18,7 @@ from gradaudit.errors import InputError, require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.costs import Cost, denoiser_bytes, second_call
 from gradaudit.instruments.setup import Setup
+from gradaudit.memory import at_most
 from gradaudit.registry import parse_spec
 
 TAKEN = {"images", "source", "seed", "device", "show_progress"}  # of `tangent_spaces`, by how the run is done
@@ -79,8 +80,9 @@ class Tangents:
         """What tangent spaces at so many images take: of a denoiser; of another source the time of one, and its memory."""
         if self.kind != "denoiser":
             spaces, first = self.spaces(setup), setup.test[:1]
-            memory = working_bytes(first, self.source(setup.denoiser, setup.train), **self.options)
-            return Cost(besides=images * second_call(lambda: spaces(first.floats())), memory=memory)
+            each = working_bytes(first, self.source(setup.denoiser, setup.train), **self.options)
+            at_once = min(images, at_most(AT_ONCE["cuda" if setup.run.device.type == "cuda" else "cpu"], each))
+            return Cost(besides=images * second_call(lambda: spaces(first.floats())), memory=at_once * each)
         dimensions = int(self.options.get("dimensions", 16))
         denoiser, device = self.source(setup.denoiser), setup.run.device
         products = min(ROWS[device.type], AT_ONCE[device.type] * (dimensions + SPARE)) if device.type in ROWS else 0

@@ -11,6 +11,7 @@ from gradaudit.images import ImageSet
 from gradaudit.memory import at_most
 
 CHUNK = 4096  # images of the cloud at once
+NUMBERS = 2**23  # of theirs at most
 TEMPORARIES = 3  # arrays of such a part that are held at once
 SPARE = 8  # candidates beyond those wanted: copies of the image are passed over, and rounding may swap near ones
 
@@ -49,7 +50,7 @@ def _nearest(flat: Tensor, source: ImageSet, count: int) -> Tensor:
     """The nearest images (n, count, F) of the source that differ from each of (n, F)."""
     wanted = min(count + SPARE, len(source))
     distances, places = flat.new_empty(len(flat), 0), torch.empty(len(flat), 0, dtype=torch.int64, device=flat.device)
-    step = at_most(CHUNK, TEMPORARIES * flat[0].nbytes)
+    step = at_most(max(1, min(CHUNK, NUMBERS // flat.shape[1])), TEMPORARIES * flat[0].nbytes)
     for start in range(0, len(source), step):
         part = source.floats(slice(start, start + step), flat.device).flatten(1).to(flat.dtype)
         found = part.square().sum(dim=1) - 2 * flat @ part.mT  # less the image's own square, the same for all
@@ -57,9 +58,11 @@ def _nearest(flat: Tensor, source: ImageSet, count: int) -> Tensor:
         distances, places = torch.cat([distances, found], dim=1), torch.cat([places, own], dim=1)
         distances, chosen = distances.topk(min(wanted, distances.shape[1]), largest=False)
         places = places.gather(1, chosen)
-    near = torch.stack([source.floats(row.cpu(), flat.device).flatten(1).to(flat.dtype) for row in places])
-    exact = (near - flat[:, None]).square().sum(dim=2)
-    others = int((exact > 0).sum(dim=1).min())
+    near, others = [], len(source)
+    for own, row in zip(flat, places, strict=True):
+        close = source.floats(row.cpu(), flat.device).flatten(1).to(flat.dtype)
+        exact = (close - own).square_().sum(dim=1)
+        others = min(others, int((exact > 0).sum()))
+        near.append(close[exact.masked_fill(exact == 0, torch.inf).topk(count, largest=False).indices])
     require(others >= count, "neighbours", count, f"at most {others}: the source holds copies of one of the images")
-    order = exact.masked_fill(exact == 0, torch.inf).topk(count, largest=False).indices
-    return near.gather(1, order[:, :, None].expand(-1, -1, near.shape[2]))
+    return torch.stack(near)

@@ -28,7 +28,7 @@ from gradaudit.markup.gallery import gallery_of
 from gradaudit.markup.pictures import Pictures
 from gradaudit.markup.section import Section
 
-FILLED = 6  # arrays of the images that are filled at once
+FILLED = 11  # arrays of the images that are filled at once
 RANK = 4  # bytes of a rank at most
 PLANTED = 0.1  # the share of the features at which planted maps were asked
 FEW = 8  # images that are filled to see how long it takes

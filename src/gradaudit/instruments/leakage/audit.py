@@ -25,6 +25,7 @@ from gradaudit.progress import Advance, progress
 from gradaudit.training import measure_accuracy
 
 Stream = Iterator[tuple[slice, Tensor]]
+AT_ONCE = 2**20  # scores that are measured at once: each takes some 50 bytes
 
 
 @takes(LeakageOptions)
@@ -76,7 +77,11 @@ def _measured(stream: Stream, images: ImageSet, options: LeakageOptions, advance
     assert images.signal_mask is not None
     for which, scores in stream:
         signal = images.signal_mask[which].to(scores.device)
-        parts.append(measure(scores, signal, which.start, levels=options.top, features=options.features, seed=options.seed))
+        step = max(1, AT_ONCE // scores[0].numel())
+        for start in range(0, len(scores), step):
+            part = slice(start, start + step)
+            how: dict[str, Any] = {"levels": options.top, "features": options.features, "seed": options.seed}
+            parts.append(measure(scores[part], signal[part], which.start + start, **how))
         maps |= {hashlib.blake2b(one.tobytes(), digest_size=16).digest() for one in scores.cpu().numpy()}
         advance(len(scores))
     packed: dict[str, Any] = {name: pack(np.concatenate([part[name] for part in parts])) for name in parts[0]}
