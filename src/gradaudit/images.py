@@ -16,7 +16,7 @@ from torch import Tensor
 from gradaudit.errors import InputError, require
 from gradaudit.files import fingerprint
 
-AT_ONCE = 2**22  # pixel values of which a temporary is made at once
+AT_ONCE = 2**18  # pixel values of which a temporary is made at once
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 CHUNK = 2048  # images that are projected at once
-NUMBERS = 2**24  # of theirs at most; whatever memory is free, so that blocks do not depend on it
+NUMBERS = 2**23  # of theirs at most; whatever memory is free, so that blocks do not depend on it
 
 
 def alike(images: np.ndarray, labels: np.ndarray, size: int, seed: Sequence[int]) -> Tensor:

@@ -11,7 +11,7 @@ from gradaudit.images import ImageSet
 from gradaudit.memory import at_most
 
 CHUNK = 4096  # images of the cloud at once
-NUMBERS = 2**23  # of theirs at most
+NUMBERS = 2**21  # of theirs at most
 TEMPORARIES = 3  # arrays of such a part that are held at once
 SPARE = 8  # candidates beyond those wanted: copies of the image are passed over, and rounding may swap near ones
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,11 +13,12 @@ from torch import Tensor
 
 from gradaudit.attributions import controls_beside, named_attributions
 from gradaudit.errors import InputError
+from gradaudit.images import ImageSet
 from gradaudit.instruments.alignment.similarities.cosine import cosine
 from gradaudit.instruments.alignment.similarities.magnitude_cosine import magnitude_cosine
 from gradaudit.instruments.contract import Evidence, Instrument, Score
 from gradaudit.instruments.contrast.audit import contrast
-from gradaudit.instruments.contrast.neighbours import check_enough, distances, held_bytes
+from gradaudit.instruments.contrast.neighbours import check_enough, compared_at_once, distances, held_bytes
 from gradaudit.instruments.contrast.options import ABOUT, ContrastOptions
 from gradaudit.instruments.contrast.result import ContrastResult
 from gradaudit.instruments.contrast.section import contrast_section
@@ -25,6 +28,7 @@ from gradaudit.instruments.setup import Setup
 from gradaudit.markup.section import Section
 
 PLANTED = 30  # neighbours by which planted maps were judged
+SOME, FEW = 512, 8  # training images and images whose distances are timed
 
 
 class Contrast(Instrument):
@@ -61,8 +65,9 @@ class Contrast(Instrument):
         asked = mapping(setup.classifiers[name], images, audited | beside, setup.run.device)
         one = torch.rand(1, *images.shape)
         comparing = len(images) * len(audited | beside) * second_call(lambda: _compared_with(one))
-        shown = images.floats([0]).flatten(1)
-        finding = len(images) * second_call(lambda: distances(shown, train, setup.run.device))
+        near = train[: options.neighbours]
+        finding = _seconds_to_find(images, train, setup.run.device)
+        finding += 2 * len(images) * second_call(lambda: near.floats(slice(None), setup.run.device).mean(0))
         return replace(asked, besides=asked.besides + comparing + finding, memory=held_bytes(images, train) + asked.memory)
 
     def scores(self, result: ContrastResult) -> dict[str, Score]:
@@ -79,6 +84,15 @@ class Contrast(Instrument):
     def section(self, results: Mapping[str, ContrastResult]) -> Section:
         """Its section."""
         return contrast_section(results)
+
+
+def _seconds_to_find(images: ImageSet, train: ImageSet, device: torch.device) -> float:
+    """Of all distances: training images are read once for each group of images, and compared with each of them."""
+    part, groups = train[:SOME], math.ceil(len(images) / compared_at_once(images, train))
+    shown = images.floats(slice(0, FEW), device).flatten(1)
+    one, few = (second_call(partial(distances, shown[:count], part, device)) for count in (1, len(shown)))
+    each = (few - one) / (len(shown) - 1) if len(shown) > 1 else one
+    return (groups * max(0.0, one - each) + len(images) * max(0.0, each)) * len(train) / len(part)
 
 
 def _compared_with(one: Tensor) -> None:

@@ -56,11 +56,10 @@ def class_contrasts(
     require(len(targets) == len(images), "targets", f"of {len(targets):,} images", f"a class for each of the {len(images):,}")
     require(neighbours >= 1, "neighbours", neighbours, "1 or more")
     check_enough(train, targets, neighbours)
-    place, flat = torch.device(device), train.images.flatten(1)
+    place = torch.device(device)
     maps, voted = torch.empty(len(images), *images.shape), torch.empty(len(images), dtype=torch.int64)
     copies = _copies(images, train)
-    step = at_most(len(images), HELD * max(flat.shape[1], len(train)))
-    step = min(step, max(1, CHUNK // max(flat.shape[1], len(train))))
+    step = compared_at_once(images, train)
     for start in range(0, len(images), step):
         part = slice(start, start + step)
         shown, wanted = images.floats(part, place).flatten(1), targets[part].to(place)
@@ -73,6 +72,12 @@ def class_contrasts(
         nearest = train.labels.to(place)[apart.topk(neighbours, dim=1, largest=False).indices]
         voted[part] = _vote(nearest, len(train.classes)).cpu()
     return Contrasts(maps, voted)
+
+
+def compared_at_once(images: ImageSet, train: ImageSet) -> int:
+    """How many images are compared with all training images at once."""
+    larger = max(images.images[0].numel(), len(train))
+    return min(at_most(len(images), HELD * larger), max(1, CHUNK // larger))
 
 
 def held_bytes(images: ImageSet, train: ImageSet) -> float:
