@@ -52,7 +52,7 @@ def families(
     return {
         "squared L2 penalty": {"name": "gradient_penalty", "strength": squared},
         "L1 penalty": {"name": "gradient_penalty", "norm": "l1", "power": 1, "strength": absolute},
-        "score alignment": {"name": "score_alignment", "strength": (0.3, 1.0, 3.0, 10.0)},
+        "score alignment": {"name": "score_alignment", "strength": (0.3, 1.0, 3.0, 10.0, 30.0)},
         "adversarial L2": {"name": "adversarial", "norm": "l2", "steps": 7, "eps": l2},
         "adversarial Linf": {"name": "adversarial", "norm": "linf", "steps": 7, "eps": linf},
     }
@@ -63,13 +63,13 @@ SETTINGS = {
         ga.named_recipe("mnist/gradient-penalty"),
         "zoo:mnist",
         (("l2", (1.0, 2.0)), ("linf", (0.1,))),
-        families((0.1, 0.3, 1.0, 3.0), (0.01, 0.03, 0.1, 0.2), (1.0, 2.0), (0.1,)),
+        families((0.1, 0.3, 1.0, 3.0, 10.0), (0.01, 0.03, 0.1, 0.2, 0.5), (1.0, 2.0), (0.1,)),
     ),
     "cifar10": Setting(
         BASE.with_(objective="gradient_penalty(strength=0.1)", normalisation="cifar10", augment="flip", ramp=0.3),
         "zoo:cifar10",
         (("l2", (0.25, 0.5)), ("linf", (2 / 255,))),
-        families((0.01, 0.03, 0.1, 0.3), (0.003, 0.01, 0.03, 0.1), (0.25, 0.5), (2 / 255,)),
+        families((0.01, 0.03, 0.1, 0.3, 1.0), (0.003, 0.01, 0.03, 0.1), (0.25, 0.5), (2 / 255,)),
     ),
 }
 TINY = {"train_images": 256, "test_images": 16, "attacked": 8, "epochs": 1}

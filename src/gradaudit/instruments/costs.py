@@ -24,7 +24,7 @@ from gradaudit.progress import duration
 
 BATCH = 32
 CALLS = 3  # of which the middle one counts
-HELD = 4  # arrays of a batch of images that maps without a classifier hold at once
+HELD = 8  # arrays of a batch of images that maps without a classifier hold at once
 WORKER = 350 * 10**6  # bytes of a worker's interpreter and libraries
 GRADIENT, FORWARD = 1.15, 0.45  # bytes at the peak of a pass with its way back, and of one without, for each that autograd saves
 
