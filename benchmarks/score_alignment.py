@@ -5,8 +5,9 @@ alignment, and adversarially, each at several strengths: clean accuracy, accurac
 of Linf, under AutoAttack within the L2 radii, and alignment. Each objective is shown at every strength, and at its best under each
 attack: the highest accuracy among the strengths that cost at most 1 point of clean accuracy. So the L1 norm to the power 1 is
 compared with the squared L2 norm under Linf at equal clean accuracy.
-Run: `python benchmarks/score_alignment.py --data-dir DATA`. About 2 hours on 2 cores; a stopped run continues. CIFAR-10, with a
-smaller network: `--cifar10 FILE.npz --sigma 0.1`, the file as `cifar_sheets.py` writes it.
+Run: `python benchmarks/score_alignment.py --data-dir DATA`. Two hours on 2 cores, or 45 minutes of one with `--train-images 4000
+--test-images 400 --attacked 40`; a stopped run continues. CIFAR-10, with a smaller network: `--cifar10 FILE.npz --sigma 0.1`, as
+`cifar_sheets.py` writes it; 15 minutes of one core with `--train-images 6000 --test-images 300 --attacked 30`.
 
 Alignment is measured with the denoiser that trained the aligned networks, so theirs says only that training did what it was to do:
 `transfer` is what a network trained alike with noise sees in their images.
