@@ -1,5 +1,7 @@
 """Streaming attribution: targets, batches, precomputed scores, and what is refused before the work starts."""
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ from torch import nn
 
 from gradaudit.attributions import attribute, attribute_all
 from gradaudit.attributions.logit_gradient import logit_gradient
+from gradaudit.attributions.untrained import untrained
+from gradaudit.classifiers import untrained_copy
 from gradaudit.errors import InputError
 from gradaudit.images import ImageSet
 
@@ -276,3 +280,13 @@ def test_a_classifier_on_the_cpu_is_copied_to_the_device(name):
     assert next(model.parameters()).device.type == "cpu"
     if "Shap" not in name:  # Captum draws on the device, from the device's own generator
         torch.testing.assert_close(torch.cat([part.cpu() for _, part in stream]), expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [3, 11])
+def test_what_a_method_does_for_the_classifier_is_done_once_for_all_images(monkeypatch, batch_size):
+    """An untrained copy of a large network takes longer than a batch's gradients."""
+    module, made = importlib.import_module("gradaudit.attributions.untrained"), []
+    monkeypatch.setattr(module, "untrained_copy", lambda *given: made.append(given) or untrained_copy(*given))
+    found = attribute_all(network(), images(), "untrained", batch_size=batch_size, device="cpu")
+    assert len(made) == 1
+    torch.testing.assert_close(found, untrained(network(), images().floats(), images().labels))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -138,7 +139,19 @@ def _ready(
         check_precomputed(found.scores, images)
     model = _on_device(classifier, place, found.name) if found.needs_classifier else None
     model = None if model is None else with_logits(model, images)
+    found = found if model is None else _prepared(found, model)
     return _Ready(found, model, images, _targets(target, images, model, place, seed), place)
+
+
+def _prepared(found: Attribution, model: nn.Module) -> Attribution:
+    """With what it does for the classifier done once, where it can be."""
+    function: Any = found.function
+    whole, options = (function.func, function.keywords) if isinstance(function, partial) else (function, {})
+    prepare = getattr(whole, "prepared_once", None)
+    if prepare is None:
+        return found
+    with evaluating(model), torch.inference_mode(False):
+        return replace(found, function=prepare(model, **options))
 
 
 def _told(ready: _Ready, name: str) -> str | None:

@@ -29,6 +29,20 @@ def control(
     return mark
 
 
+def prepared_by(prepare: Callable[..., Callable[..., object]]) -> Callable[[Function], Function]:
+    """Mark a function as one whose work for a classifier is done once for all its images.
+
+    Args:
+        prepare: from the classifier and the function's options to a function `(classifier, images, targets) -> scores`.
+    """
+
+    def mark(function: Function) -> Function:
+        function.__dict__["prepared_once"] = prepare
+        return function
+
+    return mark
+
+
 def of_another(function: Function) -> Function:
     """Mark a function as one that is made of another attribution, which its option `of` names."""
     function.__dict__["of_another"] = True

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
-from gradaudit.attributions._control import control, of_another
+from gradaudit.attributions._control import control, of_another, prepared_by
 from gradaudit.attributions._resolve import made_of
 from gradaudit.attributions._scores import checked
 from gradaudit.classifiers import untrained_copy
 from gradaudit.errors import require
 
 
+def _prepared(classifier: nn.Module, *, of: Any = "logit_gradient", seed: int = 0) -> Callable[..., Tensor]:
+    """The attribution of a copy that is made once."""
+    inner = made_of(of, seed)
+    require(inner.needs_classifier, "of", inner.name, "an attribution that looks at the classifier")
+    function, fresh = inner.function, untrained_copy(classifier, seed)
+    assert function is not None
+    return lambda _, images, targets: checked(function(fresh, images, targets), inner.name, images, 0)
+
+
+@prepared_by(_prepared)
 @of_another
 @control(knows_images=True, needs_classifier=True, lacks="was never trained")
 def untrained(classifier: nn.Module, images: Tensor, targets: Tensor, *, of: Any = "logit_gradient", seed: int = 0) -> Tensor:
@@ -33,7 +44,4 @@ def untrained(classifier: nn.Module, images: Tensor, targets: Tensor, *, of: Any
 
     Source: Adebayo et al., "Sanity checks for saliency maps" (2018).
     """
-    inner = made_of(of, seed)
-    require(inner.needs_classifier, "of", inner.name, "an attribution that looks at the classifier")
-    assert inner.function is not None
-    return checked(inner.function(untrained_copy(classifier, seed), images, targets), inner.name, images, 0)
+    return _prepared(classifier, of=of, seed=seed)(classifier, images, targets)
