@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
 from typing import Literal, cast
@@ -9,10 +10,9 @@ from typing import Literal, cast
 import numpy as np
 
 from gradaudit.errors import InputError, require
+from gradaudit.images import AT_ONCE
 
 Layout = Literal["NCHW", "NHWC"]
-
-_ROWS = 4096
 
 
 def as_images(file: Path, name: str, array: np.ndarray, layout: Layout | None) -> np.ndarray:
@@ -60,14 +60,15 @@ def _from_floats(file: Path, name: str, array: np.ndarray) -> np.ndarray:
     require(array.dtype.kind == "f", name, array, expected)
     pixels = np.empty(array.shape, np.uint8)
     rounded = False
-    for start in range(0, len(array), _ROWS):
+    step = max(1, AT_ONCE // max(1, math.prod(array.shape[1:])))
+    for start in range(0, len(array), step):
         # In float64, a multiple of 1/255 that was stored as float32 or float64 comes back to within 1e-4; float16 does not.
-        values = array[start : start + _ROWS].astype(np.float64) * 255
+        values = array[start : start + step].astype(np.float64) * 255
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 255):
             raise InputError(name, array, f"{expected}; some value is not")
         levels = np.rint(values)
         rounded = rounded or bool(np.abs(values - levels).max() > 1e-3)
-        pixels[start : start + _ROWS] = levels
+        pixels[start : start + step] = levels
     if rounded:
         warnings.warn(f"{name} in {file}: not multiples of 1/255, so rounded to the nearest of 256 levels", stacklevel=2)
     return pixels

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from gradaudit.diffusion import Denoiser, load_autoencoder, load_denoiser, tangent_spaces
-from gradaudit.diffusion.tangents import working_bytes
+from gradaudit.diffusion.tangents import spaces_at_once, working_bytes
 from gradaudit.diffusion.tangents._tangent_spaces import AT_ONCE
 from gradaudit.diffusion.tangents.denoiser_jacobian import ROWS, SPARE
 from gradaudit.errors import InputError, require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.costs import Cost, denoiser_bytes, second_call
 from gradaudit.instruments.setup import Setup
-from gradaudit.memory import at_most
 from gradaudit.registry import parse_spec
 
 TAKEN = {"images", "source", "seed", "device", "show_progress"}  # of `tangent_spaces`, by how the run is done
@@ -80,9 +79,10 @@ class Tangents:
         """What tangent spaces at so many images take: of a denoiser; of another source the time of one, and its memory."""
         if self.kind != "denoiser":
             spaces, first = self.spaces(setup), setup.test[:1]
-            each = working_bytes(first, self.source(setup.denoiser, setup.train), **self.options)
-            at_once = min(images, at_most(AT_ONCE["cuda" if setup.run.device.type == "cuda" else "cpu"], each))
-            return Cost(besides=images * second_call(lambda: spaces(first.floats())), memory=at_once * each)
+            source = self.source(setup.denoiser, setup.train)
+            at_once = min(images, spaces_at_once(setup.run.device, first, source, **self.options))
+            memory = at_once * working_bytes(first, source, **self.options)
+            return Cost(besides=images * second_call(lambda: spaces(first.floats())), memory=memory)
         dimensions = int(self.options.get("dimensions", 16))
         denoiser, device = self.source(setup.denoiser), setup.run.device
         products = min(ROWS[device.type], AT_ONCE[device.type] * (dimensions + SPARE)) if device.type in ROWS else 0

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from gradaudit.errors import require, require_whole
-
-
-def require_count(argument: str, value: Any) -> None:
-    """Raise `InputError` unless `value` is a whole number above 0."""
-    require_whole(argument, value, 1)
+from gradaudit.errors import require
 
 
 def require_side(network: str, input_shape: tuple[int, int, int], stride: int) -> None:

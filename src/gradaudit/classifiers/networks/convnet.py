@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from gradaudit.classifiers.activations import activation_factory
-from gradaudit.classifiers.networks._checks import require_count, require_side
-from gradaudit.errors import require
+from gradaudit.classifiers.networks._checks import require_side
+from gradaudit.errors import require, require_whole
 
 
 def convnet(
@@ -22,7 +22,7 @@ def convnet(
 ) -> nn.Module:
     """Three 3x3 convolutions with 2x2 max-pooling and a linear layer; `width` channels, doubled twice."""
     require_side("convnet", input_shape, 8)
-    require_count("width", width)
+    require_whole("width", width, 1)
     require(isinstance(batch_norm, bool), "batch_norm", batch_norm, "true or false")
     act = activation_factory(activation)
     channels, height, width_in_pixels = input_shape

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from gradaudit.classifiers.networks._checks import require_count, require_side
+from gradaudit.classifiers.networks._checks import require_side
 from gradaudit.classifiers.networks._cosines import CosineConv
 from gradaudit.classifiers.networks.convnet import convnet
-from gradaudit.errors import require
+from gradaudit.errors import require, require_whole
 
 
 def cosine_convnet(
@@ -18,7 +18,7 @@ def cosine_convnet(
 ) -> nn.Module:
     """The small convolutional network with batch norm and a constant first layer of cosines: fewer epochs, each cheaper."""
     require_side("cosine_convnet", input_shape, 8)
-    require_count("width", width)
+    require_whole("width", width, 1)
     most = 18 * input_shape[0]
     require(width % 2 == 0 and width <= most, "width", width, f"even, at most {most} for images of {input_shape[0]} channels")
     network = convnet(input_shape, classes, activation=activation, width=width, batch_norm=True)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from gradaudit.classifiers.activations import activation_factory
-from gradaudit.classifiers.networks._checks import require_count
+from gradaudit.errors import require_whole
 
 
 def mlp(
@@ -21,8 +21,8 @@ def mlp(
     depth: int = 2,
 ) -> nn.Module:
     """A multilayer perceptron with `depth` hidden layers of `width` units."""
-    require_count("width", width)
-    require_count("depth", depth)
+    require_whole("width", width, 1)
+    require_whole("depth", depth, 1)
     act = activation_factory(activation)
     layers: list[nn.Module] = [nn.Flatten()]
     features = math.prod(input_shape)

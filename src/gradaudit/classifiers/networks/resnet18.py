@@ -9,8 +9,9 @@ from typing import Any
 from torch import nn
 
 from gradaudit.classifiers.activations import activation_factory
-from gradaudit.classifiers.networks._checks import require_count, require_side
+from gradaudit.classifiers.networks._checks import require_side
 from gradaudit.classifiers.networks._residual import he_initialised, projected_shortcut, stage
+from gradaudit.errors import require_whole
 
 
 def resnet18(
@@ -18,7 +19,7 @@ def resnet18(
 ) -> nn.Module:
     """ResNet-18 for 32x32 images: a 3x3 stem of stride 1 without pooling (He et al. 2016), torchvision's key names."""
     require_side("resnet18", input_shape, 8)
-    require_count("width", width)
+    require_whole("width", width, 1)
     act = activation_factory(activation)
     layers = OrderedDict[str, nn.Module](
         conv1=nn.Conv2d(input_shape[0], width, 3, padding=1, bias=False),

@@ -4,6 +4,6 @@ Each takes `(images, source, *, dimensions=None, ...)`: floats (n, C, H, W) on t
 The annotation of `source` says which class that is, and so which way is taken. It gives orthonormal bases (n, T, F).
 """
 
-from gradaudit.diffusion.tangents._tangent_spaces import TANGENTS, tangent_spaces, working_bytes
+from gradaudit.diffusion.tangents._tangent_spaces import TANGENTS, spaces_at_once, tangent_spaces, working_bytes
 
-__all__ = ["TANGENTS", "tangent_spaces", "working_bytes"]
+__all__ = ["TANGENTS", "spaces_at_once", "tangent_spaces", "working_bytes"]

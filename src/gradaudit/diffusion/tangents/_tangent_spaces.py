@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Literal, get_type_hints
 
@@ -57,7 +57,7 @@ def tangent_spaces(
     way = way_to(source, dimensions=dimensions, seed=seed, **options)
     place = resolve_device(device)
     count, take = _taken(images)
-    at_once = _fitting(place, images, source, dimensions, options) if batch_size == "auto" else batch_size
+    at_once = spaces_at_once(place, images, source, dimensions, **options) if batch_size == "auto" else batch_size
     require(is_whole(at_once) and at_once >= 1, "batch_size", batch_size, '"auto", or a whole number, 1 or more')
     if isinstance(source, nn.Module):
         source.to(place)
@@ -73,7 +73,8 @@ def tangent_spaces(
     return torch.cat(bases)
 
 
-def _fitting(place: torch.device, images: Any, source: Any, dimensions: int | None, options: Mapping[str, Any]) -> int:
+def spaces_at_once(place: torch.device, images: Any, source: Any, dimensions: int | None = None, **options: Any) -> int:
+    """At how many images tangent spaces are found at once, of images like these."""
     most = AT_ONCE["cuda" if place.type == "cuda" else "cpu"]
     return at_most(most, working_bytes(images[:1], source, dimensions, **options)) if place.type == "cpu" else most
 

@@ -72,6 +72,7 @@ def leakage(classifier: nn.Module, images: ImageSet, options: LeakageOptions) ->
 
 def _measured(stream: Stream, images: ImageSet, options: LeakageOptions, advance: Advance) -> dict[str, Any]:
     """Each measure of every image, packed; and how many images' maps repeat another's."""
+    how: dict[str, Any] = {"levels": options.top, "features": options.features, "seed": options.seed}
     parts: list[dict[str, np.ndarray]] = []
     maps: set[bytes] = set()
     assert images.signal_mask is not None
@@ -80,7 +81,6 @@ def _measured(stream: Stream, images: ImageSet, options: LeakageOptions, advance
         step = max(1, AT_ONCE // scores[0].numel())
         for start in range(0, len(scores), step):
             part = slice(start, start + step)
-            how: dict[str, Any] = {"levels": options.top, "features": options.features, "seed": options.seed}
             parts.append(measure(scores[part], signal[part], which.start + start, **how))
         maps |= {hashlib.blake2b(one.tobytes(), digest_size=16).digest() for one in scores.cpu().numpy()}
         advance(len(scores))
