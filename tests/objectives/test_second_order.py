@@ -1,5 +1,7 @@
 """The layers of the gradient penalty against torch's own double backward."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -97,6 +99,57 @@ def test_a_frozen_kernel_and_shared_weights():
     assert_same(lambda x: conv(torch.tanh(conv(x))), images(), list(conv.parameters()))
     conv.weight.requires_grad_(False)
     assert_same(lambda x: conv(torch.tanh(conv(x))).square(), images(), [conv.bias])
+
+
+def normalised(affine=True, momentum=0.1):
+    """Two normalised convolutions; statistics, weights and biases unlike those they begin with."""
+    torch.manual_seed(1)
+    norms = [nn.BatchNorm2d(channels, affine=affine, momentum=momentum) for channels in (6, 5)]
+    for norm in norms:
+        for values in (norm.running_mean, *norm.parameters()):
+            nn.init.normal_(values)
+        nn.init.uniform_(norm.running_var, 0.5, 2)
+    return nn.Sequential(nn.Conv2d(4, 6, 3), norms[0], nn.SiLU(), nn.Conv2d(6, 5, 3), norms[1], nn.Tanh())
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_batch_norm_of_every_kind(training, affine, momentum):
+    network = normalised(affine, momentum).double().train(training)
+    own = copy.deepcopy(network)
+    torch_s = derivatives(network, images(), list(network.parameters()), short=False)
+    found = derivatives(own, images(), list(own.parameters()), short=True)
+    for one, other in zip((*found, *own.buffers()), (*torch_s, *network.buffers()), strict=True):
+        assert torch.allclose(one, other, rtol=1e-8, atol=1e-9)
+
+
+def test_batch_norm_without_places_or_kept_statistics_and_first_in_the_network():
+    torch.manual_seed(1)
+    norm = nn.BatchNorm1d(4, track_running_stats=False).double()
+    last = nn.Linear(4, 3).double()
+    assert_same(lambda x: last(norm(x.mean(dim=(2, 3)))).tanh(), images(), [*norm.parameters(), *last.parameters()])
+    assert_same(lambda x: norm(x.flatten(2)).tanh(), images(), list(norm.parameters()))
+    norm.weight.requires_grad_(False)
+    assert_same(lambda x: last(norm(x.mean(dim=(2, 3)))).tanh(), images(), list(last.parameters()))
+
+
+def test_batch_norm_of_one_value_a_channel_is_refused_as_torch_refuses_it():
+    norm, one = nn.BatchNorm2d(4).double(), images(side=1)[:1].detach().requires_grad_()
+    with pytest.raises(ValueError, match="more than 1 value per channel"), SecondOrder(one):
+        norm(one)
+
+
+def test_within_autocast_results_have_torch_s_types_and_are_as_near_to_full_precision():
+    network, batch = nn.Sequential(normalised(), nn.Softplus(), nn.Conv2d(5, 2, 3), nn.GELU()), images().float().detach()
+    batch.requires_grad_()
+    weights = list(network.parameters())
+    with torch.autocast("cpu", torch.bfloat16):
+        plain, found = (derivatives(network, batch, weights, short) for short in (False, True))
+    full = derivatives(network, batch, weights, short=False)
+    for one, other, exact in zip(found, plain, full, strict=True):
+        assert one.dtype == other.dtype
+        assert (one - exact).norm() <= 1.5 * (other - exact).norm() + 0.01 * exact.norm()
 
 
 def test_an_error_inside_leaves_torch_as_it_was():

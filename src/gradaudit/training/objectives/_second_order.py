@@ -1,8 +1,8 @@
 """Layers whose input gradient can be differentiated at a fair price.
 
-torch can differentiate any gradient again, but for two kinds of layer that takes several times as long as it must: a convolution,
-where the second derivative by the kernel becomes a convolution with a kernel as large as the image, and a smooth activation, where
-it becomes a score of passes over memory. Within `SecondOrder` these two have their derivatives written down.
+torch can differentiate any gradient again, but for three kinds of layer that takes several times as long as it must: a convolution,
+where the second derivative by the kernel becomes a convolution with a kernel as large as the image, and a smooth activation and
+batch norm, where it becomes a score of passes over memory. Within `SecondOrder` these have their derivatives written down.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from gradaudit.training.objectives._activations import gelu, silu, softplus
+from gradaudit.training.objectives._batch_norm import batch_norm
 from gradaudit.training.objectives._convolutions import WantedGradients, convolution
 
 ACTIVATIONS: dict[Callable[..., Any], Callable[..., Tensor]] = {
@@ -24,10 +25,11 @@ ACTIVATIONS: dict[Callable[..., Any], Callable[..., Tensor]] = {
     F.gelu: gelu,
     F.softplus: softplus,
 }
+IN_FULL_PRECISION = (F.softplus,)  # under autocast on some devices, whatever its inputs are
 
 
 class SecondOrder(TorchFunctionMode):
-    """Run a classifier within it, then ask for its `input_gradient`. Under autocast nothing is changed.
+    """Run a classifier within it, then ask for its `input_gradient`. Under autocast convolutions are in its lower precision.
 
     Args:
         inputs: the images, which require a gradient.
@@ -37,18 +39,25 @@ class SecondOrder(TorchFunctionMode):
         super().__init__()
         self.inputs = inputs
         self.wanted = WantedGradients(inputs)
-        self.plain = torch.is_autocast_enabled(inputs.device.type)
+        device = inputs.device.type
+        self.lower = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """The result of a call: those two layers' by the formulas here, all others as always."""
+        """The result of a call: those layers' by the formulas here, all others as always."""
         kwargs = kwargs or {}
-        if func is torch.conv2d and not self.plain:
-            return convolution(self.wanted, *args, **kwargs)
-        if func in ACTIVATIONS and not self.plain:
+        if func is torch.conv2d:
+            return convolution(self.wanted, *map(self._lowered, args), **{name: self._lowered(one) for name, one in kwargs.items()})
+        if func is F.batch_norm:
+            return batch_norm(self.wanted, *args, **kwargs)
+        if func in ACTIVATIONS and (self.lower is None or func not in IN_FULL_PRECISION):
             return ACTIVATIONS[func](*args, **kwargs)
         return func(*args, **kwargs)
+
+    def _lowered(self, value: Any) -> Any:
+        """As autocast does before a convolution; it does not see those in a function of our own."""
+        return value.to(self.lower) if self.lower is not None and isinstance(value, Tensor) else value
 
     def input_gradient(self, value: Tensor) -> Tensor:
         """The gradient of `value` by the inputs, itself differentiable."""
