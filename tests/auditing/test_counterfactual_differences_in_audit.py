@@ -170,7 +170,7 @@ def test_the_estimate_counts_walks_and_networks(prepared):
 def test_by_retraining_the_estimate_counts_walks_of_training_images(prepared):
     rankings, seeds = 2, 2
     (row,) = prepared(RETRAIN).estimate().to_dict("records")
-    assert row["gradients"] == (90 + 30) * (1 + 2)
+    assert row["gradients"] == (90 + 30) * (1 + 2) + (90 + 30) * 2  # the walks; two rankings of either set
     assert row["networks"] == seeds + seeds * rankings * 6
     guided = {"method": "dvce(steps=10, views=1, guidance=none)"}
     (row,) = prepared(RETRAIN | guided).estimate().to_dict("records")

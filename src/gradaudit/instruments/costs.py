@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gradaudit.attributions import Attribution, attribute, images_without_classifier
 from gradaudit.batching import batch_size_for, bytes_per_image, evaluating, forward_size, frozen, placed, saved_bytes
@@ -174,19 +174,24 @@ def of_workers(each: float, workers: int) -> float:
     return each if workers == 1 or not each else workers * (each + WORKER)
 
 
-def mapping(classifier: nn.Module, images: ImageSet, maps: Mapping[str, Attribution], device: torch.device) -> Cost:
-    """Maps of every image by these attributions: a gradient for each that needs the classifier, the time of one for others; and
-    what is checked first.
+def mapping(classifier: nn.Module, images: ImageSet, maps: Mapping[str, Attribution], device: torch.device, times: int = 1) -> Cost:
+    """Maps of every image by these attributions: the passes of each that needs the classifier, counted at two of the images, the
+    time of one for others; and what is checked first. Where an image's map is a sum of maps, one a class, `times` says of how many.
     """
     made = [one for one in maps.values() if one.scores is None]
     free, first = [one for one in made if not one.needs_classifier], images[:1]
     seconds = sum(second_call(partial(_one_map, classifier, first, one, device)) for one in free)
-    opening = [_seconds_to_open(classifier, images, one, device) for one in made if one.needs_classifier]
+    opening = [_opened(classifier, images, one, device) for one in made if one.needs_classifier]
     asking = [one for one in opening if one is not None]
-    once = second_call(partial(check_classifier, classifier, images)) + sum(asking)
+    once = second_call(partial(check_classifier, classifier, images)) + sum(one.seconds for one in asking)
     held = HELD * 4 * images.images[0].numel() * min(len(images), images_without_classifier(images)) if free else 0.0
     memory = max(held, gradient_bytes(classifier, images, device) if asking else 0.0)
-    return Cost(gradients=len(images) * len(asking), besides=len(images) * seconds + once, memory=memory)
+    return Cost(
+        gradients=times * len(images) * sum(one.gradients for one in asking),
+        forwards=times * len(images) * sum(one.forwards for one in asking),
+        besides=len(images) * seconds + once,
+        memory=memory,
+    )
 
 
 def _one_map(classifier: nn.Module, images: ImageSet, one: Attribution, device: torch.device) -> None:
@@ -194,12 +199,54 @@ def _one_map(classifier: nn.Module, images: ImageSet, one: Attribution, device: 
         pass
 
 
-def _seconds_to_open(classifier: nn.Module, images: ImageSet, one: Attribution, device: torch.device) -> float | None:
+@dataclass(frozen=True)
+class _Opened:
+    """What an attribution takes before its first map, in seconds, and the passes that each image's map takes."""
+
+    seconds: float
+    gradients: int
+    forwards: int
+
+
+def _opened(classifier: nn.Module, images: ImageSet, one: Attribution, device: torch.device) -> _Opened | None:
     """None where the classifier can't have it: an instrument leaves such a control out, or says so before it begins."""
     try:
-        return second_call(partial(attribute, classifier, images, one, device=device))
+        gradients, forwards = passes_of_a_map(classifier, images, one, device)
+        return _Opened(second_call(partial(attribute, classifier, images, one, device=device)), gradients, forwards)
     except InputError:
         return None
+
+
+def passes_of_a_map(classifier: nn.Module, images: ImageSet, one: Attribution, device: torch.device) -> tuple[int, int]:
+    """How often an image passes through the classifier for its map: there and back, and forward alone.
+
+    Two images' passes less one's, so that what is done once a batch is left out; at least one pass. A classifier of which an
+    attribution asks parts alone counts as passed once.
+
+    Raises:
+        InputError: the classifier can't have such a map.
+    """
+    counts = [_passes(classifier, few, one, device) for few in ([images[:2], images[:1]] if len(images) > 1 else [images])]
+    gradients, forwards = (first - sum(rest) for first, *rest in zip(*counts, strict=True))
+    return (gradients, forwards) if gradients > 0 or forwards > 0 else (1, 0)
+
+
+def _passes(classifier: nn.Module, images: ImageSet, one: Attribution, device: torch.device) -> tuple[int, int]:
+    """Of all images together, in one batch."""
+    found = {"gradients": 0, "forwards": 0}
+
+    def counted(module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        found["gradients" if torch.is_grad_enabled() and given[0].requires_grad else "forwards"] += len(given[0])
+
+    hook = classifier.register_forward_pre_hook(counted)
+    try:
+        maps = attribute(classifier, images, one, batch_size=len(images), device=device, warn=False)
+        found.update(gradients=0, forwards=0)  # of what is checked first
+        for _ in maps:
+            pass
+    finally:
+        hook.remove()
+    return found["gradients"], found["forwards"]
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def cost_of(run: Values | Grid) -> Cost:
     """What a run will take."""
     plan = run.plan()
     found = Cost(plan.pending, seconds=plan.seconds - plan.reading, besides=plan.reading, memory=plan.memory)
-    return found + run.ranking() if isinstance(run, Values) and plan.pending else found
+    return found + run.ranking() if plan.pending else found
 
 
 def masks_of_all(setup: Setup, options: DiffROAROptions, *, make: bool) -> dict[str, PoolRanking] | None:

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import nn
 
-from gradaudit.attributions import Attribution, Features, kept_count
+from gradaudit.attributions import Attribution, Features, kept_count, rank
 from gradaudit.fills import Fill
 from gradaudit.images import ImageSet
+from gradaudit.instruments.costs import Cost, mapping, second_call
 from gradaudit.instruments.crew import Crew, settings_of_images
 from gradaudit.instruments.diffroar.arguments import SPLITS
 from gradaudit.instruments.diffroar.cells import Cell, describe, run_cells
@@ -126,6 +128,19 @@ class Grid:
     def rankings(self, make: bool) -> dict[str, dict[str, Ranking]]:
         """The rankings of both sets by every attribution and control; those that the store lacks are made, or stood in for."""
         return self.ranker.rankings(self.attributions | self.controls, make=make, show_progress=self.crew.show_progress)
+
+    def ranking(self) -> Cost:
+        """What the rankings of both sets take, as if the store had none."""
+        return self.ranking_of("train") + self.ranking_of("test")
+
+    def ranking_of(self, split: str) -> Cost:
+        """What the rankings of one set take, as if the store had none."""
+        images, one = self.sets[split], self.compared
+        maps = {name: sets[split] for name, sets in (self.attributions | self.controls).items()}
+        classes = len(images.classes) if one.target == "all" else 1
+        ordering = second_call(lambda: rank(torch.rand(1, *images.shape), 0, 0, one.features))
+        besides = Cost(besides=len(images) * len(maps) * ordering)
+        return mapping(self.classifier, images, maps, self.crew.device, times=classes) + besides
 
     def cells(self, rankings: Mapping[str, Mapping[str, Ranking]]) -> dict[Any, Cell]:
         """Every fit of the run, under the name that the table looks it up by."""

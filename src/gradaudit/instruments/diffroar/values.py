@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from gradaudit.attributions import kept_count, named_controls, rank
+from gradaudit.attributions import kept_count, named_controls
 from gradaudit.devices import one_thread
 from gradaudit.evaluator import EvaluatorSpec, EvaluatorTraining, PoolRanking, untrained
-from gradaudit.instruments.costs import Cost, mapping, of_workers, second_call
+from gradaudit.instruments.costs import Cost, of_workers
 from gradaudit.instruments.diffroar.arguments import SPLITS
 from gradaudit.instruments.diffroar.measures import COLUMNS, MEASURES, VALUES
 from gradaudit.instruments.diffroar.plan import Plan
@@ -330,10 +330,7 @@ class Values:
 
     def ranking(self) -> Cost:
         """What the rankings of the test images take, as if the store had none."""
-        grid, test = self.grid, self.grid.sets["test"]
-        maps = {name: one["test"] for name, one in (grid.attributions | grid.controls).items()}
-        ordering = second_call(lambda: rank(torch.rand(1, *test.shape), 0, 0, self.compared.features))
-        return mapping(grid.classifier, test, maps, grid.crew.device) + Cost(besides=len(test) * len(maps) * ordering)
+        return self.grid.ranking_of("test")
 
     def _seconds_to_read(self, training: EvaluatorTraining) -> float:
         """Predicted seconds of all readings by evaluators of such a training, one after the other, as if the store had none."""
