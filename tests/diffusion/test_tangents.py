@@ -9,7 +9,7 @@ from gradaudit.diffusion.autoencoder import Autoencoder
 from gradaudit.diffusion.denoiser import Denoiser
 from gradaudit.diffusion.mixture import gaussian_mixture
 from gradaudit.diffusion.tangents import TANGENTS, tangent_spaces
-from gradaudit.diffusion.tangents.denoiser_jacobian import products
+from gradaudit.diffusion.tangents.denoiser_jacobian import Jacobian
 from gradaudit.errors import InputError
 from gradaudit.images import ImageSet
 from gradaudit.noise import generators, normal
@@ -155,7 +155,7 @@ def test_products_with_the_jacobian_of_layers_without_forward_mode():
 
     images, denoiser = MIXTURE.sample(2).floats().double(), Denoiser(Layers()).double()
     rows, levels = torch.eye(64, dtype=torch.float64).expand(2, 64, 64), torch.full((2,), 0.25, dtype=torch.float64)
-    forward, back = (products(denoiser, images, levels, rows, transposed=which) for which in (False, True))
+    forward, back = (Jacobian(denoiser, images, levels).products(rows, transposed=which) for which in (False, True))
     for place, image in enumerate(images):
         exact = jacobian(lambda x: denoiser(x[None], 0.25), image)
         assert torch.allclose(forward[place].mT, exact, atol=1e-10)

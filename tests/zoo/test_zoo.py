@@ -9,7 +9,7 @@ from gradaudit.zoo import FOLDER, zoo_file, zoo_names
 
 CLASSIFIERS = ("mnist/robust", "mnist/standard")
 OF_BLOCKS = ("mnist-blocks/robust", "mnist-blocks/standard")
-OF_PHOTOGRAPHS = ("cifar10/robust", "cifar10/standard")
+OF_PHOTOGRAPHS = ("cifar10/penalty", "cifar10/robust", "cifar10/standard")
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +60,18 @@ def test_the_robust_classifier_of_blocks_leaks_less():
 
 
 def test_the_classifiers_of_cifar10_say_how_robust_they_are():
-    standard, robust = (
-        classifier_metadata(zoo_file("classifier", "classifiers", f"cifar10/{name}"))["metadata"] for name in ("standard", "robust")
+    penalty, robust, standard = (
+        classifier_metadata(zoo_file("classifier", "classifiers", name))["metadata"] for name in OF_PHOTOGRAPHS
     )
     assert len(standard["class_names"]) == 10
-    assert standard["accuracy"] > robust["accuracy"] > 0.7
-    for measured in ("pgd_l2", "autoattack_l2"):
-        assert robust[measured]["0.5"] > standard[measured]["0.5"] + 0.3
-    with torch.no_grad():
-        assert ga.load_classifier("zoo:cifar10/robust")(torch.rand(2, 3, 32, 32)).shape == (2, 10)
+    for of_robust in (penalty, robust):
+        assert standard["accuracy"] > of_robust["accuracy"] > 0.7
+        for measured in ("pgd_l2", "autoattack_l2"):
+            assert of_robust[measured]["0.5"] > standard[measured]["0.5"] + 0.3
+    assert penalty["recipe"]["objective"]["name"] == "gradient_penalty"
+    for name in OF_PHOTOGRAPHS:
+        with torch.no_grad():
+            assert ga.load_classifier(f"zoo:{name}")(torch.rand(2, 3, 32, 32)).shape == (2, 10)
 
 
 def test_the_denoiser_of_cifar10_draws_what_it_is_asked_for():

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from gradaudit.diffusion import Denoiser, load_autoencoder, load_denoiser, tangent_spaces
 from gradaudit.diffusion.tangents import spaces_at_once, working_bytes
-from gradaudit.diffusion.tangents._tangent_spaces import AT_ONCE
-from gradaudit.diffusion.tangents.denoiser_jacobian import ROWS, SPARE
+from gradaudit.diffusion.tangents.denoiser_jacobian import SPARE
 from gradaudit.errors import InputError, require
 from gradaudit.images import ImageSet
 from gradaudit.instruments.costs import Cost, denoiser_bytes, second_call
@@ -23,8 +22,8 @@ from gradaudit.registry import parse_spec
 TAKEN = {"images", "source", "seed", "device", "show_progress"}  # of `tangent_spaces`, by how the run is done
 EXPECTED = 'an autoencoder\'s `.safetensors` file, `neighbours`, or `denoiser("FILE OR zoo:NAME", sigma=0.25)`'
 SLACK = 1e-3  # of a product of two rows: what half precision would round away is no basis any more
-TWICE = 2.5  # bytes at the peak for each that autograd saves, where a way back is itself gone back through
-PASSES = 4  # through a denoiser, for a product with its Jacobian: there and back is three, there and twice back five
+TWICE = 3  # bytes at the peak for each that autograd saves, where a way back is itself gone back through
+PASSES = 1.7  # through a denoiser, for a product with its Jacobian: a way back, or back and back again
 
 
 @dataclass(frozen=True)
@@ -85,17 +84,16 @@ class Tangents:
             return Cost(besides=images * second_call(lambda: spaces(first.floats())), memory=memory)
         dimensions = int(self.options.get("dimensions", 16))
         denoiser, device = self.source(setup.denoiser), setup.run.device
-        products = min(ROWS[device.type], AT_ONCE[device.type] * (dimensions + SPARE)) if device.type in ROWS else 0
-        memory = working_bytes(setup.test[:1], denoiser, dimensions) + TWICE * products * denoiser_bytes(
-            denoiser, setup.test, device
-        )
+        at_once = spaces_at_once(device, setup.test[:1], denoiser, dimensions)
+        each = working_bytes(setup.test[:1], denoiser, dimensions) + TWICE * denoiser_bytes(denoiser, setup.test, device)
+        memory = min(images, at_once) * each
         return Cost(denoised=images * self.passes, memory=memory)
 
     @property
     def passes(self) -> int:
         """Passes through the denoiser for the space at one image; 0 where there is none."""
         dimensions, iterations = (int(self.options.get(*one)) for one in (("dimensions", 16), ("iterations", 1)))
-        return (dimensions + SPARE) * 2 * (1 + iterations) * PASSES if self.kind == "denoiser" else 0
+        return round((dimensions + SPARE) * 2 * (1 + iterations) * PASSES) if self.kind == "denoiser" else 0
 
     def dimensions(self, setup: Setup) -> int:
         """Of the tangent space at an image."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -10,9 +12,9 @@ from gradaudit.diffusion.denoiser import Denoiser, deviations
 from gradaudit.diffusion.tangents._bases import check_dimensions, check_rank
 from gradaudit.errors import require_whole
 from gradaudit.noise import generators, normal
+from gradaudit.training.objectives._second_order import SecondOrder
 
 SPARE = 8  # directions beyond those kept, which make the leading ones converge (Halko et al., 2011, section 4.2)
-ROWS = {"cpu": 64, "cuda": 1024}  # products with the Jacobian at once
 
 
 def denoiser_jacobian(
@@ -51,12 +53,13 @@ def denoiser_jacobian(
     sources = generators(torch.zeros_like(images) if one_start else images, seed, "start")
     width = min(kept + SPARE, features)
     start = torch.stack([normal(sources, images).flatten(1) for _ in range(width)], dim=1).to(images.dtype)
-    basis = _orthonormal(products(source, images, levels, start))
+    jacobian = Jacobian(source, images, levels)
+    basis = _orthonormal(jacobian.products(start))
     for _ in range(iterations):
-        basis = _orthonormal(products(source, images, levels, basis, transposed=True))
-        basis = _orthonormal(products(source, images, levels, basis))
+        basis = _orthonormal(jacobian.products(basis, transposed=True))
+        basis = _orthonormal(jacobian.products(basis))
     # Rayleigh-Ritz: the leading directions within the span.
-    turn, sizes, _ = torch.linalg.svd(products(source, images, levels, basis, transposed=True), full_matrices=False)
+    turn, sizes, _ = torch.linalg.svd(jacobian.products(basis, transposed=True), full_matrices=False)
     check_rank(sizes, kept, "the denoiser's Jacobian")
     leading: Tensor = turn[:, :, :kept].mT @ basis
     return leading
@@ -67,27 +70,34 @@ def _orthonormal(rows: Tensor) -> Tensor:
     return columns.mT
 
 
-def products(denoiser: Denoiser, images: Tensor, levels: Tensor, rows: Tensor, transposed: bool = False) -> Tensor:
-    """J r, or J' r where transposed, for each of the rows r (n, R, F) of each image, with its own Jacobian J at its own sigma."""
-    width = rows.shape[1]
-    where = torch.arange(len(images), device=images.device).repeat_interleave(width)
-    flat = rows.reshape(-1, *images.shape[1:])
-    at_once = ROWS["cuda" if images.is_cuda else "cpu"]
-    # Attention's fused kernels have no second derivative.
-    with sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
-        found = [
-            _product(denoiser, images[part], levels[part], vectors, transposed)
-            for part, vectors in zip(torch.split(where, at_once), torch.split(flat, at_once), strict=True)
-        ]
-    return torch.cat(found).reshape(rows.shape)
+class Jacobian:
+    """The denoiser's Jacobian at each image, at its own sigma: a product with it costs a way back, after one way forward for all.
 
+    Args:
+        denoiser: asked for no class.
+        images: floats (n, C, H, W).
+        levels: their sigmas, (n,).
+    """
 
-def _product(denoiser: Denoiser, images: Tensor, levels: Tensor, vectors: Tensor, transposed: bool) -> Tensor:
-    inputs = images.detach().requires_grad_()
-    denoised = denoiser(inputs, levels)
-    if transposed:
-        return torch.autograd.grad(denoised, inputs, vectors)[0]
-    # J' u is linear in u, and J v the gradient of its product with v: not every layer of a U-Net has a forward-mode derivative.
-    probe = torch.zeros_like(denoised, requires_grad=True)
-    (back,) = torch.autograd.grad(denoised, inputs, probe, create_graph=True)
-    return torch.autograd.grad(back, probe, vectors)[0]
+    def __init__(self, denoiser: Denoiser, images: Tensor, levels: Tensor) -> None:
+        self.inputs = images.detach().requires_grad_()
+        layers = SecondOrder(self.inputs)
+        # Attention's fused kernels have no second derivative.
+        with sdpa_kernel(SDPBackend.MATH), torch.enable_grad(), layers:
+            self.denoised = denoiser(self.inputs, levels)
+        layers.wanted.inputs_alone = True
+
+    @cached_property
+    def back(self) -> tuple[Tensor, Tensor]:
+        """J' u and u: linear in u, so that J v is the gradient of its product with v. Not every layer of a U-Net has a forward-mode
+        derivative.
+        """
+        probe = torch.zeros_like(self.denoised, requires_grad=True)
+        return torch.autograd.grad(self.denoised, self.inputs, probe, create_graph=True)[0], probe
+
+    def products(self, rows: Tensor, transposed: bool = False) -> Tensor:
+        """J r, or J' r where transposed, for each of the rows r (n, R, F) of each image."""
+        output, by = (self.denoised, self.inputs) if transposed else self.back
+        vectors = rows.reshape(*rows.shape[:2], *self.inputs.shape[1:]).unbind(dim=1)
+        found = [torch.autograd.grad(output, by, one, retain_graph=True)[0] for one in vectors]
+        return torch.stack(found, dim=1).reshape(rows.shape)
