@@ -214,7 +214,7 @@ def best(table: pd.DataFrame, shown: pd.DataFrame, less: str | None = None) -> p
     attacks = [name for name in shown if name.startswith(("pgd", "autoattack"))]
     least = shown.loc[(STANDARD, 0.0), CLEAN] - COST
     fair = shown[shown[CLEAN] >= least]
-    chosen = {name: dict(zip(fair.groupby(level=0).groups, fair.groupby(level=0)[name].idxmax(), strict=True)) for name in attacks}
+    chosen = {name: fair.groupby(level="objective")[name].idxmax().to_dict() for name in attacks}
     seeds = table.pivot_table(index=["objective", "strength"], columns=["measure", "seed"], values="value")
 
     def told(objective: str, name: str) -> str:

@@ -152,6 +152,23 @@ def test_within_autocast_results_have_torch_s_types_and_are_as_near_to_full_prec
         assert (one - exact).norm() <= 1.5 * (other - exact).norm() + 0.01 * exact.norm()
 
 
+def test_autocast_is_asked_at_every_layer():
+    """A classifier may be in double precision, or turn autocast off for a part of itself."""
+    conv, batch = nn.Conv2d(4, 2, 3), images()
+    with torch.autocast("cpu", torch.bfloat16), SecondOrder(batch):
+        lower = conv(batch.float())
+        with torch.autocast("cpu", enabled=False):
+            full = conv(batch.float())
+        double = F.conv2d(batch, conv.weight.double())
+    assert [one.dtype for one in (lower, full, double)] == [torch.bfloat16, torch.float32, torch.float64]
+
+
+def test_a_frozen_batch_norm_before_weights_that_learn():
+    torch.manual_seed(1)
+    norm, last = nn.BatchNorm2d(4).double().requires_grad_(False), nn.Conv2d(4, 2, 3).double()
+    assert_same(lambda x: last(norm(x)).tanh(), images(), list(last.parameters()))
+
+
 def test_an_error_inside_leaves_torch_as_it_was():
     inputs = images()
     with pytest.raises(RuntimeError), SecondOrder(inputs):

@@ -181,17 +181,12 @@ def mapping(classifier: nn.Module, images: ImageSet, maps: Mapping[str, Attribut
     made = [one for one in maps.values() if one.scores is None]
     free, first = [one for one in made if not one.needs_classifier], images[:1]
     seconds = sum(second_call(partial(_one_map, classifier, first, one, device)) for one in free)
-    opening = [_opened(classifier, images, one, device) for one in made if one.needs_classifier]
-    asking = [one for one in opening if one is not None]
-    once = second_call(partial(check_classifier, classifier, images)) + sum(one.seconds for one in asking)
+    asked = [_asking(classifier, images, one, device, times) for one in made if one.needs_classifier]
+    asking = [one for one in asked if one is not None]
+    once = second_call(partial(check_classifier, classifier, images))
     held = HELD * 4 * images.images[0].numel() * min(len(images), images_without_classifier(images)) if free else 0.0
     memory = max(held, gradient_bytes(classifier, images, device) if asking else 0.0)
-    return Cost(
-        gradients=times * len(images) * sum(one.gradients for one in asking),
-        forwards=times * len(images) * sum(one.forwards for one in asking),
-        besides=len(images) * seconds + once,
-        memory=memory,
-    )
+    return sum(asking, Cost(besides=len(images) * seconds + once, memory=memory))
 
 
 def _one_map(classifier: nn.Module, images: ImageSet, one: Attribution, device: torch.device) -> None:
@@ -199,22 +194,17 @@ def _one_map(classifier: nn.Module, images: ImageSet, one: Attribution, device: 
         pass
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """What an attribution takes before its first map, in seconds, and the passes that each image's map takes."""
-
-    seconds: float
-    gradients: int
-    forwards: int
-
-
-def _opened(classifier: nn.Module, images: ImageSet, one: Attribution, device: torch.device) -> _Opened | None:
-    """None where the classifier can't have it: an instrument leaves such a control out, or says so before it begins."""
+def _asking(classifier: nn.Module, images: ImageSet, one: Attribution, device: torch.device, times: int) -> Cost | None:
+    """The passes of all maps, and the seconds before the first; None where the classifier can't have them: an instrument leaves such
+    a control out, or says so before it begins.
+    """
     try:
         gradients, forwards = passes_of_a_map(classifier, images, one, device)
-        return _Opened(second_call(partial(attribute, classifier, images, one, device=device)), gradients, forwards)
+        opening = _seconds(partial(attribute, classifier, images, one, device=device))  # the first was when passes were counted
     except InputError:
         return None
+    count = times * len(images)
+    return Cost(gradients=count * gradients, forwards=count * forwards, besides=opening)
 
 
 def passes_of_a_map(classifier: nn.Module, images: ImageSet, one: Attribution, device: torch.device) -> tuple[int, int]:
@@ -297,6 +287,10 @@ def with_memory(memory: float) -> str:
 def second_call(work: Callable[[], object]) -> float:
     """Seconds of some work beside the classifier: of its second call, for the first is slow."""
     work()
+    return _seconds(work)
+
+
+def _seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -304,9 +298,4 @@ def second_call(work: Callable[[], object]) -> float:
 
 def _a_call(work: Callable[[], None]) -> float:
     work()  # the first call is slow
-    found = []
-    for _ in range(CALLS):
-        start = time.perf_counter()
-        work()
-        found.append(time.perf_counter() - start)
-    return statistics.median(found)
+    return statistics.median(_seconds(work) for _ in range(CALLS))

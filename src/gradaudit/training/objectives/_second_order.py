@@ -39,8 +39,6 @@ class SecondOrder(TorchFunctionMode):
         super().__init__()
         self.inputs = inputs
         self.wanted = WantedGradients(inputs)
-        device = inputs.device.type
-        self.lower = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -51,13 +49,16 @@ class SecondOrder(TorchFunctionMode):
             return convolution(self.wanted, *map(self._lowered, args), **{name: self._lowered(one) for name, one in kwargs.items()})
         if func is F.batch_norm:
             return batch_norm(self.wanted, *args, **kwargs)
-        if func in ACTIVATIONS and (self.lower is None or func not in IN_FULL_PRECISION):
+        if func in ACTIVATIONS and not (func in IN_FULL_PRECISION and torch.is_autocast_enabled(self.inputs.device.type)):
             return ACTIVATIONS[func](*args, **kwargs)
         return func(*args, **kwargs)
 
     def _lowered(self, value: Any) -> Any:
-        """As autocast does before a convolution; it does not see those in a function of our own."""
-        return value.to(self.lower) if self.lower is not None and isinstance(value, Tensor) else value
+        """As autocast does before a convolution, where it is on; it does not see those in a function of our own."""
+        device = self.inputs.device.type
+        if not isinstance(value, Tensor) or value.dtype == torch.float64 or not torch.is_autocast_enabled(device):
+            return value
+        return value.to(torch.get_autocast_dtype(device))
 
     def input_gradient(self, value: Tensor) -> Tensor:
         """The gradient of `value` by the inputs, itself differentiable."""
