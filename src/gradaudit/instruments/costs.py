@@ -195,8 +195,8 @@ def _one_map(classifier: nn.Module, images: ImageSet, one: Attribution, device: 
 
 
 def _asking(classifier: nn.Module, images: ImageSet, one: Attribution, device: torch.device, times: int) -> Cost | None:
-    """The passes of all maps, and the seconds before the first; None where the classifier can't have them: an instrument leaves such
-    a control out, or says so before it begins.
+    """The passes of all maps, and the seconds before the first; None where the classifier can't have them: an instrument leaves
+    such a control out, or says so before it begins.
     """
     try:
         gradients, forwards = passes_of_a_map(classifier, images, one, device)
